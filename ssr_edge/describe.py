@@ -1,0 +1,64 @@
+"""Says in words what a bundle is: for `inspect`."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.manifest import GateResult
+
+
+def describe(bundle: Bundle) -> None:
+    """Prints a bundle, after every file in it was found to be what the manifest says.
+
+    Raises:
+        BundleError: a file is missing or was changed.
+    """
+    for file in bundle.manifest.files:
+        bundle.file(file.path)
+    manifest, console = bundle.manifest, Console(highlight=False, soft_wrap=True)
+    sizes = {file.path: file.size for file in manifest.files}
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("bundle", f"{bundle.path}, written {manifest.created}, {len(manifest.files)} files, all hashes right")
+    facts.add_row(
+        "network",
+        f"{manifest.arch['name']}: {manifest.parameters / 1e6:.2f} M parameters, "
+        f"{manifest.multiply_adds / 1e9:.2f} G multiply-adds folded",
+    )
+    magnification = f"{manifest.magnification}X" if manifest.magnification else "any magnification"
+    facts.add_row("classes", f"{' '.join(manifest.classes)} at {magnification}")
+    facts.add_row("input", "uint8 [N, 224, 224, 3], BGR, area-resized; normalised inside")
+    facts.add_row("weights", f"{manifest.provenance.checkpoint} ({manifest.provenance.checkpoint_sha256[:12]})")
+    facts.add_row("trained on", f"{manifest.provenance.data} (split {manifest.provenance.data_fingerprint[:12]})")
+    for part, figures in manifest.metrics.items():
+        facts.add_row(
+            f"  {part}",
+            f"macro-F1 {figures['macro_f1']:.3f}, accuracy {figures['accuracy']:.3f}, {figures['images']} images",
+        )
+    fold = manifest.fold
+    facts.add_row(
+        "fold", f"logits within {fold.fp32:.1e} (FP32) and {fold.fp64:.1e} (FP64), relative, on {fold.images} images"
+    )
+    facts.add_row("ONNX", f"logits within {manifest.onnx_parity.relative_error:.1e} of PyTorch")
+    if manifest.calibration is not None:
+        facts.add_row("INT8 ranges", f"{manifest.calibration.method}, from {len(manifest.calibration.images)} images")
+    for engine in manifest.engines:
+        facts.add_row(
+            "engine",
+            f"{engine.runtime} {engine.version} {engine.precision} for {engine.device}, batch "
+            f"{engine.batch[0]} to {engine.batch[2]}",
+        )
+        facts.add_row("", f"{engine.file}, {sizes[engine.file] / 1e6:.1f} MB, gate {_verdict(engine.gate)}")
+    if not manifest.engines:
+        facts.add_row("engines", "none: ssr-edge build-engine " + str(bundle.path))
+    console.print(facts)
+    console.print("Decision support for research, not a medical device.")
+
+
+def _verdict(gate: GateResult | None) -> str:
+    if gate is None:
+        return "not run"
+    verdict = "passed" if gate.passed else "failed, let through by --allow-drop"
+    f1 = "" if gate.macro_f1 is None else f", macro-F1 {gate.macro_f1:.3f} (FP32 {gate.macro_f1_fp32:.3f})"
+    return f"{verdict}: {gate.agreement:.1%} of {gate.images} labels agree{f1}"

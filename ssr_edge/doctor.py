@@ -1,0 +1,85 @@
+"""Finds out what a machine can run; imports nothing heavy, so that a broken package can't break the diagnosis."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ssr_edge import __version__
+from ssr_edge.environment import machine_facts
+from ssr_edge.gpu import find_gpu
+
+# What it is for, the module that does it, the distributions that may bring it, the command that adds it.
+_PARTS = (
+    ("infer and bench on a CPU", "openvino", ("openvino",), "pip install ssr-edge"),
+    ("decode images", "cv2", ("opencv-python-headless", "opencv-python"), "pip install ssr-edge"),
+    ("train", "torch", ("torch",), "pip install 'ssr-edge[train]'"),
+    ("export", "onnxscript", ("onnxscript",), "pip install 'ssr-edge[export]'"),
+    ("check numbers", "onnxruntime", ("onnxruntime",), "pip install 'ssr-edge[export]'"),
+    ("build for TensorRT", "tensorrt", ("tensorrt",), "pip install 'ssr-edge[tensorrt]'"),
+    (
+        "build for TensorRT for RTX",
+        "tensorrt_rtx_bindings",
+        ("tensorrt_rtx_cu13_bindings", "tensorrt_rtx_cu12_bindings"),
+        "pip install 'ssr-edge[tensorrt-rtx]'",
+    ),
+    ("run TensorRT engines", "pycuda", ("pycuda",), "pip install 'ssr-edge[tensorrt]'"),
+)
+
+
+def examine() -> dict[str, Any]:
+    """Machine, GPU and, for each thing ssr-edge can do, the version of its package or the command that adds it."""
+    gpu = find_gpu()
+    parts = []
+    for purpose, module, distributions, command in _PARTS:
+        present = find_spec(module) is not None
+        parts.append(
+            {
+                "purpose": purpose,
+                "package": module,
+                "version": _version(distributions) if present else None,
+                "add": command,
+            }
+        )
+    return {
+        "ssr_edge": __version__,
+        "machine": machine_facts(),
+        "gpu": None if gpu is None else vars(gpu),
+        "parts": parts,
+    }
+
+
+def show(report: dict[str, Any]) -> None:
+    """Prints what `examine` found."""
+    console = Console(highlight=False)
+    machine, gpu = report["machine"], report["gpu"]
+    console.print(f"ssr-edge {report['ssr_edge']} on {machine['cpu']}, {machine['cores']} cores")
+    if gpu is None:
+        console.print("no NVIDIA GPU: engines run on the CPU through OpenVINO")
+    else:
+        console.print(
+            f"{gpu['name']}, sm_{gpu['compute_capability'].replace('.', '')}, driver for CUDA {gpu['driver_cuda']}"
+        )
+    table = Table()
+    for column in ("to", "package", "version", "add it with"):
+        table.add_column(column)
+    for part in report["parts"]:
+        missing = part["version"] is None
+        table.add_row(
+            part["purpose"], part["package"], part["version"] or "missing", escape(part["add"]) if missing else ""
+        )
+    console.print(table)
+
+
+def _version(distributions: tuple[str, ...]) -> str:
+    for name in distributions:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "present"

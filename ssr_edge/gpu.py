@@ -1,0 +1,45 @@
+"""Finds an NVIDIA GPU without creating a CUDA context: through the driver library alone."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """name: e.g. `NVIDIA GeForce RTX 4070`. compute_capability: e.g. `8.9`. driver_cuda: newest CUDA it runs."""
+
+    name: str
+    compute_capability: str
+    driver_cuda: str
+
+
+def find_gpu() -> Gpu | None:
+    """The first GPU the CUDA driver sees; None without a driver or a device."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    count, device = ctypes.c_int(), ctypes.c_int()
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return None
+    if cuda.cuDeviceGet(ctypes.byref(device), 0) != 0:
+        return None
+    name = ctypes.create_string_buffer(128)
+    cuda.cuDeviceGetName(name, len(name), device)
+    driver = ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(driver))
+    # Attributes 75 and 76 are COMPUTE_CAPABILITY_MAJOR and _MINOR in CUDA's CUdevice_attribute.
+    capability = [_attribute(cuda, number, device) for number in (75, 76)]
+    return Gpu(
+        name=name.value.decode(errors="replace"),
+        compute_capability=f"{capability[0]}.{capability[1]}",
+        driver_cuda=f"{driver.value // 1000}.{driver.value % 1000 // 10}",
+    )
+
+
+def _attribute(cuda: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    cuda.cuDeviceGetAttribute(ctypes.byref(value), number, device)
+    return value.value

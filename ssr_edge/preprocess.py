@@ -1,0 +1,82 @@
+"""The one definition of preprocessing, shared by training, calibration, inference and the CUDA kernel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ssr_edge.errors import InputError
+
+# Read by OpenCV when it is imported: a header that claims more pixels is refused before memory is taken for it.
+MAX_PIXELS = 1 << 27
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
+import cv2  # noqa: E402
+
+IMAGE_SIZE = 224
+# ImageNet's channel statistics in the order OpenCV gives channels (blue, green, red), for values in [0, 1].
+MEAN_BGR = (0.406, 0.456, 0.485)
+STD_BGR = (0.225, 0.224, 0.229)
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+
+Image = npt.NDArray[np.uint8]
+
+_NEXT = "ssr-edge infer FOLDER  (the other images are classified all the same)"
+
+
+def decode(path: str | Path) -> Image:
+    """Reads an image file as uint8 [height, width, 3], BGR, in [0, 255].
+
+    Grey, 16-bit, palette, CMYK and alpha images are converted; the format is found from the content, not from the
+    suffix. A truncated JPEG or PNG is refused, because OpenCV would fill the missing part with grey and say nothing.
+
+    Raises:
+        InputError: the file is missing, unreadable, empty, truncated, too large or not an image.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise _bad(path, (error.strerror or "can't be read").lower(), "a readable file") from error
+    if data.size == 0:
+        raise _bad(path, "the file is empty", "an image of at least one byte")
+    if not _is_complete(data):
+        raise _bad(path, "the image is truncated: its end marker is missing", "a whole file; copy it again")
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        if "PIXELS" in str(error):
+            raise _bad(
+                path, f"the image has more than {MAX_PIXELS:,} pixels", "a field of view, or a slide cut into tiles"
+            ) from error
+        raise _bad(path, f"OpenCV can't decode it: {error.err}", "PNG, JPEG, TIFF, BMP or WebP") from error
+    if image is None or image.size == 0:
+        raise _bad(path, "the content is damaged or not an image", "PNG, JPEG, TIFF, BMP or WebP")
+    return image.astype(np.uint8, copy=False)
+
+
+def resize(image: Image, size: int = IMAGE_SIZE) -> Image:
+    """Area-averages uint8 [h, w, 3] down (or up) to [size, size, 3]; the aspect ratio is not kept, as in the paper."""
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def load(path: str | Path, size: int = IMAGE_SIZE) -> Image:
+    """`decode`, then `resize`: uint8 [size, size, 3], BGR, in [0, 255]."""
+    return resize(decode(path), size)
+
+
+def _is_complete(data: Image) -> bool:
+    head = data[:8].tobytes()
+    if head.startswith(b"\xff\xd8\xff"):
+        # Some cameras append bytes after the end marker, so it is looked for in the tail, not at the very end.
+        return b"\xff\xd9" in data[-65536:].tobytes()
+    if head == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" in data[-65536:].tobytes()
+    return True
+
+
+def _bad(path: str | Path, reason: str, expected: str) -> InputError:
+    return InputError(f"{path}: {reason}", expected=expected, next_step=_NEXT)

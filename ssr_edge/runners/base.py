@@ -1,0 +1,70 @@
+"""What every runtime looks like to the pipeline and the benchmark."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from ssr_edge.preprocess import Image
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What an engine says of n images. logits, probabilities: float32 [n, 8], columns in the order of CLASSES."""
+
+    logits: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+
+
+class Runner(ABC):
+    """An engine, loaded. Use it as a context manager; leaving it frees the device.
+
+    runtime: `openvino`, `tensorrt` ... precision: `fp32`, `fp16` or `int8`. version: of the runtime. device: in words.
+    max_batch: most images in one call. slots: calls that may be under way at once.
+    origin: where the engine came from, for the user ("engines/....blob", "compiled from model.int8.onnx").
+    """
+
+    runtime: str
+    precision: str
+    version: str
+    device: str
+    max_batch: int
+    slots: int
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """Runtime and precision, as in tables: `openvino-int8`."""
+        return f"{self.runtime}-{self.precision}"
+
+    def infer(self, images: Image) -> Outputs:
+        """Classifies uint8 BGR [n, 224, 224, 3] with 1 <= n <= max_batch and waits for the result."""
+        return self.collect(self.submit(images))
+
+    @abstractmethod
+    def submit(self, images: Image) -> int:
+        """Starts a call on uint8 BGR [n, 224, 224, 3] and returns its ticket; the array must not change meanwhile.
+
+        At most `slots` tickets may be open; collect one before submitting more.
+        """
+
+    @abstractmethod
+    def collect(self, ticket: int) -> Outputs:
+        """Waits for a call and returns its result; each ticket is collected once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees the engine. Open tickets are lost."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,46 @@
+"""Runs a bundle's ONNX file in ONNX Runtime: the independent check of the numbers, not the fast path."""
+
+from __future__ import annotations
+
+from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.preprocess import Image
+from ssr_edge.runners.base import Outputs, Runner
+
+RUNTIME = "onnxruntime"
+MAX_BATCH = 64
+
+
+class OnnxRuntimeRunner(Runner):
+    """Synchronous: `submit` computes, `collect` hands over."""
+
+    def __init__(self, bundle: Bundle, precision: str, slots: int = 1) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise RuntimeUnavailable(
+                f"ONNX Runtime can't be imported: {error}",
+                expected="the package onnxruntime",
+                next_step="pip install onnxruntime",
+            ) from error
+        self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
+        self.version, self.device = onnxruntime.__version__, "CPU"
+        self.origin = model_file(precision)
+        self._session = onnxruntime.InferenceSession(bundle.file(self.origin), providers=["CPUExecutionProvider"])
+        self._open: dict[int, Outputs] = {}
+        self._tickets = 0
+
+    def submit(self, images: Image) -> int:
+        """See Runner."""
+        logits, probabilities = self._session.run(["logits", "probabilities"], {"images": images})
+        self._tickets += 1
+        self._open[self._tickets] = Outputs(logits, probabilities)
+        return self._tickets
+
+    def collect(self, ticket: int) -> Outputs:
+        """See Runner."""
+        return self._open.pop(ticket)
+
+    def close(self) -> None:
+        """See Runner."""
+        del self._session

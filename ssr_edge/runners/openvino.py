@@ -1,0 +1,92 @@
+"""Runs a bundle on any CPU through OpenVINO: the embedded default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.preprocess import Image
+from ssr_edge.runners.base import Outputs, Runner
+
+if TYPE_CHECKING:
+    import openvino
+
+RUNTIME = "openvino"
+# OpenVINO would compute an FP32 model in BF16 where the CPU has it; an engine named fp32 must be FP32.
+COMPILE_OPTIONS: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+MAX_BATCH = 64
+
+
+def openvino_core() -> openvino.Core:
+    """OpenVINO's entry point.
+
+    Raises:
+        RuntimeUnavailable: the package is missing.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"OpenVINO can't be imported: {error}", expected="the package openvino", next_step="pip install openvino"
+        ) from error
+    return openvino.Core()
+
+
+def openvino_version() -> str:
+    """Short version, e.g. `2026.4.1`: what an exported engine is tied to."""
+    import openvino
+
+    return str(openvino.__version__).split("-")[0]
+
+
+class OpenVinoRunner(Runner):
+    """Loads the bundle's engine if it was built for this OpenVINO and this CPU, else compiles the ONNX file."""
+
+    def __init__(self, bundle: Bundle, precision: str, slots: int = 1) -> None:
+        self._core = openvino_core()
+        self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
+        self.version, self.device = openvino_version(), cpu_name(self._core)
+        self._compiled = self._load(bundle)
+        self._free = [self._compiled.create_infer_request() for _ in range(slots)]
+        self._open: dict[int, Any] = {}
+        self._tickets = 0
+
+    def submit(self, images: Image) -> int:
+        """See Runner."""
+        request = self._free.pop()
+        request.start_async({0: images}, share_inputs=True)
+        self._tickets += 1
+        # The array is kept too: its memory is what the engine reads.
+        self._open[self._tickets] = (request, images)
+        return self._tickets
+
+    def collect(self, ticket: int) -> Outputs:
+        """See Runner."""
+        request, _ = self._open.pop(ticket)
+        request.wait()
+        logits = np.array(request.get_tensor("logits").data, np.float32)
+        probabilities = np.array(request.get_tensor("probabilities").data, np.float32)
+        self._free.append(request)
+        return Outputs(logits, probabilities)
+
+    def close(self) -> None:
+        """See Runner."""
+        self._free.clear()
+        self._open.clear()
+        del self._compiled
+
+    def _load(self, bundle: Bundle) -> openvino.CompiledModel:
+        entry = bundle.engine(RUNTIME, self.precision)
+        if entry is not None and (entry.version, entry.device) == (self.version, self.device):
+            self.origin = entry.file
+            return self._core.import_model(bundle.file(entry.file).read_bytes(), "CPU", {})
+        self.origin = f"compiled from {model_file(self.precision)}"
+        return self._core.compile_model(str(bundle.file(model_file(self.precision))), "CPU", COMPILE_OPTIONS)
+
+
+def cpu_name(core: openvino.Core) -> str:
+    """The CPU's name as OpenVINO gives it."""
+    return str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()

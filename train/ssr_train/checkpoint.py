@@ -1,0 +1,99 @@
+"""A checkpoint: weights and everything needed to judge and export them, in one safetensors file (no pickle)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.errors import CheckpointError
+from ssr_edge.files import replacing
+from ssr_train.arch import ArchConfig
+from ssr_train.network import SSResNeXt
+from ssr_train.splits import Split
+
+_METADATA_KEY = "ssr_edge"
+
+
+class CheckpointCard(BaseModel):
+    """What a checkpoint says of itself, kept as JSON in the file's header.
+
+    split: image name -> part; `train` is what the weights have seen. metrics: part -> figures.
+    data: where the images lay when it was trained: a hint for calibration, not a promise.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    arch: dict[str, Any]
+    classes: list[str] = list(CLASSES)
+    magnification: int | None
+    recipe: dict[str, Any]
+    seed: int
+    epochs: int
+    data: str
+    split_kind: str
+    split_seed: int
+    split: dict[str, str]
+    metrics: dict[str, dict[str, Any]]
+    tools: dict[str, str]
+
+    def to_split(self) -> Split:
+        """The division of images that the weights were trained under."""
+        return Split(self.split_kind, self.split_seed, self.split)  # type: ignore[arg-type]
+
+
+def save_checkpoint(path: Path, network: SSResNeXt, card: CheckpointCard, half: bool = False) -> None:
+    """Writes weights and card in one step. half: convolution and linear weights as FP16, BatchNorm stays FP32."""
+    from safetensors.torch import save_file
+
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        state = {name: tensor.half() if tensor.dim() >= 2 else tensor for name, tensor in state.items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={_METADATA_KEY: card.model_dump_json()})
+
+
+def load_checkpoint(path: Path) -> tuple[SSResNeXt, CheckpointCard]:
+    """Reads a checkpoint into an FP32 network in evaluation mode.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no ssr-edge checkpoint.
+    """
+    state, card = _read(path)
+    network = SSResNeXt(ArchConfig.from_dict(card.arch), len(card.classes))
+    try:
+        network.load_state_dict({name: _widen(tensor) for name, tensor in state.items()})
+    except RuntimeError as error:
+        raise _unusable(f"{path}: its weights do not fit {card.arch['name']}") from error
+    return network.eval(), card
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], CheckpointCard]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = (file.metadata() or {}).get(_METADATA_KEY)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise _unusable(f"{path} can't be read: {error}") from error
+    if metadata is None:
+        raise _unusable(f"{path} is a safetensors file, but not of ssr-edge")
+    try:
+        return state, CheckpointCard.model_validate_json(metadata)
+    except ValidationError as error:
+        raise _unusable(f"{path} has a card that this version can't read: {error.errors()[0]['msg']}") from error
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
+
+
+def _unusable(found: str) -> CheckpointError:
+    return CheckpointError(
+        found, expected="a checkpoint.safetensors written by ssr-edge train", next_step="ssr-edge train --data FOLDER"
+    )

@@ -1,0 +1,30 @@
+"""Judges a network on labelled images."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ssr_edge.metrics import Metrics, measure
+from ssr_train.dataset import LabelledImages, normalise, to_rgb
+
+_BATCH = 16
+
+
+@torch.inference_mode()
+def evaluate_images(
+    network: nn.Module, images: LabelledImages, device: torch.device, dtype: torch.dtype | None
+) -> tuple[Metrics, Tensor]:
+    """Metrics and float32 logits [n, classes] of a network on images of its input size.
+
+    dtype: autocast precision; None computes in FP32. The network is left in evaluation mode.
+    """
+    network.eval()
+    logits = []
+    for start in range(0, len(images), _BATCH):
+        batch = normalise(to_rgb(images.pixels[start : start + _BATCH]).to(device))
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            logits.append(network(batch.to(memory_format=torch.channels_last)).float().cpu())
+    everything = torch.cat(logits)
+    return measure(images.targets.numpy(), everything.argmax(dim=1).numpy().astype(np.int64)), everything

@@ -1,0 +1,169 @@
+"""The network: SSResNeXt (Xu, Li and Wu 2024, section 3) and, with fields off, its ablations of Table 2."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ssr_train.arch import ArchConfig
+
+
+class ParallelKernels(nn.Module):
+    """Grouped 3x3, 1x3 and 3x1 kernels side by side, each with its own weights and BatchNorm, summed (eq. 4)."""
+
+    def __init__(self, channels: int, stride: int, groups: int) -> None:
+        super().__init__()
+
+        def conv(kernel: tuple[int, int], padding: tuple[int, int]) -> nn.Conv2d:
+            return nn.Conv2d(channels, channels, kernel, stride, padding, groups=groups, bias=False)
+
+        self.square, self.square_bn = conv((3, 3), (1, 1)), nn.BatchNorm2d(channels)
+        self.row, self.row_bn = conv((1, 3), (0, 1)), nn.BatchNorm2d(channels)
+        self.column, self.column_bn = conv((3, 1), (1, 0)), nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, H/stride, W/stride]."""
+        total: Tensor = self.square_bn(self.square(x)) + self.row_bn(self.row(x)) + self.column_bn(self.column(x))
+        return total
+
+
+class SharedKernels(nn.Module):
+    """One grouped 3x3 weight whose middle row and middle column also act as the 1x3 and 3x1 kernels.
+
+    This is the paper's "share the same weight" read literally; each of the three keeps its own BatchNorm.
+    """
+
+    def __init__(self, channels: int, stride: int, groups: int) -> None:
+        super().__init__()
+        self.square = nn.Conv2d(channels, channels, 3, stride, 1, groups=groups, bias=False)
+        self.square_bn = nn.BatchNorm2d(channels)
+        self.row_bn = nn.BatchNorm2d(channels)
+        self.column_bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, H/stride, W/stride]."""
+        weight, stride, groups = self.square.weight, self.square.stride, self.square.groups  # [C, C/groups, 3, 3]
+        row = F.conv2d(x, weight[:, :, 1:2, :], stride=stride, padding=(0, 1), groups=groups)
+        column = F.conv2d(x, weight[:, :, :, 1:2], stride=stride, padding=(1, 0), groups=groups)
+        total: Tensor = self.square_bn(self.square(x)) + self.row_bn(row) + self.column_bn(column)
+        return total
+
+
+class SingleKernel(nn.Sequential):
+    """One grouped 3x3 with its BatchNorm: what the ablations use."""
+
+    def __init__(self, channels: int, stride: int, groups: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, channels, 3, stride, 1, groups=groups, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+
+class SqueezeExcite(nn.Module):
+    """Channel attention s = sigmoid(W2 relu(W1 z)), z the global average of each channel (eq. 3)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, channels // reduction, 1)
+        self.expand = nn.Conv2d(channels // reduction, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same, each channel scaled by its weight in (0, 1)."""
+        scale = x.mean((2, 3), keepdim=True)  # [N, C, 1, 1]
+        scale = torch.sigmoid(self.expand(F.relu(self.reduce(scale))))
+        return x * scale
+
+
+_SPATIAL: dict[str, type[nn.Module]] = {
+    "single": SingleKernel,
+    "parallel": ParallelKernels,
+    "shared": SharedKernels,
+}
+
+
+class Block(nn.Module):
+    """Small-SE-ResNeXt block: 1x1 -> parallel grouped kernels -> attention -> 1x1, added to the shortcut."""
+
+    def __init__(self, in_channels: int, group_width: int, out_channels: int, stride: int, arch: ArchConfig) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, group_width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(group_width)
+        self.spatial = _SPATIAL[arch.kernels](group_width, stride, arch.groups)
+        self.attention = SqueezeExcite(group_width, arch.se_reduction) if arch.se_reduction else nn.Identity()
+        self.conv3 = nn.Conv2d(group_width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in, H, W] -> [N, out, H/stride, W/stride]."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.attention(F.relu(self.spatial(y)))
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + self.shortcut(x))
+
+
+class Stage(nn.Module):
+    """One `Conv_Layer`: blocks in a row, the first one's output also added to the last one's input."""
+
+    def __init__(self, blocks: list[Block], first_to_last: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        # With two blocks the first output already is the last input: adding it would only double it.
+        self.first_to_last = first_to_last and len(blocks) > 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in, H, W] -> [N, out, H/stride, W/stride]."""
+        first = x = self.blocks[0](x)
+        for block in self.blocks[1:-1]:
+            x = block(x)
+        if self.first_to_last:
+            x = x + first
+        return x if len(self.blocks) == 1 else self.blocks[-1](x)
+
+
+class SSResNeXt(nn.Module):
+    """The classifier: normalised RGB float [N, 3, 224, 224] -> logits [N, classes]."""
+
+    def __init__(self, arch: ArchConfig, classes: int = 8) -> None:
+        super().__init__()
+        self.arch = arch
+        self.stem = nn.Conv2d(3, arch.stem_width, 7, 2, 3, bias=False)
+        self.stem_bn = nn.BatchNorm2d(arch.stem_width)
+        stages = []
+        in_channels = arch.stem_width
+        for number, count in enumerate(arch.blocks):
+            group_width, out_channels = arch.group_width << number, arch.out_width << number
+            blocks = []
+            for position in range(count):
+                stride = 2 if position == 0 and number > 0 else 1
+                blocks.append(Block(in_channels, group_width, out_channels, stride, arch))
+                in_channels = out_channels
+            stages.append(Stage(blocks, arch.first_to_last))
+        self.stages = nn.ModuleList(stages)
+        self.classifier = nn.Linear(in_channels, classes)
+        self._initialise()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised RGB float [N, 3, H, W] -> logits [N, classes]."""
+        x = F.relu(self.stem_bn(self.stem(x)))  # [N, stem, H/2, W/2]
+        x = F.max_pool2d(x, 3, 2, 1)  # [N, stem, H/4, W/4]
+        for stage in self.stages:
+            x = stage(x)
+        x = x.mean((2, 3))  # [N, 8 * out_width]
+        logits: Tensor = self.classifier(x)
+        return logits
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, Block):
+                # Each block starts as its shortcut (Goyal et al. 2017, section 5.1): early steps stay stable.
+                nn.init.zeros_(module.bn3.weight)

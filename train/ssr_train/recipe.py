@@ -1,0 +1,97 @@
+"""A training recipe: what `train/ssr_train/recipes/*.toml` may say, checked at the door."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ssr_edge.errors import UsageError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class AugmentRecipe(BaseModel):
+    """crop_scale: smallest share of the image's area that a random crop keeps. colour_jitter: 0 leaves colour alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    crop_scale: Annotated[float, Field(gt=0, le=1)]
+    right_angle_rotations: bool
+    horizontal_flip: bool
+    colour_jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+
+
+class Recipe(BaseModel):
+    """Everything that decides a training run but its data, its architecture and its seed.
+
+    schedule: `step` multiplies the rate by 0.9 every 5 epochs (paper); `cosine` warms up, then falls to zero.
+    dice_weight: weight of the Dice loss; cross-entropy has the rest (paper: 0.5).
+    ema_decay: decay of the averaged weights by step; 0 keeps the last step's weights.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["step", "cosine"]
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    dice_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augment: AugmentRecipe
+
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """The rate of optimisation step `step`, counted from 0: a pure function, so resuming needs no state."""
+        if self.schedule == "step":
+            return self.learning_rate * 0.9 ** (step // steps_per_epoch // 5)
+        warmup = self.warmup_epochs * steps_per_epoch
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        progress = (step - warmup) / max(1.0, self.epochs * steps_per_epoch - warmup)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def recipe_names() -> list[str]:
+    """The recipes that ship with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """Reads a shipped recipe by name, or a TOML file of one's own.
+
+    Raises:
+        UsageError: no such recipe, or a field that is missing, unknown or out of range.
+    """
+    path = Path(name_or_file) if name_or_file.endswith(".toml") else RECIPES / f"{name_or_file}.toml"
+    try:
+        return Recipe(name=path.stem, **_read_toml(path))
+    except OSError as error:
+        raise _unusable(f"recipe {name_or_file!r} is not known", "ssr-edge train --recipe modern") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise _unusable(f"{path}: {field}: {first['msg']}", f"edit {path}") from error
+    except ValueError as error:
+        raise _unusable(f"{path} is not TOML: {error}", f"edit {path}") from error
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    with path.open("rb") as file:
+        fields: dict[str, object] = tomllib.load(file)
+        return fields
+
+
+def _unusable(found: str, next_step: str) -> UsageError:
+    return UsageError(found, expected=f"{', '.join(recipe_names())} or a .toml file like them", next_step=next_step)

@@ -1,0 +1,65 @@
+"""run.json: what a run was asked for, so that it can be resumed and repeated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ssr_edge.errors import UsageError
+from ssr_edge.files import replacing
+from ssr_train.arch import ArchConfig
+from ssr_train.loop import TrainOptions
+from ssr_train.recipe import Recipe
+
+RUN = "run.json"
+
+
+def write_options(options: TrainOptions) -> None:
+    """Writes run.json into a new run's folder.
+
+    Raises:
+        UsageError: the folder already holds a run.
+    """
+    path = options.run / RUN
+    if path.exists():
+        raise UsageError(
+            f"{options.run} already holds a run",
+            expected="a new folder, or --resume",
+            next_step=f"ssr-edge train --run {options.run} --resume",
+        )
+    fields = {
+        "data": str(options.data.resolve()),
+        "arch": options.arch.to_dict(),
+        "recipe": options.recipe.model_dump(),
+        "magnification": options.magnification,
+        "split": options.split,
+        "seed": options.seed,
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(fields, indent=2))
+
+
+def read_options(run: Path, device: str) -> TrainOptions:
+    """Reads back what `write_options` wrote; the device may be another one.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    try:
+        fields = json.loads((run / RUN).read_text())
+        return TrainOptions(
+            run=run,
+            data=Path(fields["data"]),
+            arch=ArchConfig.from_dict(fields["arch"]),
+            recipe=Recipe(**fields["recipe"]),
+            magnification=fields["magnification"],
+            split=fields["split"],
+            seed=fields["seed"],
+            device=device,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{run} holds no run that can be resumed: {error}",
+            expected=f"a folder with the {RUN} that ssr-edge train wrote",
+            next_step="ssr-edge train --data FOLDER",
+        ) from error

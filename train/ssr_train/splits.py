@@ -1,0 +1,122 @@
+"""Divides images into train, val and test, by image or by patient, and keeps the division in a file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.errors import DataError
+from ssr_train.breakhis import Record
+
+SplitKind = Literal["image", "patient"]
+Part = Literal["train", "val", "test"]
+VAL_FRACTION, TEST_FRACTION = 0.12, 0.18
+# Six folds by patient: one for test and one for val come close to the same fractions.
+PATIENT_FOLDS = 6
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each image belongs to. parts: image name -> part, sorted by name."""
+
+    kind: SplitKind
+    seed: int
+    parts: dict[str, Part]
+
+    def select(self, records: Sequence[Record], part: Part) -> list[Record]:
+        """The records of one part, in their order."""
+        return [record for record in records if self.parts.get(record.name) == part]
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of the division: the same names in the same parts give the same value."""
+        return hashlib.sha256("\n".join(f"{n},{p}" for n, p in self.parts.items()).encode()).hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Writes `name,part,kind,seed` rows as CSV."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["name", "part", "kind", "seed"])
+            writer.writerows([name, part, self.kind, self.seed] for name, part in self.parts.items())
+
+    @staticmethod
+    def read(path: Path) -> Split:
+        """Reads what `write` wrote.
+
+        Raises:
+            DataError: the file is missing, or is not a split.
+        """
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            kinds = {(row["kind"], int(row["seed"])) for row in rows}
+            (kind, seed) = kinds.pop()
+            parts = {row["name"]: row["part"] for row in rows}
+        except (OSError, KeyError, ValueError) as error:
+            raise _unusable(f"{path} can't be read as a split: {error}") from error
+        if kinds or kind not in get_args(SplitKind) or not set(parts.values()) <= set(get_args(Part)):
+            raise _unusable(f"{path} mixes kinds, seeds or unknown parts")
+        return Split(kind, seed, parts)  # type: ignore[arg-type]
+
+
+def make_split(records: Sequence[Record], kind: SplitKind, seed: int) -> Split:
+    """Divides records: `image` stratified by class; `patient` so that no patient stands on two sides.
+
+    A class with a single patient can only stand on one side of a `patient` split; `missing_classes` says which.
+
+    Raises:
+        DataError: too few images or patients to divide.
+    """
+    names = np.array([record.name for record in records])
+    labels = np.array([record.label for record in records])
+    try:
+        if kind == "image":
+            train, val, test = _by_image(labels, seed)
+        else:
+            train, val, test = _by_patient(labels, np.array([record.patient for record in records]), seed)
+    except ValueError as error:
+        raise _unusable(f"{len(records)} images can't be divided by {kind}: {error}") from error
+    parts: dict[str, Part] = {}
+    positions: dict[Part, np.ndarray] = {"train": train, "val": val, "test": test}
+    for part, rows in positions.items():
+        parts.update(dict.fromkeys(names[rows].tolist(), part))
+    return Split(kind, seed, dict(sorted(parts.items())))
+
+
+def missing_classes(records: Sequence[Record], split: Split, part: Part) -> list[str]:
+    """The classes that a part has no image of: they can't be learnt or judged there."""
+    present = {record.label for record in split.select(records, part)}
+    return [label for label in CLASSES if label not in present]
+
+
+def _by_image(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split
+
+    everything = np.arange(len(labels))
+    rest, test = train_test_split(everything, test_size=TEST_FRACTION, stratify=labels, random_state=seed)
+    share = VAL_FRACTION / (1 - TEST_FRACTION)
+    train, val = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=seed)
+    return train, val, test
+
+
+def _by_patient(labels: np.ndarray, patients: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = StratifiedGroupKFold(PATIENT_FOLDS, shuffle=True, random_state=seed).split(labels, labels, patients)
+    held_out = [fold for _, fold in folds]
+    return np.concatenate(held_out[2:]), held_out[1], held_out[0]
+
+
+def _unusable(found: str) -> DataError:
+    return DataError(
+        found,
+        expected="at least two images a class in every part, and six patients for a patient split",
+        next_step="ssr-edge train --data FOLDER --split image",
+    )

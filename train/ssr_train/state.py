@@ -1,0 +1,61 @@
+"""Everything a run needs to go on after a kill, as one safetensors file replaced after each epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from ssr_edge.errors import TrainingError
+from ssr_edge.files import replacing
+
+STATE = "state.safetensors"
+
+
+def save_state(
+    run: Path, epoch: int, network: nn.Module, averaged: AveragedModel, optimiser: torch.optim.Optimizer
+) -> None:
+    """Writes the state after `epoch` whole epochs; a kill leaves the state before or this one, never half of it."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {"epoch": torch.tensor(epoch)}
+    tensors |= {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
+    for number, values in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{key}": tensor for key, tensor in values.items()}
+    with replacing(run / STATE) as temporary:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+
+
+def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimiser: torch.optim.Optimizer) -> int:
+    """Restores what `save_state` wrote and returns the number of epochs done; 0 when none was finished.
+
+    Raises:
+        TrainingError: the state belongs to another network.
+    """
+    from safetensors.torch import load_file
+
+    if not (run / STATE).exists():
+        return 0
+    tensors = load_file(run / STATE)
+    try:
+        network.load_state_dict(_below(tensors, "network."))
+        averaged.load_state_dict(_below(tensors, "averaged."))
+    except RuntimeError as error:
+        raise TrainingError(
+            f"{run / STATE} belongs to another network",
+            expected="the state of the architecture in run.json",
+            next_step="ssr-edge train --data FOLDER  (a new run)",
+        ) from error
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _below(tensors, "optimiser.").items():
+        number, key = name.split(".")
+        state.setdefault(int(number), {})[key] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return int(tensors["epoch"])
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
