@@ -1,0 +1,1 @@
+"""Export stage: fold, ONNX, calibration, Q/DQ, engines and the gate that turn a checkpoint into a bundle."""

@@ -1,0 +1,134 @@
+"""Builds engines into a bundle's folder: a file each, with a .json beside it that says what it is."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+from ssr_edge.bundle import model_file
+from ssr_edge.errors import BuildError
+from ssr_edge.gpu import find_gpu
+from ssr_edge.manifest import EngineEntry, Precision
+from ssr_edge.progress import progress
+from ssr_export.half import to_half
+from ssr_export.qdq_rules import check_qdq
+from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt, import_tensorrt
+
+Say = Callable[[str], None]
+BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """An engine to build. runtime: `openvino`, `tensorrt` or `tensorrt-rtx`."""
+
+    runtime: str
+    precision: Precision
+    tensorrt: TensorRtOptions = field(default_factory=TensorRtOptions)
+
+
+def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
+    """Builds an engine from a model in `folder` and writes it to `folder`/engines.
+
+    Raises:
+        BuildError: the model breaks a rule of Q/DQ, or the runtime's parser or builder refuses it.
+        RuntimeUnavailable: the runtime's package is missing.
+    """
+    model = folder / model_file(request.precision)
+    check_qdq(onnx.load(model))
+    started = time.monotonic()
+    if request.runtime == "openvino":
+        data, entry = _openvino(model, request)
+    else:
+        data, entry = _tensorrt(model, request, say)
+    entry.build_seconds = round(time.monotonic() - started, 3)
+    path = folder / entry.file
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    path.with_suffix(".json").write_text(entry.model_dump_json(indent=2), encoding="utf-8")
+    return entry
+
+
+def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
+    from ssr_edge.runners.openvino import COMPILE_OPTIONS, MAX_BATCH, RUNTIME, cpu_name, openvino_core, openvino_version
+
+    core = openvino_core()
+    if request.precision == "fp16":
+        raise BuildError(
+            "OpenVINO computes in FP32 or INT8 on a CPU, so an fp16 engine would be the fp32 one",
+            expected="--precision fp32 or int8 with --runtime openvino",
+            next_step="ssr-edge build-engine --precision int8",
+        )
+    try:
+        compiled = core.compile_model(str(model), "CPU", COMPILE_OPTIONS)
+    except RuntimeError as error:
+        raise BuildError(
+            f"OpenVINO refused {model.name}: {str(error).splitlines()[-1]}",
+            expected="a model.*.onnx of an ssr-edge bundle",
+            next_step="ssr-edge export",
+        ) from error
+    device = cpu_name(core)
+    entry = EngineEntry(
+        file=_file_name(RUNTIME, openvino_version(), device, request.precision, "blob"),
+        runtime=RUNTIME,
+        version=openvino_version(),
+        device=device,
+        precision=request.precision,
+        model=model.name,
+        batch=(1, 1, MAX_BATCH),
+        build_seconds=0,
+        options=COMPILE_OPTIONS,
+    )
+    return compiled.export_model().getvalue(), entry
+
+
+def _tensorrt(model: Path, request: EngineRequest, say: Say) -> tuple[bytes, EngineEntry]:
+    options = request.tensorrt
+    trt = import_tensorrt(request.runtime)
+    device = _tensorrt_device(request)
+    graph = onnx.load(model)
+    # An INT8 network's remainder is faster in FP16, and on Turing an FP32 remainder does not build at all.
+    if request.precision == "int8":
+        graph = to_half(graph)
+    with progress(f"building {request.runtime} {request.precision}", None) as advance:
+        plan = build_tensorrt(
+            trt, graph.SerializeToString(), options, say, lambda done, of, phase: advance(1, f"{phase} {done}/{of}")
+        )
+    entry = EngineEntry(
+        file=_file_name(request.runtime, trt.__version__, device, request.precision, "plan"),
+        runtime=request.runtime,
+        version=trt.__version__,
+        device=device,
+        precision=request.precision,
+        model=model.name,
+        batch=options.batch,
+        build_seconds=0,
+        options={
+            "hardware_compatibility": options.hardware_compatibility,
+            "version_compatible": str(options.version_compatible).lower(),
+        },
+    )
+    return plan, entry
+
+
+def _tensorrt_device(request: EngineRequest) -> str:
+    if request.runtime == "tensorrt-rtx":
+        return ",".join(request.tensorrt.targets) or "portable"
+    gpu = find_gpu()
+    if gpu is None:
+        raise BuildError(
+            "TensorRT builds on the GPU it builds for, and this machine has none",
+            expected="an NVIDIA GPU and its driver",
+            next_step="ssr-edge build-engine --runtime tensorrt-rtx  (builds ahead of time, without a GPU)",
+        )
+    return "sm_" + gpu.compute_capability.replace(".", "")
+
+
+def _file_name(runtime: str, version: str, device: str, precision: str, suffix: str) -> str:
+    plain = re.sub(r"[^a-z0-9_]+", "_", device.lower()).strip("_")
+    return f"engines/{runtime}-{version}-{plain}-{precision}.{suffix}"

@@ -1,0 +1,73 @@
+"""Proves a fold on real images: block by block and end to end, in FP32 and in FP64; over the limit it refuses."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ssr_edge.errors import ExportError
+from ssr_edge.manifest import BlockError, FoldCertificate
+from ssr_export.fold import fold
+from ssr_train.network import Block, SSResNeXt
+
+FP32_LIMIT = 1e-5
+FP64_LIMIT = 1e-12
+
+
+@torch.inference_mode()
+def fold_with_certificate(network: SSResNeXt, images: Tensor) -> tuple[SSResNeXt, FoldCertificate]:
+    """Folds `network` and compares it with its original on `images`.
+
+    images: float32 [N, 3, 224, 224], normalised RGB of real images. Returns the folded network in FP32.
+
+    Raises:
+        ExportError: a logit differs by more than FP32_LIMIT or FP64_LIMIT relative to the largest.
+    """
+    folded64 = fold(network)
+    original64 = copy.deepcopy(network).double()
+    folded32 = copy.deepcopy(folded64).float()
+    wide = _compare(original64, folded64, images.double())
+    narrow = _compare(network, folded32, images)
+    certificate = FoldCertificate(
+        images=len(images),
+        fp32=narrow.pop(""),
+        fp64=wide.pop(""),
+        blocks=[BlockError(block=name, fp32=narrow[name], fp64=wide[name]) for name in narrow],
+    )
+    # `not <=` also refuses NaN.
+    if not (certificate.fp32 <= FP32_LIMIT and certificate.fp64 <= FP64_LIMIT):
+        worst = max(certificate.blocks, key=lambda block: block.fp64)
+        raise ExportError(
+            f"folding changed the logits by {certificate.fp32:.1e} (FP32) and {certificate.fp64:.1e} (FP64), most in "
+            f"{worst.block}",
+            expected=f"at most {FP32_LIMIT:.0e} and {FP64_LIMIT:.0e} of the largest logit",
+            next_step="train longer, so that BatchNorm's statistics settle: ssr-edge train",
+        )
+    return folded32, certificate
+
+
+def _compare(original: SSResNeXt, folded: SSResNeXt, images: Tensor) -> dict[str, float]:
+    """Relative error by block name, each folded block fed with the original's input; "" is the whole network."""
+    counterparts = dict(folded.named_modules())
+    errors: dict[str, float] = {}
+    hooks = []
+    for name, block in original.named_modules():
+        if isinstance(block, Block):
+
+            def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+                errors[name] = _relative(counterparts[name](inputs[0]), output)
+
+            hooks.append(block.register_forward_hook(hook))
+    try:
+        logits = original(images)
+    finally:
+        for handle in hooks:
+            handle.remove()
+    errors[""] = _relative(folded(images), logits)
+    return errors
+
+
+def _relative(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())

@@ -1,0 +1,74 @@
+"""Turns an FP32 or INT8 model into its FP16 form, for TensorRT, whose networks take their precision from the file."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ssr_edge.errors import ExportError
+
+# The network's input: the last node of the preprocessing, which stays in FP32 (pixels up to 255 squared would not).
+_PREPROCESSING = ("Cast", "Transpose", "Sub", "Mul")
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a copy whose network computes in FP16; preprocessing, softmax, inputs and outputs stay as they are.
+
+    Q/DQ pairs keep their int8 side and dequantise to FP16.
+
+    Raises:
+        ExportError: a weight is too large for FP16, or the model is not one of `ssr_export.onnx`.
+    """
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    graph = half.graph
+    boundary = _preprocessed(graph)
+    kept = {name for node in graph.node[: len(_PREPROCESSING)] for name in node.input}
+    converted = [_half_initializer(i) if i.name not in kept else i for i in graph.initializer]
+    nodes = list(graph.node[: len(_PREPROCESSING)])
+    nodes.append(helper.make_node("Cast", [boundary], [f"{boundary}_half"], name="to_half", to=TensorProto.FLOAT16))
+    for node in graph.node[len(_PREPROCESSING) :]:
+        for position, name in enumerate(node.input):
+            if name == boundary:
+                node.input[position] = f"{boundary}_half"
+        if node.output[0] == "logits":
+            node.output[0] = "logits_half"
+            nodes.append(node)
+            node = helper.make_node("Cast", ["logits_half"], ["logits"], name="to_float", to=TensorProto.FLOAT)
+        nodes.append(node)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    initializers = [TensorProto.FromString(tensor.SerializeToString()) for tensor in converted]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(copies)
+    graph.initializer.extend(initializers)
+    onnx.checker.check_model(half, full_check=True)
+    return half
+
+
+def _preprocessed(graph: onnx.GraphProto) -> str:
+    found = tuple(node.op_type for node in graph.node[: len(_PREPROCESSING)])
+    if found != _PREPROCESSING:
+        raise ExportError(
+            f"the model begins with {', '.join(found)}",
+            expected=f"preprocessing inside: {', '.join(_PREPROCESSING)}",
+            next_step="ssr-edge export CHECKPOINT",
+        )
+    return str(graph.node[len(_PREPROCESSING) - 1].output[0])
+
+
+def _half_initializer(tensor: TensorProto) -> TensorProto:
+    if tensor.data_type != TensorProto.FLOAT:
+        return tensor
+    with np.errstate(over="ignore"):
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+    if tensor.name.endswith("_scale"):
+        # A scale that rounds to zero would be refused; its channel is as good as zero either way.
+        values = np.maximum(values, np.finfo(np.float16).smallest_subnormal)
+    if not np.isfinite(values).all():
+        raise ExportError(
+            f"{tensor.name} has values beyond FP16's 65504",
+            expected="weights and biases of ordinary size",
+            next_step="ssr-edge build-engine --precision fp32 --precision int8",
+        )
+    return numpy_helper.from_array(values, tensor.name)

@@ -1,0 +1,88 @@
+"""Finds the images that a checkpoint is calibrated and gated on: never one to gate on that it was trained on."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from ssr_edge.breakhis import parse_name
+from ssr_edge.errors import DataError
+from ssr_edge.preprocess import IMAGE_SUFFIXES
+from ssr_train.breakhis import read
+from ssr_train.checkpoint import CheckpointCard
+
+CALIBRATION_IMAGES = 128
+
+
+@dataclass(frozen=True)
+class ImageSets:
+    """calibration: files. held_out: files, labelled where their names say so."""
+
+    calibration: list[Path]
+    held_out: list[Path]
+
+
+def find_image_sets(checkpoint: Path, card: CheckpointCard, folder: Path | None, seed: int = 0) -> ImageSets:
+    """Looks, in this order: in `folder`; beside the checkpoint (`calibration/` and `images/`, as the demo's lie); in
+    the data set that the checkpoint was trained on, where calibration takes training images and the gate the others.
+
+    With a `folder` alone, every fourth image gates and the others calibrate.
+
+    Raises:
+        DataError: none of them is there.
+    """
+    beside = checkpoint.parent / "calibration"
+    if folder is not None:
+        files = image_files(folder)
+        calibration = [path for number, path in enumerate(files) if number % 4] or files
+        return ImageSets(_stratified([(_label(path), path) for path in calibration], seed), files[::4])
+    if beside.is_dir():
+        return ImageSets(image_files(beside), image_files(checkpoint.parent / "images"))
+    if Path(card.data).is_dir():
+        records = read(Path(card.data), card.magnification)
+        split = card.to_split()
+        held_out = split.select(records, "val") + split.select(records, "test")
+        training = [(record.label, record.path) for record in split.select(records, "train")]
+        return ImageSets(_stratified(training, seed), [record.path for record in held_out])
+    raise DataError(
+        f"no images to calibrate {checkpoint.name} with: {card.data} is not on this machine",
+        expected="a folder of microscope images like those it will see",
+        next_step=f"ssr-edge build-engine {checkpoint} --calibration-images FOLDER",
+    )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Every image below a folder, sorted.
+
+    Raises:
+        DataError: there is none.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise DataError(
+            f"no image below {folder}",
+            expected=", ".join(sorted(IMAGE_SUFFIXES)),
+            next_step="ssr-edge build-engine --calibration-images FOLDER",
+        )
+    return files
+
+
+def _stratified(labelled: Sequence[tuple[str, Path]], seed: int) -> list[Path]:
+    """At most CALIBRATION_IMAGES paths, one of each label in turn, so that rare classes count."""
+    by_label: dict[str, list[Path]] = defaultdict(list)
+    for label, path in labelled:
+        by_label[label].append(path)
+    generator = random.Random(seed)
+    for paths in by_label.values():
+        generator.shuffle(paths)
+    turns = zip_longest(*by_label.values())
+    return [path for turn in turns for path in turn if path is not None][:CALIBRATION_IMAGES]
+
+
+def _label(path: Path) -> str:
+    name = parse_name(path)
+    return name.label if name else ""

@@ -1,0 +1,104 @@
+"""Checkpoint -> the ONNX files of a bundle, each step proven on real images before the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ssr_edge.bundle import model_file
+from ssr_edge.errors import DataError, InputError
+from ssr_edge.files import sha256_of
+from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance
+from ssr_edge.preprocess import Image, load
+from ssr_export.calibrate import Calibration, calibrate
+from ssr_export.certificate import fold_with_certificate
+from ssr_export.half import to_half
+from ssr_export.image_sets import ImageSets
+from ssr_export.onnx import check_onnx, export_onnx
+from ssr_export.quantize import quantize
+from ssr_export.ranges import Method
+from ssr_train.checkpoint import CheckpointCard
+from ssr_train.complexity import multiply_adds, parameter_count
+from ssr_train.dataset import normalise, to_rgb
+from ssr_train.network import SSResNeXt
+
+Say = Callable[[str], None]
+CALIBRATION = "calibration.json"
+_PROOF_IMAGES = 8
+
+
+def write_models(
+    folder: Path,
+    checkpoint: Path,
+    network: SSResNeXt,
+    card: CheckpointCard,
+    images: ImageSets,
+    method: Method,
+    cache: Calibration | None,
+    say: Say,
+) -> Manifest:
+    """Writes model.fp32.onnx, model.fp16.onnx, model.int8.onnx and calibration.json into `folder`.
+
+    cache: an earlier calibration, used if it fits. Returns the manifest so far, without engines.
+
+    Raises:
+        ExportError: a fold, a parity check or a calibration is outside its limit.
+    """
+    proof = _first_readable(images.calibration, _PROOF_IMAGES)
+    folded, certificate = fold_with_certificate(network, normalise(to_rgb(proof)))
+    say(
+        f"folded: logits differ by {certificate.fp32:.1e} (FP32) and {certificate.fp64:.1e} (FP64) of the largest "
+        f"on {certificate.images} images"
+    )
+    fp32 = folder / model_file("fp32")
+    export_onnx(folded, fp32)
+    parity = check_onnx(fp32, folded, proof)
+    say(f"ONNX: logits differ from PyTorch by {parity.relative_error:.1e} of the largest")
+    calibration = calibrate(fp32, images.calibration, method, cache)
+    calibration.write(folder / CALIBRATION)
+    say(f"calibrated {len(calibration.ranges)} activations on {len(calibration.images)} images ({method})")
+    model = onnx.load(fp32)
+    onnx.save(to_half(model), folder / model_file("fp16"))
+    onnx.save(quantize(model, calibration.ranges), folder / model_file("int8"))
+    return Manifest(
+        name=card.arch["name"],
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        arch=card.arch,
+        classes=card.classes,
+        magnification=card.magnification,
+        provenance=Provenance(
+            checkpoint=str(checkpoint.resolve()),
+            checkpoint_sha256=sha256_of(checkpoint),
+            data=card.data,
+            data_fingerprint=card.to_split().sha256,
+            tools=card.tools | {"onnx": onnx.__version__},
+        ),
+        parameters=parameter_count(network),
+        multiply_adds=multiply_adds(folded),
+        fold=certificate,
+        onnx_parity=parity,
+        calibration=CalibrationEntry(method=method, images=calibration.images, ranges_sha256=calibration.sha256),
+        metrics=card.metrics,
+    )
+
+
+def _first_readable(paths: list[Path], count: int) -> Image:
+    images: list[Image] = []
+    for path in paths:
+        try:
+            images.append(load(path))
+        except InputError:
+            continue
+        if len(images) == count:
+            break
+    if not images:
+        raise DataError(
+            f"none of the {len(paths)} calibration images can be read",
+            expected="at least one image; 64 or more of every class give good ranges",
+            next_step="ssr-edge build-engine --calibration-images FOLDER",
+        )
+    return np.stack(images)

@@ -1,0 +1,136 @@
+"""Writes the folded network as ONNX: pixels in as OpenCV gives them, probabilities out (design section 4).
+
+Input `images`: uint8 [N, 224, 224, 3], BGR. Outputs `logits` and `probabilities`: float32 [N, 8].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from ssr_edge.errors import ExportError
+from ssr_edge.files import replacing
+from ssr_edge.manifest import OnnxParity
+from ssr_edge.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
+from ssr_train.network import SSResNeXt
+
+# TensorRT 10.3 (JetPack 6) reads opsets up to 20 and this IR version; 19 is the first whose Q/DQ takes FP16.
+OPSET = 19
+IR_VERSION = 9
+PARITY_LIMIT = 1e-4
+
+
+class DeployedNetwork(nn.Module):
+    """The folded network with its preprocessing inside; what the ONNX file computes.
+
+    The stem's input channels are reversed once here, so that BGR pixels need no reordering at run time.
+    """
+
+    def __init__(self, folded: SSResNeXt) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(folded)
+        with torch.no_grad():
+            self.network.stem.weight.copy_(folded.stem.weight.flip(1))
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1) * 255)
+        self.register_buffer("scale", 1 / (torch.tensor(STD_BGR).view(1, 3, 1, 1) * 255))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 BGR [N, 224, 224, 3] -> float32 logits [N, 8] and probabilities [N, 8]."""
+        x = images.float().permute(0, 3, 1, 2)  # [N, 3, 224, 224]
+        logits = self.network((x - self.mean) * self.scale)
+        return logits, torch.softmax(logits, dim=1)
+
+
+def export_onnx(folded: SSResNeXt, path: Path) -> None:
+    """Writes the FP32 model with a dynamic batch, checked by ONNX's own checker.
+
+    Raises:
+        ExportError: the exporter or the checker refuses the network.
+    """
+    deployed = DeployedNetwork(folded.float()).eval()
+    example = torch.zeros(2, IMAGE_SIZE, IMAGE_SIZE, 3, dtype=torch.uint8)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                deployed,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["images"],
+                output_names=["logits", "probabilities"],
+                dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+                verbose=False,
+            )
+        assert program is not None
+        model = _named(program.model_proto)
+        onnx.checker.check_model(model, full_check=True)
+    except (torch.onnx.errors.OnnxExporterError, onnx.checker.ValidationError, RuntimeError) as error:
+        raise ExportError(
+            f"the network can't be written as ONNX: {str(error).splitlines()[0]}",
+            expected=f"a network that opset {OPSET} can say",
+            next_step="pip install 'ssr-edge[export]' --upgrade",
+        ) from error
+    with replacing(path) as temporary:
+        onnx.save(model, temporary)
+
+
+@torch.inference_mode()
+def check_onnx(path: Path, folded: SSResNeXt, images: Image) -> OnnxParity:
+    """Compares ONNX Runtime with PyTorch on real images: uint8 BGR [n, 224, 224, 3].
+
+    Raises:
+        ExportError: the logits differ by more than PARITY_LIMIT of the largest.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found = np.asarray(session.run(["logits"], {"images": images})[0])
+    expected = DeployedNetwork(folded).eval()(torch.from_numpy(images))[0].numpy()
+    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    if not error <= PARITY_LIMIT:
+        raise ExportError(
+            f"{path.name} differs from PyTorch by {error:.1e} of the largest logit",
+            expected=f"at most {PARITY_LIMIT:.0e}",
+            next_step="pip install 'ssr-edge[export]' --upgrade",
+        )
+    return OnnxParity(images=len(images), relative_error=error)
+
+
+def _named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Gives convolutions their module's name (`stages.1.blocks.0.conv1`), so that tables and errors can name them."""
+    model.ir_version = IR_VERSION
+    for node in model.graph.node:
+        weight = node.input[1] if node.op_type in ("Conv", "Gemm", "MatMul") and len(node.input) > 1 else ""
+        if weight.endswith(".weight"):
+            node.name = weight.removesuffix(".weight").removeprefix("network.")
+        # The exporter keeps PyTorch's whole call stack in every node: most of a small file's size.
+        del node.metadata_props[:]
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter's progress chatter and its deprecation warnings of its own dependencies off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

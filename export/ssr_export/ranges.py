@@ -1,0 +1,89 @@
+"""Chooses the range of an activation from its histogram: which magnitude maps to 127."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ssr_export.histogram import MagnitudeHistogram
+from ssr_export.quantize import QMAX
+
+Method = Literal["minmax", "percentile", "entropy", "mse"]
+PERCENTILE = 99.99
+_LEVELS = QMAX + 1  # magnitudes 0 .. 127
+
+
+def choose_range(histogram: MagnitudeHistogram, method: Method) -> float:
+    """The positive magnitude that maps to 127; 1.0 for a tensor that was always zero, whose range does not matter.
+
+    minmax: the largest seen. percentile: 99.99 % of the values lie below. entropy: least Kullback-Leibler divergence
+    between the values and their quantised selves (as TensorRT's removed entropy calibrator did). mse: least mean
+    squared error, rounding and clipping together.
+    """
+    if histogram.largest == 0.0:
+        return 1.0
+    return _METHODS[method](histogram)
+
+
+def _minmax(histogram: MagnitudeHistogram) -> float:
+    return histogram.largest
+
+
+def _percentile(histogram: MagnitudeHistogram) -> float:
+    cumulative = np.cumsum(histogram.counts)
+    bins = int(np.searchsorted(cumulative, cumulative[-1] * (PERCENTILE / 100))) + 1
+    return min(bins * histogram.bin_width, histogram.largest)
+
+
+def _entropy(histogram: MagnitudeHistogram) -> float:
+    # Exact zeros say nothing about the range, and after a ReLU they would drown everything else.
+    counts = histogram.counts.astype(np.float64)
+    counts[0] = counts[1]
+    return _best(histogram, lambda bins: _divergence(counts, bins))
+
+
+def _mse(histogram: MagnitudeHistogram) -> float:
+    counts = histogram.counts.astype(np.float64)
+    centres = (np.arange(len(counts)) + 0.5) * histogram.bin_width
+
+    def error(bins: int) -> float:
+        scale = bins * histogram.bin_width / QMAX
+        quantized = np.minimum(np.rint(centres / scale), QMAX) * scale
+        return float((counts * (quantized - centres) ** 2).sum())
+
+    return _best(histogram, error)
+
+
+def _best(histogram: MagnitudeHistogram, loss: Callable[[int], float]) -> float:
+    last = int(np.ceil(histogram.largest / histogram.bin_width))
+    first = min(_LEVELS, last)
+    candidates = np.unique(np.linspace(first, last, 256).astype(int))
+    best = min(candidates, key=lambda bins: loss(int(bins)))
+    return float(min(best * histogram.bin_width, histogram.largest))
+
+
+def _divergence(counts: npt.NDArray[np.float64], bins: int) -> float:
+    """KL(P || Q) of the first `bins` bins, the clipped rest added to the last, against their quantised selves."""
+    reference = counts[:bins].copy()
+    present = reference > 0
+    # Each level spreads its mass evenly over the bins of its own that hold anything.
+    level = np.minimum(np.arange(bins) * _LEVELS // bins, _LEVELS - 1)
+    mass = np.bincount(level, weights=reference, minlength=_LEVELS)
+    holders = np.bincount(level, weights=present, minlength=_LEVELS)
+    quantized = np.where(present, mass[level] / np.maximum(holders[level], 1), 0.0)
+    reference[-1] += counts[bins:].sum()
+    p, q = reference / reference.sum(), quantized / max(quantized.sum(), 1.0)
+    # Mass clipped into an otherwise empty last bin has no counterpart: it costs as much as the smallest float allows.
+    held = p > 0
+    return float((p[held] * np.log(p[held] / np.maximum(q[held], 1e-12))).sum())
+
+
+_METHODS: dict[Method, Callable[[MagnitudeHistogram], float]] = {
+    "minmax": _minmax,
+    "percentile": _percentile,
+    "entropy": _entropy,
+    "mse": _mse,
+}

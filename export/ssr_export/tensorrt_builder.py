@@ -1,0 +1,195 @@
+"""Builds TensorRT engines: one code for tensorrt 10.3 to 11.x and TensorRT for RTX, which is given the module.
+
+Networks are strongly typed: precision is in the ONNX file, as TensorRT 11 demands and 10.x allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ssr_edge.errors import BuildError, RuntimeUnavailable
+from ssr_edge.files import replacing
+from ssr_edge.preprocess import IMAGE_SIZE
+
+Say = Callable[[str], None]
+# say(done, of, phase): a step of the builder's own progress.
+Step = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class TensorRtOptions:
+    """batch: smallest, best and largest batch of the profile. workspace_mb: most scratch memory; None lets it be.
+
+    targets: compute capabilities such as `sm_89`, TensorRT for RTX only; empty builds RTX's portable default.
+    timing_cache: file that keeps kernel timings between builds. hardware_compatibility: `none`, `ampere_plus` or
+    `same_compute_capability`. version_compatible: the engine also runs on later TensorRT versions.
+    """
+
+    batch: tuple[int, int, int] = (1, 8, 32)
+    workspace_mb: int | None = None
+    targets: tuple[str, ...] = ()
+    timing_cache: Path | None = None
+    hardware_compatibility: str = "none"
+    version_compatible: bool = False
+
+
+def import_tensorrt(runtime: str) -> ModuleType:
+    """The Python module of `tensorrt` or `tensorrt-rtx`.
+
+    Raises:
+        RuntimeUnavailable: its package is not installed.
+    """
+    names = {"tensorrt": ["tensorrt"], "tensorrt-rtx": ["tensorrt_rtx", "tensorrt_rtx_bindings"]}[runtime]
+    for name in names:
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    raise RuntimeUnavailable(
+        f"{names[0]} can't be imported",
+        expected=f"the package of the extra '{runtime}'",
+        next_step=f"pip install 'ssr-edge[{runtime}]'",
+    )
+
+
+def build_tensorrt(trt: Any, model: bytes, options: TensorRtOptions, say: Say, step: Step) -> bytes:
+    """Builds an engine from a serialised ONNX model and returns its plan.
+
+    trt: the module `tensorrt` or `tensorrt_rtx`. say: is given each warning once.
+
+    Raises:
+        BuildError: the parser or the builder refuses the model; names the node and the reason.
+    """
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    if builder is None:
+        raise _refused("the builder can't start", logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model):
+        raise _refused(_parser_error(parser), logger)
+    config = _config(trt, builder, options)
+    config.progress_monitor = _monitor(trt, step)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise _refused("the builder gave no engine", logger)
+    if options.timing_cache is not None:
+        with replacing(options.timing_cache) as temporary:
+            temporary.write_bytes(memoryview(config.get_timing_cache().serialize()))
+    for warning, count in logger.warnings.items():
+        say(f"TensorRT: {warning}" + (f" ({count} times)" if count > 1 else ""))
+    return bytes(plan)
+
+
+def _config(trt: Any, builder: Any, options: TensorRtOptions) -> Any:
+    config = builder.create_builder_config()
+    if options.workspace_mb is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
+    profile = builder.create_optimization_profile()
+    profile.set_shape("images", *((n, IMAGE_SIZE, IMAGE_SIZE, 3) for n in options.batch))
+    config.add_optimization_profile(profile)
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.hardware_compatibility != "none":
+        config.hardware_compatibility_level = _compatibility(trt, options.hardware_compatibility)
+    if options.timing_cache is not None:
+        known = options.timing_cache.read_bytes() if options.timing_cache.is_file() else b""
+        # ignore_mismatch: a cache of another device or version is dropped, not an error.
+        config.set_timing_cache(config.create_timing_cache(known), True)
+    if options.targets:
+        _set_targets(trt, config, options.targets)
+    return config
+
+
+def _compatibility(trt: Any, name: str) -> Any:
+    level = getattr(trt.HardwareCompatibilityLevel, name.upper(), None)
+    if level is None:
+        raise BuildError(
+            f"TensorRT {trt.__version__} has no hardware compatibility {name!r}",
+            expected="none or ampere_plus (same_compute_capability from TensorRT 10.13 on)",
+            next_step="ssr-edge build-engine --hardware-compatibility ampere_plus",
+        )
+    return level
+
+
+def _set_targets(trt: Any, config: Any, targets: tuple[str, ...]) -> None:
+    if not hasattr(trt, "ComputeCapability"):
+        raise BuildError(
+            f"TensorRT {trt.__version__} builds for the GPU it runs on, not for {', '.join(targets)}",
+            expected="--target only with --runtime tensorrt-rtx",
+            next_step="ssr-edge build-engine --runtime tensorrt",
+        )
+    config.num_compute_capabilities = len(targets)
+    for position, target in enumerate(targets):
+        capability = getattr(trt.ComputeCapability, target.replace("sm_", "SM"), None)
+        if capability is None:
+            known = [name for name in dir(trt.ComputeCapability) if name.startswith("SM")]
+            raise BuildError(
+                f"TensorRT for RTX {trt.__version__} has no target {target!r}",
+                expected="one of " + ", ".join(name.replace("SM", "sm_") for name in known),
+                next_step="ssr-edge build-engine --runtime tensorrt-rtx  (without --target: runs on all of them)",
+            )
+        config.set_compute_capability(capability, position)
+
+
+def _parser_error(parser: Any) -> str:
+    errors = [parser.get_error(number) for number in range(parser.num_errors)]
+    if not errors:
+        return "the parser refuses the model"
+    first = errors[0]
+    return f"node {first.node_name() or first.node()!r} ({first.node_operator() or 'unknown operator'}): {first.desc()}"
+
+
+def _logger(trt: Any) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        """Keeps what TensorRT says, so that a refusal can give its reason."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+            self.warnings: dict[str, int] = {}
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(message)
+            elif severity == trt.ILogger.WARNING:
+                self.warnings[message] = self.warnings.get(message, 0) + 1
+
+    return Logger()
+
+
+def _monitor(trt: Any, step: Step) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        """Hands the outermost phase's steps on; inner phases come and go too fast to show."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.totals: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if not parent_phase:
+                self.totals[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, number: int) -> bool:
+            if phase_name in self.totals:
+                step(number + 1, self.totals[phase_name], phase_name)
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.totals.pop(phase_name, None)
+
+    return Monitor()
+
+
+def _refused(reason: str, logger: Any) -> BuildError:
+    said = f"; TensorRT said: {logger.errors[-1]}" if logger.errors else ""
+    return BuildError(
+        f"TensorRT refused the model: {reason}{said}",
+        expected="a model.*.onnx of an ssr-edge bundle, on a GPU or target that supports its precision",
+        next_step="ssr-edge doctor",
+    )

@@ -1,0 +1,1 @@
+"""Command line: a file a verb; heavy imports live inside the verbs."""

@@ -1,0 +1,138 @@
+"""`ssr-edge build-engine`: checkpoint or bundle -> bundle with engines, each judged by the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ssr_edge.cli.defaults import bundle_name, find_checkpoint
+from ssr_edge.cli.extras import importing
+from ssr_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from ssr_export.build import EngineRequest
+    from ssr_export.tensorrt_builder import TensorRtOptions
+
+
+def build_engine(
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="Checkpoint, run or bundle. [default: newest run, else demo]", show_default=False),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder to write. [default: bundles/RUN, or SOURCE]", show_default=False)
+    ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="openvino, tensorrt, tensorrt-rtx; repeatable. [default: this machine's]", show_default=False
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="fp32, fp16, int8; repeatable. [default: int8 and fp32]", show_default=False),
+    ] = None,
+    calibration_images: Annotated[
+        Path | None, typer.Option(help="Folder. [default: the checkpoint's training images]", show_default=False)
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the gate. [default: the checkpoint's val and test]", show_default=False),
+    ] = None,
+    method: Annotated[
+        Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")
+    ] = "percentile",
+    batch: Annotated[str, typer.Option(help="TensorRT: smallest,best,largest batch.")] = "1,8,32",
+    workspace: Annotated[
+        int | None, typer.Option(help="TensorRT: most scratch memory, MiB.", show_default=False)
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="TensorRT for RTX: sm_75, sm_86, sm_89, sm_120 ...; repeatable.", show_default=False),
+    ] = None,
+    timing_cache: Annotated[
+        Path | None, typer.Option(help="TensorRT: file of kernel timings kept between builds.", show_default=False)
+    ] = None,
+    hardware_compatibility: Annotated[
+        Literal["none", "ampere_plus", "same_compute_capability"], typer.Option(help="TensorRT: other GPUs to run on.")
+    ] = "none",
+    version_compatible: Annotated[
+        bool, typer.Option("--version-compatible", help="TensorRT: also run on later versions.")
+    ] = False,
+    allow_drop: Annotated[
+        bool, typer.Option("--allow-drop", help="Ship an engine that the gate would refuse; the manifest says so.")
+    ] = False,
+) -> None:
+    """Build the engines of a bundle for this machine, from a checkpoint or from a bundle made elsewhere."""
+    with importing("export"):
+        from ssr_export.make_bundle import BundlePlan, make_bundle
+        from ssr_export.tensorrt_builder import TensorRtOptions
+
+    from ssr_edge.bundle import BUNDLES, MANIFEST
+
+    options = TensorRtOptions(
+        batch=_profile(batch),
+        workspace_mb=workspace,
+        targets=tuple(target or ()),
+        timing_cache=timing_cache,
+        hardware_compatibility=hardware_compatibility,
+        version_compatible=version_compatible,
+    )
+    if source is not None and (source / MANIFEST).exists():
+        origin, place = source, bundle or source
+    else:
+        origin = find_checkpoint(source)
+        place = bundle or BUNDLES / bundle_name(origin)
+    plan = BundlePlan(
+        source=origin,
+        bundle=place,
+        engines=_requests(runtime, precision or ["int8", "fp32"], options),
+        method=method,
+        images=calibration_images,
+        held_out=held_out,
+        allow_drop=allow_drop,
+    )
+    made = make_bundle(plan, typer.echo)
+    typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")
+
+
+def _requests(runtimes: list[str] | None, precisions: list[str], options: TensorRtOptions) -> tuple[EngineRequest, ...]:
+    from ssr_edge.manifest import PRECISIONS
+    from ssr_export.build import BUILDERS, EngineRequest
+
+    chosen = runtimes or _for_this_machine()
+    for found, known in ((chosen, BUILDERS), (precisions, PRECISIONS)):
+        unknown = [value for value in found if value not in known]
+        if unknown:
+            raise UsageError(
+                f"{unknown[0]!r} is not known", expected=", ".join(known), next_step="ssr-edge build-engine --help"
+            )
+    return tuple(
+        EngineRequest(runtime, precision, options)  # type: ignore[arg-type]
+        for runtime in chosen
+        for precision in precisions
+    )
+
+
+def _for_this_machine() -> list[str]:
+    from importlib.util import find_spec
+
+    from ssr_edge.gpu import find_gpu
+
+    return ["openvino"] + (["tensorrt"] if find_gpu() is not None and find_spec("tensorrt") else [])
+
+
+def _profile(text: str) -> tuple[int, int, int]:
+    try:
+        smallest, best, largest = (int(part) for part in text.split(","))
+        if 1 <= smallest <= best <= largest:
+            return smallest, best, largest
+    except ValueError:
+        pass
+    raise UsageError(
+        f"--batch {text!r} is not a batch profile",
+        expected="three rising numbers: smallest,best,largest",
+        next_step="ssr-edge build-engine --batch 1,8,32",
+    )

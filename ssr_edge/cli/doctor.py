@@ -1,0 +1,26 @@
+"""`ssr-edge doctor`: what this machine can run and what is missing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
+) -> None:
+    """Say what this machine can run, what is missing, and the command that adds it."""
+    import json
+    from pathlib import Path
+
+    from ssr_edge.doctor import examine, show
+
+    report = examine()
+    if json_file:
+        text = json.dumps(report, indent=2)
+        if json_file == "-":
+            typer.echo(text)
+            return
+        Path(json_file).write_text(text, encoding="utf-8")
+    show(report)

@@ -1,0 +1,37 @@
+"""`ssr-edge export`: checkpoint -> bundle without engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ssr_edge.cli.defaults import bundle_name, find_checkpoint
+from ssr_edge.cli.extras import importing
+
+
+def export(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Checkpoint or run. [default: newest run, else demo]", show_default=False)
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder to write. [default: bundles/RUN]", show_default=False)
+    ] = None,
+    calibration_images: Annotated[
+        Path | None, typer.Option(help="Folder. [default: the checkpoint's training images]", show_default=False)
+    ] = None,
+    method: Annotated[
+        Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")
+    ] = "percentile",
+) -> None:
+    """Fold a checkpoint and write its FP32, FP16 and INT8 models, without engines."""
+    with importing("export"):
+        from ssr_export.make_bundle import BundlePlan, make_bundle
+
+    from ssr_edge.bundle import BUNDLES
+
+    source = find_checkpoint(checkpoint)
+    target = bundle or BUNDLES / bundle_name(source)
+    made = make_bundle(BundlePlan(source, target, (), method, images=calibration_images), typer.echo)
+    typer.echo(f"wrote {made.path}\nnext: ssr-edge build-engine {made.path}")
