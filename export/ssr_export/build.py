@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -17,7 +17,7 @@ from ssr_edge.manifest import EngineEntry, Precision
 from ssr_edge.progress import progress
 from ssr_export.half import to_half
 from ssr_export.qdq_rules import check_qdq
-from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt, import_tensorrt
+from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
 
 Say = Callable[[str], None]
 BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")
@@ -88,8 +88,13 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
 
 
 def _tensorrt(model: Path, request: EngineRequest, say: Say) -> tuple[bytes, EngineEntry]:
+    from ssr_edge.runners.tensorrt_engine import import_tensorrt
+
     options = request.tensorrt
     trt = import_tensorrt(request.runtime)
+    if request.runtime == "tensorrt-rtx" and options.timing_cache is not None:
+        say("TensorRT for RTX has no timing cache: it measures nothing while it builds")
+        options = replace(options, timing_cache=None)
     device = _tensorrt_device(request)
     graph = onnx.load(model)
     # An INT8 network's remainder is faster in FP16, and on Turing an FP32 remainder does not build at all.
@@ -97,7 +102,7 @@ def _tensorrt(model: Path, request: EngineRequest, say: Say) -> tuple[bytes, Eng
         graph = to_half(graph)
     with progress(f"building {request.runtime} {request.precision}", None) as advance:
         plan = build_tensorrt(
-            trt, graph.SerializeToString(), options, say, lambda done, of, phase: advance(1, f"{phase} {done}/{of}")
+            trt, graph.SerializeToString(), options, say, lambda done, of, phase: advance(0, f"{done}/{of} {phase}")
         )
     entry = EngineEntry(
         file=_file_name(request.runtime, trt.__version__, device, request.precision, "plan"),

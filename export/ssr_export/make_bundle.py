@@ -74,9 +74,8 @@ def _add_engines(folder: Path, manifest: Manifest, plan: BundlePlan, held_out: l
         same = [e for e in manifest.engines if e.file == engine.file]
         manifest.engines = [e for e in manifest.engines if e not in same] + [engine]
         size = (folder / engine.file).stat().st_size / 1e6
-        say(
-            f"built {engine.runtime} {engine.precision} for {engine.device} in {engine.build_seconds:.1f} s, {size:.1f} MB"
-        )
+        what = f"{engine.runtime} {engine.precision} for {engine.device}"
+        say(f"built {what}: {size:.1f} MB in {engine.build_seconds:.1f} s")
         # The gate opens the bundle as a user would, so what was just built must be in the manifest.
         write_manifest(folder, manifest)
         _gate(Bundle(folder, manifest), engine, held_out, plan, say)

@@ -58,7 +58,7 @@ def _mse(histogram: MagnitudeHistogram) -> float:
 
 
 def _best(histogram: MagnitudeHistogram, loss: Callable[[int], float]) -> float:
-    last = int(np.ceil(histogram.largest / histogram.bin_width))
+    last = int(np.flatnonzero(histogram.counts)[-1]) + 1
     first = min(_LEVELS, last)
     candidates = np.unique(np.linspace(first, last, 256).astype(int))
     best = min(candidates, key=lambda bins: loss(int(bins)))

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from ssr_edge.errors import BuildError, RuntimeUnavailable
+from ssr_edge.errors import BuildError
 from ssr_edge.files import replacing
 from ssr_edge.preprocess import IMAGE_SIZE
 
 Say = Callable[[str], None]
-# say(done, of, phase): a step of the builder's own progress.
+# step(done, of, phase): the builder's own progress.
 Step = Callable[[int, int, str], None]
 
 
@@ -36,25 +34,6 @@ class TensorRtOptions:
     timing_cache: Path | None = None
     hardware_compatibility: str = "none"
     version_compatible: bool = False
-
-
-def import_tensorrt(runtime: str) -> ModuleType:
-    """The Python module of `tensorrt` or `tensorrt-rtx`.
-
-    Raises:
-        RuntimeUnavailable: its package is not installed.
-    """
-    names = {"tensorrt": ["tensorrt"], "tensorrt-rtx": ["tensorrt_rtx", "tensorrt_rtx_bindings"]}[runtime]
-    for name in names:
-        try:
-            return import_module(name)
-        except ImportError:
-            continue
-    raise RuntimeUnavailable(
-        f"{names[0]} can't be imported",
-        expected=f"the package of the extra '{runtime}'",
-        next_step=f"pip install 'ssr-edge[{runtime}]'",
-    )
 
 
 def build_tensorrt(trt: Any, model: bytes, options: TensorRtOptions, say: Say, step: Step) -> bytes:
@@ -142,6 +121,8 @@ def _parser_error(parser: Any) -> str:
     if not errors:
         return "the parser refuses the model"
     first = errors[0]
+    if first.node() < 0:
+        return f"the parser can't read the model: {first.desc()}"
     return f"node {first.node_name() or first.node()!r} ({first.node_operator() or 'unknown operator'}): {first.desc()}"
 
 
@@ -165,23 +146,27 @@ def _logger(trt: Any) -> Any:
 
 def _monitor(trt: Any, step: Step) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        """Hands the outermost phase's steps on; inner phases come and go too fast to show."""
+        """Counts the outermost phase's steps and names the inner phase at work: on a Jetson one can take minutes."""
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self.totals: dict[str, int] = {}
+            self.outermost, self.done, self.total = "", 0, 0
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             if not parent_phase:
-                self.totals[phase_name] = num_steps
+                self.outermost, self.done, self.total = phase_name, 0, num_steps
+            step(self.done, self.total, phase_name)
 
         def step_complete(self, phase_name: str, number: int) -> bool:
-            if phase_name in self.totals:
-                step(number + 1, self.totals[phase_name], phase_name)
+            if phase_name == self.outermost:
+                self.done = number + 1
+                step(self.done, self.total, phase_name)
             return True
 
         def phase_finish(self, phase_name: str) -> None:
-            self.totals.pop(phase_name, None)
+            # TensorRT may leave the last steps out.
+            if phase_name == self.outermost:
+                step(self.total, self.total, phase_name)
 
     return Monitor()
 

@@ -82,7 +82,8 @@ class OpenVinoRunner(Runner):
         entry = bundle.engine(RUNTIME, self.precision)
         if entry is not None and (entry.version, entry.device) == (self.version, self.device):
             self.origin = entry.file
-            return self._core.import_model(bundle.file(entry.file).read_bytes(), "CPU", {})
+            # The options are given again: a blob does not carry them, and BF16 would come back.
+            return self._core.import_model(bundle.file(entry.file).read_bytes(), "CPU", COMPILE_OPTIONS)
         self.origin = f"compiled from {model_file(self.precision)}"
         return self._core.compile_model(str(bundle.file(model_file(self.precision))), "CPU", COMPILE_OPTIONS)
 

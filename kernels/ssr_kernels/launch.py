@@ -1,0 +1,66 @@
+"""Resizes a batch on the GPU, straight into the memory an engine reads its input from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ssr_kernels.compile import RESIZE_AREA
+from ssr_kernels.device import GrowingBuffer, load
+from ssr_kernels.staging import Image, pack, plan
+
+# As in resize_area.cu; a test compares them.
+TILE = 32
+ROWS = 8
+THREADS = TILE * 3
+
+
+class GpuResizer:
+    """INTER_AREA resize of uint8 BGR images to [n, size, size, 3] on one CUDA stream, within 1 grey level of OpenCV.
+
+    driver: the module `pycuda.driver`, handed in because whoever opens the GPU chooses the context: the primary one, as
+    `ssr_edge.runners.cuda.open_cuda` does, never that of `pycuda.autoinit`. It must be current in every call.
+
+    CI has no GPU: it runs this code against a stand-in for pycuda and the kernel built for the CPU; tests/gpu is for a
+    real GPU.
+
+    Raises:
+        RuntimeUnavailable: NVRTC is missing.
+        BuildError: the kernel doesn't compile for this GPU.
+    """
+
+    def __init__(self, driver: Any, stream: Any, size: int = 224) -> None:
+        self._driver = driver
+        self._kernel = load(self._driver, RESIZE_AREA, "PPii")
+        self._stream = stream
+        self._size = size
+        self._source = GrowingBuffer(self._driver, stream)
+        self._out: Any = None
+        self._capacity = 0
+
+    def resize(self, images: Sequence[Image]) -> Any:
+        """Queues the copy and the resize of one or more uint8 [h, w, 3] BGR images of any sizes, and returns at once.
+
+        Returns the pycuda DeviceAllocation, uint8 [n, size, size, 3] BGR in [0, 255]. It is filled when the stream gets
+        there, and belongs to this object: the next call writes over it, or replaces it when the batch is larger.
+
+        Raises:
+            InputError: an image that is not uint8 [h, w, 3].
+        """
+        table, size = plan(images)
+        out = self._reserve_out(len(images))
+        pack(images, table, self._source.reserve(size), self._source.address)
+        self._source.upload(size)
+        grid = (-(-self._size // TILE), -(-self._size // ROWS), len(images))
+        self._kernel.prepared_async_call(
+            grid, (THREADS, 1, 1), self._stream, self._source.address, int(out), self._size, self._size
+        )
+        return out
+
+    def _reserve_out(self, count: int) -> Any:
+        if count > self._capacity:
+            # An engine may still be reading the old one.
+            self._stream.synchronize()
+            self._out = self._driver.mem_alloc(count * self._size * self._size * 3)
+            self._capacity = count
+        return self._out

@@ -1,0 +1,144 @@
+"""Runs a bundle's TensorRT engine on an NVIDIA GPU: page-locked copies and compute overlap between slots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import BundleError, UsageError
+from ssr_edge.manifest import EngineEntry
+from ssr_edge.preprocess import Image
+from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.cuda import open_cuda
+from ssr_edge.runners.tensorrt_engine import (
+    IMAGE_SHAPE,
+    INPUT,
+    check_tensors,
+    choose_engine,
+    import_tensorrt,
+    is_version_compatible,
+    rebuild,
+)
+from ssr_edge.runners.tensorrt_slot import Slot, listen
+
+
+class TensorRtRunner(Runner):
+    """An engine of the bundle that fits this TensorRT and this GPU.
+
+    Raises:
+        RuntimeUnavailable: TensorRT, pycuda or the GPU is missing, or the GPU has too little memory.
+        BundleError: no engine fits, or the one that does was changed or has other tensors.
+    """
+
+    runtime = "tensorrt"
+
+    def __init__(self, bundle: Bundle, precision: str, slots: int = 1) -> None:
+        trt = import_tensorrt(self.runtime)
+        self._cuda = open_cuda(self.runtime)
+        self.precision, self.slots, self.version = precision, slots, trt.__version__
+        self.device = f"{self._cuda.name} ({self._cuda.architecture})"
+        entry = choose_engine(bundle, self.runtime, precision, self.version, self._cuda)
+        self.origin = entry.file
+        path = bundle.file(entry.file)
+        self._slots: list[Slot] = []
+        self._free: list[Slot] = []
+        self._open: dict[int, Slot] = {}
+        self._tickets = 0
+        try:
+            with self._cuda.current():
+                self._load(trt, entry, path)
+        except BaseException:
+            self.close()
+            raise
+
+    def submit(self, images: Image) -> int:
+        """See Runner.
+
+        Raises:
+            UsageError: the images are not uint8 [n, 224, 224, 3] with 1 <= n <= max_batch.
+            RuntimeUnavailable: TensorRT or the GPU failed.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or not 1 <= len(images) <= self.max_batch:
+            raise UsageError(
+                f"{self.origin} was given {images.dtype} {list(images.shape)}",
+                expected=f"uint8 {[f'1 to {self.max_batch}', *IMAGE_SHAPE]}",
+                next_step="smaller batches, or ssr-edge build-engine with a larger --batch",
+            )
+        slot = self._free.pop()
+        try:
+            with self._cuda.current():
+                slot.start(images)
+        except BaseException:
+            self._free.append(slot)
+            raise
+        self._tickets += 1
+        self._open[self._tickets] = slot
+        return self._tickets
+
+    def collect(self, ticket: int) -> Outputs:
+        """See Runner.
+
+        Raises:
+            RuntimeUnavailable: the GPU failed.
+        """
+        slot = self._open.pop(ticket)
+        try:
+            with self._cuda.current():
+                return slot.finish()
+        finally:
+            self._free.append(slot)
+
+    def close(self) -> None:
+        """See Runner."""
+        with self._cuda.current():
+            self._open.clear()
+            self._free.clear()
+            # Slots hold the last references, to the engine too, and must go while the context is current: not in a loop
+            # variable, which would outlive it.
+            while self._slots:
+                self._slots.pop().wait()
+            self._outlives_contexts: tuple[Any, Any] = (None, None)
+
+    def _load(self, trt: Any, entry: EngineEntry, path: Path) -> None:
+        log = listen(trt)
+        runtime = trt.Runtime(log)
+        # A version-compatible engine brings NVIDIA's lean runtime along, as code for the host.
+        runtime.engine_host_code_allowed = is_version_compatible(entry)
+        engine = runtime.deserialize_cuda_engine(path.read_bytes())
+        if engine is None:
+            raise BundleError(
+                f"{self.runtime} {self.version} can't load {entry.file}{log.said()}",
+                expected=f"an engine for {self.device}, and enough of its memory free",
+                next_step=rebuild(self.runtime, self.precision),
+            )
+        check_tensors(trt, engine, entry)
+        self.max_batch = int(engine.get_tensor_profile_shape(INPUT, 0)[2][0])
+        config, cache = _runtime_config(trt, engine)
+        self._outlives_contexts = (config, cache)
+        for _ in range(self.slots):
+            context = engine.create_execution_context() if config is None else engine.create_execution_context(config)
+            if context is None:
+                raise MemoryError(f"no scratch memory for {self.slots} slots{log.said()}")
+            self._slots.append(Slot(self._cuda.driver, context, self.max_batch, log))
+        self._free = list(self._slots)
+
+
+class TensorRtRtxRunner(TensorRtRunner):
+    """The same with TensorRT for RTX, whose engines are compiled to the end on the GPU that runs them."""
+
+    runtime = "tensorrt-rtx"
+
+
+def _runtime_config(trt: Any, engine: Any) -> tuple[Any, Any]:
+    """What TensorRT for RTX is told of execution, and a cache that goes with it; (None, None) for TensorRT."""
+    if not hasattr(trt, "CudaGraphStrategy"):
+        return None, None
+    config = engine.create_runtime_config()
+    config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    # Kernels are compiled on this machine: with a cache in common, slots after the first take the first one's.
+    cache = config.create_runtime_cache()
+    config.set_runtime_cache(cache)
+    return config, cache

@@ -1,0 +1,122 @@
+"""Finds the TensorRT engine that fits this machine, and refuses any other before TensorRT sees a byte of it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import BundleError, RuntimeUnavailable
+from ssr_edge.manifest import EngineEntry
+from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.runners.cuda import Cuda
+
+# The tensors of an engine: shape after the batch, and type (design section 4).
+INPUT = "images"
+OUTPUTS = ("logits", "probabilities")
+IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
+TENSORS: dict[str, tuple[tuple[int, ...], npt.DTypeLike]] = {
+    INPUT: (IMAGE_SHAPE, np.uint8),
+    "logits": ((len(CLASSES),), np.float32),
+    "probabilities": ((len(CLASSES),), np.float32),
+}
+# The wheel with TensorRT for RTX's bindings has the second name; the first comes with a package that only renames it.
+_MODULES = {"tensorrt": ("tensorrt",), "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
+
+
+def import_tensorrt(runtime: str) -> Any:
+    """The Python module of `tensorrt` or `tensorrt-rtx`.
+
+    Raises:
+        RuntimeUnavailable: it is not installed, or a library that it needs is missing.
+    """
+    for name in _MODULES[runtime]:
+        try:
+            return import_module(name)
+        # The wheels load their libraries themselves: a missing one is an OSError.
+        except (ImportError, OSError) as error:
+            reason = error
+    raise RuntimeUnavailable(
+        f"{_MODULES[runtime][0]} can't be imported: {reason}",
+        expected=f"the package of the extra '{runtime}' (on Jetson JetPack's: python -m venv --system-site-packages)",
+        next_step=f"pip install 'ssr-edge[{runtime}]'",
+    ) from reason
+
+
+def rebuild(runtime: str, precision: str) -> str:
+    """The command that builds an engine."""
+    return f"ssr-edge build-engine --runtime {runtime} --precision {precision}"
+
+
+def choose_engine(bundle: Bundle, runtime: str, precision: str, version: str, cuda: Cuda) -> EngineEntry:
+    """The engine built last of those in the bundle that this version and this GPU can run.
+
+    Raises:
+        BundleError: there is none; says what the last one was built for.
+    """
+    built = [entry for entry in bundle.manifest.engines if (entry.runtime, entry.precision) == (runtime, precision)]
+    fitting = [entry for entry in built if _same_version(entry, version) and _same_device(entry, cuda.architecture)]
+    if fitting:
+        return fitting[-1]
+    if built:
+        found = f"{built[-1].file} was built by {runtime} {built[-1].version} for {built[-1].device}"
+    else:
+        found = f"{bundle.path} has no {runtime} engine in {precision}"
+    raise BundleError(
+        found,
+        expected=f"an engine built by {runtime} {version} for {cuda.architecture} ({cuda.name})",
+        next_step=rebuild(runtime, precision),
+    )
+
+
+def is_version_compatible(entry: EngineEntry) -> bool:
+    """Whether other versions of TensorRT can run the engine too."""
+    return entry.options.get("version_compatible") == "true"
+
+
+def _same_version(entry: EngineEntry, version: str) -> bool:
+    # As many parts as both give: 10.13.3 is 10.13.3.9.
+    parts = zip(entry.version.split("."), version.split("."), strict=False)
+    return is_version_compatible(entry) or all(built == here for built, here in parts)
+
+
+def _same_device(entry: EngineEntry, architecture: str) -> bool:
+    if entry.options.get("hardware_compatibility", "none") != "none":
+        return True
+    return entry.device == "portable" or architecture in entry.device.split(",")
+
+
+def check_tensors(trt: Any, engine: Any, entry: EngineEntry) -> None:
+    """Compares an engine's tensors with TENSORS; memory made for others would be overrun.
+
+    Raises:
+        BundleError: a name, a direction, a type or a shape differs.
+    """
+    types = {trt.DataType.UINT8: "uint8", trt.DataType.FLOAT: "float32"}
+    found = {}
+    for number in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(number)
+        is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        dtype = engine.get_tensor_dtype(name)
+        found[name] = _describe(is_input, types.get(dtype, dtype.name), tuple(engine.get_tensor_shape(name)))
+    expected = {
+        name: _describe(name == INPUT, np.dtype(dtype).name, (-1, *shape)) for name, (shape, dtype) in TENSORS.items()
+    }
+    if found != expected:
+        raise BundleError(
+            f"{entry.file} has {_listed(found)}",
+            expected=_listed(expected),
+            next_step=rebuild(entry.runtime, entry.precision),
+        )
+
+
+def _describe(is_input: bool, dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{'input' if is_input else 'output'} {dtype} {list(shape)}"
+
+
+def _listed(tensors: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {tensors[name]}" for name in sorted(tensors)) or "no tensors"

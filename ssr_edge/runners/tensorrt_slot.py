@@ -1,0 +1,82 @@
+"""One TensorRT call at a time: a stream, an execution context and buffers, so that calls of several slots overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.preprocess import Image
+from ssr_edge.runners.base import Outputs
+from ssr_edge.runners.cuda import TransferBuffer
+from ssr_edge.runners.tensorrt_engine import INPUT, OUTPUTS, TENSORS
+
+
+class Slot:
+    """What a call needs for itself, made for the largest batch. driver: `pycuda.driver`. log: see `listen`.
+
+    Raises:
+        RuntimeUnavailable: TensorRT refused an address. MemoryError: the GPU or page-locked memory is full.
+    """
+
+    def __init__(self, driver: Any, context: Any, max_batch: int, log: Any) -> None:
+        self._context, self._log, self._rows = context, log, 0
+        self._stream = driver.Stream()
+        self._buffers: dict[str, TransferBuffer] = {}
+        for name, (shape, dtype) in TENSORS.items():
+            buffer = TransferBuffer(driver, self._stream, (max_batch, *shape), dtype)
+            self._buffers[name] = buffer
+            self._check(context.set_tensor_address(name, buffer.address), f"the address of {name}")
+
+    def start(self, images: Image) -> None:
+        """Queues the copy to the GPU, the engine and the copies back, and waits for none. images: [n, 224, 224, 3].
+
+        Raises:
+            RuntimeUnavailable: TensorRT refused the shape or the call.
+        """
+        self._rows = len(images)
+        self._check(self._context.set_input_shape(INPUT, images.shape), f"the shape {list(images.shape)}")
+        self._buffers[INPUT].host[: self._rows] = images
+        self._buffers[INPUT].upload(self._rows)
+        running = self._context.execute_async_v3(self._stream.handle)
+        if not running:
+            # The upload still reads the buffer that the next call would write.
+            self._stream.synchronize()
+        self._check(running, f"to run {self._rows} images")
+        for name in OUTPUTS:
+            self._buffers[name].download(self._rows)
+
+    def finish(self) -> Outputs:
+        """Waits for what `start` queued. The results are copies: the next call overwrites the buffers."""
+        self._stream.synchronize()
+        logits, probabilities = (self._buffers[name].host[: self._rows].copy() for name in OUTPUTS)
+        return Outputs(logits, probabilities)
+
+    def wait(self) -> None:
+        """Waits for what is under way, as whoever drops the slot must: its buffers go with it."""
+        self._stream.synchronize()
+
+    def _check(self, accepted: bool, what: str) -> None:
+        if not accepted:
+            raise RuntimeUnavailable(
+                f"TensorRT refused {what}{self._log.said()}",
+                expected="an engine and a GPU in order",
+                next_step="nvidia-smi, then the same command again",
+            )
+
+
+def listen(trt: Any) -> Any:
+    """A logger for TensorRT that keeps its errors; `said()` gives the last one, to end a sentence with."""
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(message)
+
+        def said(self) -> str:
+            return f"; TensorRT said: {self.errors[-1]}" if self.errors else ""
+
+    return Log()

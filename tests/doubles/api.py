@@ -1,0 +1,56 @@
+"""What each TensorRT version offers: names, members, enum values and signatures, as recorded from the real packages."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[1] / "tensorrt_api"
+VERSIONS = ("10.3.0", "10.13.3", "10.16.1", "11.4.0", "rtx-1.7.1")
+TENSORRT = VERSIONS[:4]
+RTX = VERSIONS[4]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """parameters: names without self; None where overloads hide them. returns: a class's name, or what was written."""
+
+    parameters: tuple[str, ...] | None
+    returns: str
+
+
+@dataclass(frozen=True)
+class Api:
+    """One version. members: of each class that was recorded; a class without an entry is known by name only."""
+
+    version: str
+    names: frozenset[str]
+    members: dict[str, frozenset[str]]
+    enums: dict[str, dict[str, int]]
+    signatures: dict[str, Signature]
+
+
+@cache
+def load(version: str) -> Api:
+    data: dict[str, Any] = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+    return Api(
+        version=data["version"],
+        names=frozenset(data["top_level"]),
+        members={name: frozenset(members) for name, members in data["members"].items()},
+        enums=data["enums"],
+        signatures={name: _signature(text) for name, text in data["signatures"].items()},
+    )
+
+
+def _signature(text: str) -> Signature:
+    called = re.match(r"\w+\((?P<parameters>.*)\) -> (?P<returns>.+)$", text)
+    if called is None:
+        return Signature(None, "")
+    names = re.findall(r"(\w+): ", re.sub(r"<[^>]*>|\[[^\]]*\]", "", called["parameters"]))
+    # "list[pkg.Dims]" is a list of what the last word names; "nvinfer1::IRuntimeCache" is C++'s way to say it.
+    returns = re.findall(r"\w+", called["returns"])[-1]
+    return Signature(tuple(name for name in names if name != "self"), returns)

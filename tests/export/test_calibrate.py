@@ -1,0 +1,105 @@
+"""Calibration: ranges from real images, a cache that is used only when it fits, memory that stays flat."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import ExportError
+from ssr_export import calibrate as calibration_module
+from ssr_export.calibrate import Calibration, calibrate, read_calibration
+
+
+@pytest.fixture
+def model(tiny_bundle: Bundle) -> Path:
+    return tiny_bundle.file("model.fp32.onnx")
+
+
+def test_ranges_grow_with_the_images_under_minmax(model: Path, calibration_images: list[Path]) -> None:
+    few = calibrate(model, calibration_images[:2], "minmax").ranges
+    more = calibrate(model, calibration_images[:8], "minmax").ranges
+    assert few.keys() == more.keys()
+    assert all(more[tensor] >= few[tensor] for tensor in few)
+    # The input is the normalised image: its range is known without running anything.
+    assert 1.0 < next(iter(few.values())) <= (1 - 0.406) / 0.225 + 1e-5
+
+
+def test_the_order_of_the_images_does_not_matter(model: Path, calibration_images: list[Path]) -> None:
+    forwards = calibrate(model, calibration_images[:6], "percentile")
+    backwards = calibrate(model, calibration_images[5::-1], "percentile")
+    assert forwards.images == backwards.images
+    assert forwards.ranges == pytest.approx(backwards.ranges, rel=1e-3)
+
+
+def test_the_cache_spares_the_work_when_it_fits(
+    model: Path, calibration_images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = calibrate(model, calibration_images[:2], "mse")
+    first.write(tmp_path / "calibration.json")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("calibrated again")
+
+    monkeypatch.setattr(calibration_module, "collect_histograms", refuse)
+    cached = read_calibration(tmp_path / "calibration.json")
+    assert calibrate(model, calibration_images[1::-1], "mse", cached) == first
+
+
+@pytest.mark.parametrize("change", ["model", "images", "method"])
+def test_the_cache_is_not_used_for_anything_else(model: Path, calibration_images: list[Path], change: str) -> None:
+    true = calibrate(model, calibration_images[:2], "minmax")
+    stale = true.model_copy(update={"ranges": dict.fromkeys(true.ranges, 123.0)})
+    other = {"model": "0" * 64, "images": ["0" * 64], "method": "mse"}[change]
+    assert calibrate(model, calibration_images[:2], "minmax", stale).ranges == stale.ranges
+    unfit = stale.model_copy(update={change: other})
+    assert calibrate(model, calibration_images[:2], "minmax", unfit).ranges == true.ranges
+
+
+def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    assert read_calibration(file) is None
+    for damage in ("", "{", '{"method": "minmax"}', "[]"):
+        file.write_text(damage)
+        assert read_calibration(file) is None
+
+
+def test_an_unreadable_image_is_passed_over(model: Path, calibration_images: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with_it = calibrate(model, [calibration_images[0], broken, calibration_images[1]], "minmax")
+    assert with_it.ranges == pytest.approx(calibrate(model, calibration_images[:2], "minmax").ranges, rel=1e-5)
+
+
+def test_no_readable_image_is_refused(model: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.png"
+    empty.write_bytes(b"")
+    with pytest.raises(ExportError, match="none of the 1"):
+        calibrate(model, [empty], "minmax")
+
+
+def test_fingerprint_depends_on_the_ranges_alone() -> None:
+    def made(ranges: dict[str, float]) -> str:
+        return Calibration(method="mse", model="m", images=[], ranges=ranges).sha256
+
+    assert made({"a": 1.0, "b": 2.0}) == made({"b": 2.0, "a": 1.0})
+    assert made({"a": 1.0}) != made({"a": 1.0000001})
+
+
+def test_memory_does_not_grow_with_the_number_of_images(model: Path, calibration_images: list[Path]) -> None:
+    program = (
+        "import resource, sys; from pathlib import Path; from ssr_export.calibrate import collect_histograms\n"
+        "model, repeat, *images = sys.argv[1:]\n"
+        "collect_histograms(Path(model), [Path(p) for p in images] * int(repeat))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+
+    def peak(repeat: int) -> int:
+        arguments = [str(model), str(repeat), *map(str, calibration_images[:8])]
+        run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+        return int(run.stdout)
+
+    assert peak(12) < 1.1 * peak(1)

@@ -1,0 +1,57 @@
+"""The certificate measures a fold on real images and refuses one that is not exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssr_edge.errors import ExportError
+from ssr_edge.preprocess import load
+from ssr_export import certificate
+from ssr_export.fold import fold
+from ssr_train.dataset import normalise, to_rgb
+from ssr_train.network import SSResNeXt
+
+MakeNetwork = Callable[..., SSResNeXt]
+
+
+@pytest.fixture(scope="module")
+def images(demo_images: list[Path]) -> torch.Tensor:
+    return normalise(to_rgb(np.stack([load(path) for path in demo_images[::8]])))
+
+
+@pytest.mark.parametrize("arch", ["ssresnext50_32x4d", "ssresnext50_32x4d/shared", "resnet50"])
+def test_folding_is_within_the_design_limits_on_real_images(
+    make_network: MakeNetwork, arch: str, images: torch.Tensor
+) -> None:
+    _, proof = certificate.fold_with_certificate(make_network(arch), images)
+    assert proof.images == len(images)
+    assert proof.fp32 <= 1e-5
+    assert proof.fp64 <= 1e-12
+    assert [block.block for block in proof.blocks][:2] == ["stages.0.blocks.0", "stages.0.blocks.1"]
+    assert len(proof.blocks) == 16
+    assert max(block.fp64 for block in proof.blocks) <= 1e-12
+
+
+def test_a_wrong_fold_is_refused_and_the_block_named(
+    make_network: MakeNetwork, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(network: SSResNeXt) -> SSResNeXt:
+        folded = fold(network)
+        folded.stages[1].blocks[0].spatial.bias.data[5] += 0.01
+        return folded
+
+    monkeypatch.setattr(certificate, "fold", wrong)
+    with pytest.raises(ExportError, match=r"stages\.1\.blocks\.0"):
+        certificate.fold_with_certificate(make_network("ssresnext14_8x4d"), images)
+
+
+def test_nan_is_refused(make_network: MakeNetwork, images: torch.Tensor) -> None:
+    network = make_network("ssresnext14_8x4d")
+    network.classifier.weight.data[0, 0] = float("nan")
+    with pytest.raises(ExportError, match="nan"):
+        certificate.fold_with_certificate(network, images)

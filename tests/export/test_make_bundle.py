@@ -1,0 +1,96 @@
+"""The export stage from top to bottom: what a bundle holds, and that a failure leaves the old one alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import BuildError, DataError
+from ssr_edge.files import sha256_of
+from ssr_edge.preprocess import load
+from ssr_edge.runners import open_runner
+from ssr_export.build import EngineRequest
+from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.tensorrt_builder import TensorRtOptions
+
+
+def test_a_bundle_holds_what_the_design_says(demo_bundle: Bundle) -> None:
+    manifest = demo_bundle.manifest
+    assert {"model.fp32.onnx", "model.fp16.onnx", "model.int8.onnx", "calibration.json"} <= {
+        f.path for f in manifest.files
+    }
+    assert {(e.runtime, e.precision) for e in manifest.engines} == {("openvino", "int8"), ("openvino", "fp32")}
+    for engine in manifest.engines:
+        assert (demo_bundle.path / engine.file).with_suffix(".json").is_file()
+        assert engine.gate is not None
+        assert engine.gate.passed
+    assert manifest.fold.fp32 <= 1e-5
+    assert manifest.fold.fp64 <= 1e-12
+    assert manifest.onnx_parity.relative_error <= 1e-5
+    assert manifest.calibration is not None
+    assert len(manifest.calibration.images) == 21
+    on_disk = {p.relative_to(demo_bundle.path).as_posix() for p in demo_bundle.path.rglob("*") if p.is_file()}
+    assert on_disk == {file.path for file in manifest.files} | {"manifest.json"}
+    assert all(sha256_of(demo_bundle.path / file.path) == file.sha256 for file in manifest.files)
+
+
+def test_int8_labels_agree_between_onnx_runtime_and_openvino(
+    demo_bundle: Bundle, demo_images: list[Path], calibration_images: list[Path], record_property: pytest.RecordProperty
+) -> None:
+    images = np.stack([load(path) for path in demo_images + calibration_images])
+    with open_runner(demo_bundle, "openvino", "int8") as runner:
+        openvino = runner.infer(images)
+    with open_runner(demo_bundle, "onnxruntime", "int8") as runner:
+        check = runner.infer(images)
+    difference = float(np.abs(openvino.probabilities - check.probabilities).max())
+    record_property("max_probability_difference", difference)
+    assert np.array_equal(openvino.logits.argmax(1), check.logits.argmax(1))
+    assert difference <= 0.05
+
+
+def test_a_bundle_takes_more_engines_without_the_checkpoint(demo_bundle: Bundle, tmp_path: Path) -> None:
+    target = tmp_path / "more"
+    options = TensorRtOptions(targets=("sm_89",))
+    plan = BundlePlan(demo_bundle.path, target, (EngineRequest("tensorrt-rtx", "int8", options),), "percentile")
+    made = make_bundle(plan, print)
+    assert {(e.runtime, e.precision) for e in made.manifest.engines} == {
+        ("openvino", "int8"), ("openvino", "fp32"), ("tensorrt-rtx", "int8"),
+    }  # fmt: skip
+    assert made.manifest.provenance == demo_bundle.manifest.provenance
+
+
+def test_a_failed_build_leaves_the_old_bundle_untouched(demo_bundle: Bundle, tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    make_bundle(BundlePlan(demo_bundle.path, target, (), "percentile"), print)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    options = TensorRtOptions(targets=("sm_1",))
+    with pytest.raises(BuildError):
+        make_bundle(BundlePlan(target, target, (EngineRequest("tensorrt-rtx", "fp16", options),), "percentile"), print)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_building_again_takes_the_ranges_from_the_cache(
+    tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
+) -> None:
+    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=calibration_images[0].parent)
+    make_bundle(plan, print)
+    cache = tmp_path / "b" / "calibration.json"
+    fields = json.loads(cache.read_text())
+    fields["ranges"] = dict.fromkeys(fields["ranges"], 7.0)
+    cache.write_text(json.dumps(fields))
+    make_bundle(plan, print)
+    assert set(json.loads(cache.read_text())["ranges"].values()) == {7.0}
+
+
+def test_a_checkpoint_whose_images_are_not_here_asks_for_a_folder(demo_checkpoint: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "weights.safetensors"
+    alone.write_bytes(demo_checkpoint.read_bytes())
+    with pytest.raises(DataError) as missing:
+        make_bundle(BundlePlan(alone, tmp_path / "b", (), "percentile"), print)
+    assert "--calibration-images" in missing.value.next_step
+    assert not (tmp_path / "b").exists()

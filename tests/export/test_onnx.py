@@ -1,0 +1,91 @@
+"""The ONNX file: its interface, its names, and its numbers against PyTorch on real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import ExportError
+from ssr_edge.preprocess import load
+from ssr_export.fold import fold
+from ssr_export.onnx import OPSET, check_onnx, export_onnx
+from ssr_train.dataset import normalise, to_rgb
+from ssr_train.network import SSResNeXt
+
+MakeNetwork = Callable[..., SSResNeXt]
+
+
+def test_the_interface_is_the_designs(tiny_bundle: Bundle) -> None:
+    model = onnx.load(tiny_bundle.file("model.fp32.onnx"))
+    (images,) = model.graph.input
+    shape = [d.dim_param or d.dim_value for d in images.type.tensor_type.shape.dim]
+    assert images.name == "images"
+    assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert isinstance(shape[0], str)
+    assert shape[1:] == [224, 224, 3]
+    assert [output.name for output in model.graph.output] == ["logits", "probabilities"]
+    assert all(o.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for o in model.graph.output)
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", OPSET)]
+
+
+def test_convolutions_carry_their_modules_names(tiny_bundle: Bundle) -> None:
+    names = [n.name for n in onnx.load(tiny_bundle.file("model.fp32.onnx")).graph.node if n.op_type == "Conv"]
+    assert names[:4] == [
+        "stem",
+        "stages.0.blocks.0.conv1",
+        "stages.0.blocks.0.spatial",
+        "stages.0.blocks.0.attention.reduce",
+    ]
+
+
+def test_no_shape_arithmetic_is_left(tiny_bundle: Bundle) -> None:
+    kinds = {node.op_type for node in onnx.load(tiny_bundle.file("model.fp32.onnx")).graph.node}
+    assert kinds == {
+        "Cast", "Transpose", "Sub", "Mul", "Conv", "Relu", "MaxPool", "ReduceMean", "Sigmoid", "Add", "Gemm", "Softmax",
+    }  # fmt: skip
+
+
+def test_logits_equal_the_unfolded_network_fed_rgb(
+    make_network: MakeNetwork, demo_images: list[Path], tmp_path: Path
+) -> None:
+    network = make_network("ssresnext14_8x4d", seed=4)
+    images = np.stack([load(path) for path in demo_images])
+    export_onnx(fold(network).float(), tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    logits, probabilities = session.run(None, {"images": images})
+    with torch.inference_mode():
+        expected = network(normalise(to_rgb(images)))
+    assert np.abs(logits - expected.numpy()).max() <= 1e-5 * float(expected.abs().max())
+    assert np.allclose(probabilities, torch.softmax(expected, 1).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_the_batch_is_dynamic_and_images_do_not_mix(tiny_bundle: Bundle, demo_images: list[Path], batch: int) -> None:
+    session = onnxruntime.InferenceSession(tiny_bundle.file("model.fp32.onnx"), providers=["CPUExecutionProvider"])
+    images = np.stack([load(path) for path in demo_images[:batch]])
+    together = session.run(["logits"], {"images": images})[0]
+    alone = [session.run(["logits"], {"images": image[None]})[0] for image in images]
+    assert np.allclose(together, np.concatenate(alone), atol=1e-5)
+
+
+def test_the_same_network_gives_the_same_file(make_network: MakeNetwork, tmp_path: Path) -> None:
+    folded = fold(make_network("ssresnext14_8x4d")).float()
+    for name in ("a.onnx", "b.onnx"):
+        export_onnx(folded, tmp_path / name)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_another_networks_file_fails_the_check(
+    make_network: MakeNetwork, demo_images: list[Path], tmp_path: Path
+) -> None:
+    images = np.stack([load(path) for path in demo_images[:2]])
+    export_onnx(fold(make_network("ssresnext14_8x4d", seed=1)).float(), tmp_path / "m.onnx")
+    with pytest.raises(ExportError, match="differs from PyTorch"):
+        check_onnx(tmp_path / "m.onnx", fold(make_network("ssresnext14_8x4d", seed=2)).float(), images)

@@ -1,0 +1,112 @@
+"""The Q/DQ writer: where it quantises, what it leaves alone, and that the numbers are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from onnx import numpy_helper
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import ExportError
+from ssr_edge.preprocess import load
+from ssr_export.calibrate import read_calibration
+from ssr_export.qdq_rules import check_qdq
+from ssr_export.quantize import QMAX, quantization_points, quantize, quantize_weight
+
+
+@pytest.fixture(scope="module")
+def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
+    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
+
+
+@pytest.fixture(scope="module")
+def ranges(tiny_bundle: Bundle) -> dict[str, float]:
+    calibration = read_calibration(tiny_bundle.file("calibration.json"))
+    assert calibration is not None
+    return calibration.ranges
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    hnp.arrays(
+        np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=5), elements=st.floats(-100, 100, width=32)
+    )
+)
+def test_a_quantised_weight_is_within_half_a_step_by_channel(weight: np.ndarray) -> None:
+    values, scale = quantize_weight(weight)
+    shape = (-1,) + (1,) * (weight.ndim - 1)
+    error = np.abs(values.astype(np.float32) * scale.reshape(shape) - weight)
+    assert values.dtype == np.int8
+    assert np.abs(values.astype(int)).max() <= QMAX
+    assert np.all(error <= scale.reshape(shape) * 0.5001 + 1e-30)
+
+
+def test_points_are_the_inputs_of_convolutions_and_skips_outside_the_attention(fp32: onnx.ModelProto) -> None:
+    consumers = [point.consumer for point in quantization_points(fp32)]
+    # stem; conv1, spatial, conv3 and the shortcut's addition in each of four blocks. The shortcut convolution reads
+    # conv1's input, so it needs no point of its own.
+    assert len(consumers) == 1 + 4 * 4
+    assert consumers[0] == "stem"
+    assert not any("attention" in consumer for consumer in consumers)
+
+
+def test_attention_and_classifier_stay_in_floating_point(fp32: onnx.ModelProto, ranges: dict[str, float]) -> None:
+    model = quantize(fp32, ranges)
+    weights = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Gemm" or (node.op_type == "Conv" and ".attention." in node.name):
+            assert weights[node.input[1]] == onnx.TensorProto.FLOAT
+
+
+def test_every_other_convolution_reads_int8_activations_and_weights(
+    fp32: onnx.ModelProto, ranges: dict[str, float]
+) -> None:
+    model = quantize(fp32, ranges)
+    producer = {output: node for node in model.graph.node for output in node.output}
+    convolutions = [n for n in model.graph.node if n.op_type == "Conv" and ".attention." not in n.name]
+    assert len(convolutions) == 1 + 4 * 4
+    for node in convolutions:
+        assert [producer[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
+        assert node.input[2] not in producer, "a bias must not be quantised"
+    check_qdq(model)
+
+
+def test_scales_are_the_ranges_over_127(fp32: onnx.ModelProto, ranges: dict[str, float]) -> None:
+    model = quantize(fp32, ranges)
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for tensor, largest in ranges.items():
+        assert constants[f"{tensor}_scale"] == pytest.approx(largest / QMAX, rel=1e-6)
+
+
+def test_the_int8_file_is_about_a_third_of_the_fp32_one(tiny_bundle: Bundle) -> None:
+    sizes = {file.path: file.size for file in tiny_bundle.manifest.files}
+    assert sizes["model.int8.onnx"] < 0.4 * sizes["model.fp32.onnx"]
+
+
+def test_int8_logits_are_close_to_fp32_on_real_images(tiny_bundle: Bundle, demo_images: list[Path]) -> None:
+    images = np.stack([load(path) for path in demo_images])
+
+    def logits(name: str) -> np.ndarray:
+        session = onnxruntime.InferenceSession(tiny_bundle.file(name), providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(["logits"], {"images": images})[0])
+
+    exact, quantised = logits("model.fp32.onnx"), logits("model.int8.onnx")
+    assert np.abs(quantised - exact).max() > 0
+    assert np.abs(quantised - exact).mean() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf"), None])
+def test_an_unusable_range_is_refused_by_name(
+    fp32: onnx.ModelProto, ranges: dict[str, float], bad: float | None
+) -> None:
+    tensor = next(iter(ranges))
+    broken = {k: v for k, v in ranges.items() if k != tensor} | ({} if bad is None else {tensor: bad})
+    with pytest.raises(ExportError, match=tensor):
+        quantize(fp32, broken)

@@ -1,0 +1,124 @@
+"""TensorRT for RTX builds real engines here, without a GPU: proof that its parser and builder take our files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.errors import BuildError
+from ssr_export.build import EngineRequest, build_engine
+from ssr_export.calibrate import collect_histograms
+from ssr_export.fold import fold
+from ssr_export.half import to_half
+from ssr_export.onnx import export_onnx
+from ssr_export.quantize import quantize
+from ssr_export.ranges import choose_range
+from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
+from ssr_train.network import SSResNeXt
+
+trt = pytest.importorskip("tensorrt_rtx_bindings")
+
+
+@pytest.fixture(scope="module")
+def paper_models(
+    make_network: Callable[..., SSResNeXt], calibration_images: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The three models of the paper's network, as a bundle's folder holds them."""
+    folder = tmp_path_factory.mktemp("ssresnext50")
+    export_onnx(fold(make_network("ssresnext50_32x4d")).float(), folder / "model.fp32.onnx")
+    histograms = collect_histograms(folder / "model.fp32.onnx", calibration_images[:2])
+    ranges = {tensor: choose_range(histogram, "percentile") for tensor, histogram in histograms.items()}
+    model = onnx.load(folder / "model.fp32.onnx")
+    onnx.save(to_half(model), folder / "model.fp16.onnx")
+    onnx.save(quantize(model, ranges), folder / "model.int8.onnx")
+    return folder
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_papers_network_builds(paper_models: Path, precision: str) -> None:
+    said: list[str] = []
+    entry = build_engine(paper_models, EngineRequest("tensorrt-rtx", precision), said.append)  # type: ignore[arg-type]
+    plan = paper_models / entry.file
+    megabytes = plan.stat().st_size / 1e6
+    # The weights are all of it but for the kernels: 4, 2 and 1 bytes a parameter of 24.3 M.
+    assert megabytes == pytest.approx({"fp32": 98, "fp16": 50, "int8": 36}[precision], rel=0.2)
+    assert json.loads(plan.with_suffix(".json").read_text())["device"] == "portable"
+    assert not [line for line in said if "uint8" in line.lower()]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_demo_network_builds(demo_bundle: Bundle, tmp_path: Path, precision: str) -> None:
+    for name in ("model.fp32.onnx", "model.fp16.onnx", "model.int8.onnx"):
+        (tmp_path / name).symlink_to(demo_bundle.file(name).resolve())
+    write_manifest(tmp_path, demo_bundle.manifest.model_copy(deep=True))
+    options = TensorRtOptions(targets=("sm_86", "sm_89", "sm_120"), batch=(1, 4, 16))
+    entry = build_engine(tmp_path, EngineRequest("tensorrt-rtx", precision, options), print)  # type: ignore[arg-type]
+    assert entry.device == "sm_86,sm_89,sm_120"
+    assert entry.batch == (1, 4, 16)
+    assert (tmp_path / entry.file).stat().st_size > 1e6
+
+
+def test_turing_takes_int8_because_its_remainder_is_fp16(paper_models: Path) -> None:
+    options = TensorRtOptions(targets=("sm_75",))
+    entry = build_engine(paper_models, EngineRequest("tensorrt-rtx", "int8", options), print)
+    assert entry.device == "sm_75"
+
+
+def test_progress_reaches_the_end(paper_models: Path) -> None:
+    steps: list[tuple[int, int, str]] = []
+    model = (paper_models / "model.fp16.onnx").read_bytes()
+    build_tensorrt(trt, model, TensorRtOptions(), print, lambda done, of, phase: steps.append((done, of, phase)))
+    assert steps[-1][0] == steps[-1][1] > 1
+    assert len({phase for _, _, phase in steps}) > 3, "inner phases are named"
+
+
+# TensorRT for RTX still has the calls, which do nothing there: enough to see that ours are right.
+@pytest.mark.filterwarnings("ignore:.*Timing cache operations are no-ops:DeprecationWarning")
+def test_a_timing_cache_is_written_and_read_back(paper_models: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "timing.cache"
+    model = (paper_models / "model.fp16.onnx").read_bytes()
+    options = TensorRtOptions(timing_cache=cache)
+    first = build_tensorrt(trt, model, options, print, lambda *_: None)
+    assert cache.stat().st_size > 0
+    second = build_tensorrt(trt, model, options, print, lambda *_: None)
+    assert len(second) == pytest.approx(len(first), rel=0.01)
+
+
+def test_rtx_says_that_it_keeps_no_timing_cache(paper_models: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    options = TensorRtOptions(timing_cache=tmp_path / "timing.cache")
+    build_engine(paper_models, EngineRequest("tensorrt-rtx", "fp16", options), said.append)
+    assert any("no timing cache" in line for line in said)
+    assert not (tmp_path / "timing.cache").exists()
+
+
+def test_an_unknown_target_is_named_with_the_known_ones(paper_models: Path) -> None:
+    with pytest.raises(BuildError) as refusal:
+        build_engine(paper_models, EngineRequest("tensorrt-rtx", "fp16", TensorRtOptions(targets=("sm_90",))), print)
+    assert "sm_90" in refusal.value.found
+    assert "sm_89" in refusal.value.expected
+
+
+def test_a_parser_error_names_the_node_and_the_reason() -> None:
+    x = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])
+    node = helper.make_node("NoSuchOperator", ["images"], ["y"], name="the_culprit", domain="somewhere.else")
+    model = helper.make_model(
+        helper.make_graph([node], "g", [x], [y]),
+        opset_imports=[helper.make_opsetid("", 19), helper.make_opsetid("somewhere.else", 1)],
+    )
+    with pytest.raises(BuildError) as refusal:
+        build_tensorrt(trt, model.SerializeToString(), TensorRtOptions(), print, lambda *_: None)
+    assert "the_culprit" in refusal.value.found
+    assert "NoSuchOperator" in refusal.value.found
+
+
+def test_bytes_that_are_no_model_are_refused() -> None:
+    with pytest.raises(BuildError, match="can't read the model"):
+        build_tensorrt(trt, b"not a model", TensorRtOptions(), print, lambda *_: None)

@@ -1,0 +1,90 @@
+// Lets g++ compile the .cu files unchanged and run their kernels without a GPU: threads of a block are fibres that take
+// turns at each __syncthreads(), so a missing barrier or a barrier that not every thread reaches shows up.
+#pragma once
+
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(threads)
+#define __shared__ static  // one block runs at a time
+
+using std::max;
+using std::min;
+
+struct Dim {
+    unsigned x = 1, y = 1, z = 1;
+};
+
+inline Dim gridDim, blockDim, blockIdx, threadIdx;
+
+namespace host {
+
+constexpr std::size_t STACK = 64 * 1024;
+
+struct Fibre {
+    ucontext_t context;
+    std::vector<char> stack = std::vector<char>(STACK);
+    bool done = false;
+};
+
+inline ucontext_t scheduler;
+inline Fibre* running = nullptr;
+inline std::function<void()> kernel;
+
+inline void run_thread() {
+    kernel();
+    running->done = true;
+}
+
+inline void start(Fibre& fibre) {
+    fibre.done = false;
+    getcontext(&fibre.context);
+    fibre.context.uc_stack.ss_sp = fibre.stack.data();
+    fibre.context.uc_stack.ss_size = fibre.stack.size();
+    fibre.context.uc_link = &scheduler;
+    makecontext(&fibre.context, run_thread, 0);
+}
+
+// Runs one block; false if some threads ended while others waited at a barrier.
+inline bool run_block(std::vector<Fibre>& fibres, bool backwards) {
+    for (Fibre& fibre : fibres) start(fibre);
+    const std::size_t count = fibres.size();
+    for (;;) {
+        std::size_t waiting = 0;
+        for (std::size_t turn = 0; turn < count; ++turn) {
+            const std::size_t thread = backwards ? count - 1 - turn : turn;
+            threadIdx = Dim{unsigned(thread % blockDim.x), unsigned(thread / blockDim.x % blockDim.y),
+                            unsigned(thread / blockDim.x / blockDim.y)};
+            running = &fibres[thread];
+            swapcontext(&scheduler, &running->context);
+            waiting += !running->done;
+        }
+        if (waiting == 0) return true;
+        if (waiting != count) return false;
+    }
+}
+
+// Runs a whole grid. `backwards` takes the threads of a block in reverse: the result has to be the same.
+inline bool launch(Dim grid, Dim block, bool backwards, std::function<void()> body) {
+    gridDim = grid;
+    blockDim = block;
+    kernel = std::move(body);
+    std::vector<Fibre> fibres(std::size_t(block.x) * block.y * block.z);
+    for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z)
+        for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y)
+            for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x)
+                if (!run_block(fibres, backwards)) return false;
+    return true;
+}
+
+}  // namespace host
+
+inline void __syncthreads() { swapcontext(&host::running->context, &host::scheduler); }
