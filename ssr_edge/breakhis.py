@@ -22,7 +22,8 @@ MAGNIFICATIONS = (40, 100, 200, 400)
 
 _NAME = re.compile(
     r"SOB_(?P<malignancy>[BM])_(?P<label>A|F|PT|TA|DC|LC|MC|PC)"
-    r"-(?P<year>\d\d)-(?P<slide>\d+[A-Z]*)-(?P<magnification>40|100|200|400)-(?P<number>\d{3})"
+    r"-(?P<year>\d\d)-(?P<slide>\d+[A-Z]*)-(?P<magnification>40|100|200|400)-(?P<number>\d{3})",
+    re.ASCII,
 )
 
 

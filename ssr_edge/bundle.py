@@ -113,7 +113,16 @@ def writing_bundle(path: Path, copy_of: Path | None = None) -> Iterator[Path]:
 
     copy_of: a bundle that the folder starts as a copy of; otherwise it starts empty. On an error the folder is removed
     and whatever stood at `path` stays as it was.
+
+    Raises:
+        BundleError: something that is no bundle stands at `path`; it would be lost.
     """
+    if path.exists() and not (path / MANIFEST).is_file() and not _is_empty_folder(path):
+        raise BundleError(
+            f"{path} is not a bundle, and writing one there would delete it",
+            expected="a new folder, or a bundle to replace",
+            next_step=f"{_REBUILD} --bundle OTHER_FOLDER",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     working = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     working.chmod(0o755)
@@ -128,6 +137,10 @@ def writing_bundle(path: Path, copy_of: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(previous, ignore_errors=True)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

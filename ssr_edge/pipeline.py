@@ -51,11 +51,12 @@ def classify(
     batch_size: images in one engine call. threads: decoders. magnification: the bundle's, for the flag. Memory does
     not grow with the number of paths: only so many images are decoded ahead as keep the engine fed.
     """
+    batch_size = min(batch_size, runner.max_batch)
     ahead = threads + batch_size * (runner.slots + 1)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     under_way: deque[tuple[int | None, list[_Decoded]]] = deque()
     try:
-        for group in _groups(_decode_ahead(pool, iter(paths), ahead), min(batch_size, runner.max_batch)):
+        for group in _groups(_decode_ahead(pool, iter(paths), ahead), batch_size):
             if len(under_way) == runner.slots:
                 yield from _finish(runner, *under_way.popleft(), magnification)
             images = [item.image for item in group if item.image is not None]

@@ -41,6 +41,8 @@ def decode(path: str | Path) -> Image:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise _bad(path, (error.strerror or "can't be read").lower(), "a readable file") from error
+    except ValueError as error:  # a zero byte in a path from stdin
+        raise _bad(path, f"no file can have this name: {error}", "a readable file") from error
     if data.size == 0:
         raise _bad(path, "the file is empty", "an image of at least one byte")
     if not _is_complete(data):

@@ -6,7 +6,9 @@ import csv
 import json
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TextIO
@@ -23,6 +25,8 @@ COLUMNS = (
     *(f"p_{label}" for label in CLASSES),
     "latency_ms",
 )
+# A file name is bytes, and need not be UTF-8: whatever it is, it is written as it was found.
+_NAMES = "surrogateescape"
 
 
 class Writer(Protocol):
@@ -36,14 +40,14 @@ class CsvWriter:
     """design section 7's `predictions.csv`; flags are joined by spaces."""
 
     def __init__(self, file: TextIO) -> None:
-        self._rows = csv.writer(file, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
+        self._file = file
+        _write_row(file, COLUMNS)
 
     def write(self, prediction: Prediction) -> None:
         """Adds a row."""
         values = _fields(prediction)
         values["flags"] = " ".join(prediction.flags)
-        self._rows.writerow([values[column] for column in COLUMNS])
+        _write_row(self._file, [values[column] for column in COLUMNS])
 
 
 class JsonLinesWriter:
@@ -98,6 +102,8 @@ class Results:
 
     def _open(self, output: str) -> Writer:
         if output == "-":
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(errors=_NAMES)
             return CsvWriter(sys.stdout)
         kind = _WRITERS.get(Path(output).suffix.lower())
         if kind is None:
@@ -107,9 +113,10 @@ class Results:
                 next_step="ssr-edge infer FOLDER -o predictions.csv",
             )
         try:
-            Path(output).parent.mkdir(parents=True, exist_ok=True)
+            path = Path(output)
+            path.parent.mkdir(parents=True, exist_ok=True)
             # Line buffering: whatever is finished when a run is killed is in the file.
-            file = self._files.enter_context(Path(output).open("w", newline="", encoding="utf-8", buffering=1))
+            file = self._files.enter_context(path.open("w", 1, "utf-8", _NAMES, newline=""))
         except OSError as error:
             raise UsageError(
                 f"{output} can't be written: {error.strerror}",
@@ -125,11 +132,17 @@ class Results:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.failures:
-            with self.failures_file.open("w", newline="", encoding="utf-8") as file:
-                rows = csv.writer(file, lineterminator="\n")
-                rows.writerow(["source", "reason"])
-                rows.writerows([failure.source, failure.reason] for failure in self.failures)
+            with self.failures_file.open("w", newline="", encoding="utf-8", errors=_NAMES) as file:
+                _write_row(file, ["source", "reason"])
+                for failure in self.failures:
+                    _write_row(file, [failure.source, failure.reason])
         self._files.close()
+
+
+def _write_row(file: TextIO, values: Sequence[object]) -> None:
+    # A carriage return in a file name must be quoted; before Python 3.13 csv does so only when it ends lines too.
+    quoting = csv.QUOTE_ALL if any("\r" in str(value) for value in values) else csv.QUOTE_MINIMAL
+    csv.writer(file, lineterminator="\n", quoting=quoting).writerow(values)
 
 
 def _fields(prediction: Prediction) -> dict[str, object]:

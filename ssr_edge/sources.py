@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,14 @@ def find_sources(source: str) -> Iterator[Path]:
         UsageError: the source names nothing.
     """
     if source == "-":
-        return (Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
+        return (Path(os.fsdecode(line.rstrip(b"\r\n"))) for line in sys.stdin.buffer if line.strip())
+    try:
+        return _named(source)
+    except OSError as error:
+        raise _nothing(f"{source}: {(error.strerror or 'can not be read').lower()}") from error
+
+
+def _named(source: str) -> Iterator[Path]:
     path = Path(source)
     if path.is_dir():
         return _not_empty(_walk(path), f"no image below {source}")

@@ -12,8 +12,8 @@ def doctor(
 ) -> None:
     """Say what this machine can run, what is missing, and the command that adds it."""
     import json
-    from pathlib import Path
 
+    from ssr_edge.cli.output import write_json
     from ssr_edge.doctor import examine, show
 
     report = examine()
@@ -22,5 +22,5 @@ def doctor(
         if json_file == "-":
             typer.echo(text)
             return
-        Path(json_file).write_text(text, encoding="utf-8")
+        write_json(json_file, text)
     show(report)

@@ -30,6 +30,7 @@ def evaluate(
         from ssr_train.judge import judge_bundle, judge_checkpoint
 
     from ssr_edge.bundle import MANIFEST, Bundle
+    from ssr_edge.cli.output import write_json
     from ssr_edge.cli.tables import metrics_table
 
     if source is not None and (source / MANIFEST).exists():
@@ -41,4 +42,4 @@ def evaluate(
         return
     metrics_table(f"{name}, {part}", metrics)
     if json_file:
-        Path(json_file).write_text(json.dumps({"source": name, "part": part, **asdict(metrics)}))
+        write_json(json_file, json.dumps({"source": name, "part": part, **asdict(metrics)}))

@@ -14,6 +14,7 @@ def inspect(
 ) -> None:
     """Say what a bundle is, where it came from and what was measured of it; checks every file's hash."""
     from ssr_edge.bundle import Bundle
+    from ssr_edge.cli.output import write_json
     from ssr_edge.describe import describe
 
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
@@ -22,5 +23,5 @@ def inspect(
         typer.echo(text)
         return
     if json_file:
-        Path(json_file).write_text(text, encoding="utf-8")
+        write_json(json_file, text)
     describe(opened)

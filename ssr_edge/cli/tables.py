@@ -30,7 +30,8 @@ def metrics_table(title: str, metrics: Metrics) -> None:
     console.print(f"macro-F1 {metrics.macro_f1:.3f}, accuracy {metrics.accuracy:.3f} on {metrics.images} images")
     if metrics.malignant_sensitivity is not None and metrics.malignant_specificity is not None:
         console.print(
-            f"malignant: sensitivity {metrics.malignant_sensitivity:.3f}, specificity {metrics.malignant_specificity:.3f}"
+            f"malignant: sensitivity {metrics.malignant_sensitivity:.3f}, "
+            f"specificity {metrics.malignant_specificity:.3f}"
         )
 
 

@@ -28,7 +28,7 @@ def train(
         Literal["image", "patient"], typer.Option(help="What must not stand on both sides of the split.")
     ] = "image",
     seed: Annotated[int, typer.Option(help="Fixes the split, the first weights and every draw.")] = 0,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run. [default: runs/ARCH-TIME]", show_default=False)

@@ -94,19 +94,22 @@ def _from_names(root: Path) -> list[Record]:
 
 
 def _from_index(index: Path) -> list[Record]:
-    with index.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        columns = rows.fieldnames or []
-        missing = {"class", "patient", "magnification"} - set(columns)
-        if missing or not any(column in columns for column in _PATH_COLUMNS):
-            raise _unusable(f"{index} has the columns {', '.join(columns) or 'none'}")
-        return [_from_row(index, number, row) for number, row in enumerate(rows, start=2)]
+    try:
+        with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a byte order mark in front
+            rows = csv.DictReader(file)
+            columns = rows.fieldnames or []
+            missing = {"class", "patient", "magnification"} - set(columns)
+            if missing or not any(column in columns for column in _PATH_COLUMNS):
+                raise _unusable(f"{index} has the columns {', '.join(columns) or 'none'}")
+            return [_from_row(index, number, row) for number, row in enumerate(rows, start=2)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _unusable(f"{index} is no CSV file in UTF-8: {error}") from error
 
 
 def _from_row(index: Path, line: int, row: dict[str, str]) -> Record:
     relative = next((row[column] for column in _PATH_COLUMNS if row.get(column)), None)
     magnification = (row["magnification"] or "").removesuffix("X")
-    if relative is None or row["class"] not in CLASSES or not magnification.isdigit():
+    if relative is None or row["class"] not in CLASSES or not magnification.isdecimal():
         raise _unusable(f"{index} line {line} has no path, an unknown class ({row['class']}) or no magnification")
     path = index.parent / relative
     name = parse_name(path)

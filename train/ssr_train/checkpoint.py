@@ -64,11 +64,13 @@ def load_checkpoint(path: Path) -> tuple[SSResNeXt, CheckpointCard]:
         CheckpointError: the file is missing, damaged, or no ssr-edge checkpoint.
     """
     state, card = _read(path)
-    network = SSResNeXt(ArchConfig.from_dict(card.arch), len(card.classes))
     try:
+        network = SSResNeXt(ArchConfig.from_dict(card.arch), len(card.classes))
         network.load_state_dict({name: _widen(tensor) for name, tensor in state.items()})
     except RuntimeError as error:
         raise _unusable(f"{path}: its weights do not fit {card.arch['name']}") from error
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _unusable(f"{path}: its card describes no network: {error!r}") from error
     return network.eval(), card
 
 

@@ -68,4 +68,11 @@ def _images(card: CheckpointCard, data: Path | None, part: WhichPart) -> Labelle
             expected="the images it was trained with, or --part all for others",
             next_step=f"ssr-edge evaluate --data {folder} --part all",
         )
-    return load_images(records, IMAGE_SIZE)
+    images = load_images(records, IMAGE_SIZE)
+    if not len(images):
+        raise DataError(
+            f"none of the {len(records)} {part} images in {folder} can be read: {images.unreadable[0]}",
+            expected="images that open",
+            next_step="copy the data set again, then ssr-edge evaluate",
+        )
+    return images

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ssr_edge.errors import DataError, TrainingError
+from ssr_edge.files import replacing
 from ssr_edge.preprocess import IMAGE_SIZE
 from ssr_edge.progress import progress
 from ssr_train.arch import ArchConfig
@@ -121,8 +122,9 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
                 "val_accuracy": found.accuracy,
                 "val_macro_f1": found.macro_f1,
             }
-            save_state(options.run, epoch + 1, network, averaged, optimiser)
+            # The line first: a run killed between the two does the epoch again, and the same line again.
             _log(options.run, line, time.monotonic() - started)
+            save_state(options.run, epoch + 1, network, averaged, optimiser)
             advance(1, f"loss {total_loss / steps:.3f}, val macro-F1 {found.macro_f1:.3f}")
 
     # The last epoch's weights, judged on what they have not seen, in the precision that they are exported in.
@@ -180,11 +182,11 @@ def _finite(loss: Tensor, epoch: int) -> float:
 
 
 def _log(run: Path, line: dict[str, float], seconds: float) -> None:
-    # A run killed between the state and this line would leave a gap; killed after it, a double: rows are by epoch.
     path = run / "metrics.jsonl"
     rows = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
     rows = [row for row in rows if row["epoch"] < line["epoch"]] + [line | {"seconds": round(seconds, 2)}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with replacing(path) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _card(options: TrainOptions, split: Split, metrics: dict[str, dict[str, object]]) -> CheckpointCard:

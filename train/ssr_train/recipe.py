@@ -72,7 +72,7 @@ def load_recipe(name_or_file: str) -> Recipe:
     """
     path = Path(name_or_file) if name_or_file.endswith(".toml") else RECIPES / f"{name_or_file}.toml"
     try:
-        return Recipe(name=path.stem, **_read_toml(path))
+        return Recipe.model_validate({"name": path.stem} | _read_toml(path))
     except OSError as error:
         raise _unusable(f"recipe {name_or_file!r} is not known", "ssr-edge train --recipe modern") from error
     except ValidationError as error:

@@ -59,7 +59,7 @@ class Split:
             kinds = {(row["kind"], int(row["seed"])) for row in rows}
             (kind, seed) = kinds.pop()
             parts = {row["name"]: row["part"] for row in rows}
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise _unusable(f"{path} can't be read as a split: {error}") from error
         if kinds or kind not in get_args(SplitKind) or not set(parts.values()) <= set(get_args(Part)):
             raise _unusable(f"{path} mixes kinds, seeds or unknown parts")

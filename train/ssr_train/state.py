@@ -33,13 +33,21 @@ def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimiser
     """Restores what `save_state` wrote and returns the number of epochs done; 0 when none was finished.
 
     Raises:
-        TrainingError: the state belongs to another network.
+        TrainingError: the state is damaged or belongs to another network.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not (run / STATE).exists():
         return 0
-    tensors = load_file(run / STATE)
+    try:
+        tensors = load_file(run / STATE)
+    except SafetensorError as error:
+        raise TrainingError(
+            f"{run / STATE} is damaged: {error}",
+            expected="the file that ssr-edge train wrote",
+            next_step="ssr-edge train --data FOLDER  (a new run)",
+        ) from error
     try:
         network.load_state_dict(_below(tensors, "network."))
         averaged.load_state_dict(_below(tensors, "averaged."))

@@ -1,0 +1,56 @@
+"""How long calibration takes and how much memory, for an architecture with random weights: speed depends on neither.
+
+    python benchmarks/calibration.py FOLDER --arch ssresnext50_32x4d --images 64
+
+FOLDER: microscope images; repeated where there are fewer. Calibration runs in a process of its own, so that its peak
+memory is its alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from itertools import cycle, islice
+
+from ssr_edge.bench.random_weights import random_bundle
+from ssr_edge.sources import find_sources
+
+PROGRAM = """
+import json, sys, time
+from pathlib import Path
+from ssr_edge.bench.memory import peak_rss_mb
+from ssr_export.calibrate import calibrate
+model, method, *images = sys.argv[1:]
+started = time.perf_counter()
+found = calibrate(Path(model), [Path(image) for image in images], method)
+seconds = time.perf_counter() - started
+print(json.dumps({"seconds": seconds, "peak_rss_mb": peak_rss_mb(), "tensors": len(found.ranges)}))
+"""
+
+
+def main() -> None:
+    """Prints one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--arch", default="ssresnext50_32x4d")
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--method", default="percentile")
+    asked = parser.parse_args()
+    found = list(find_sources(asked.folder))
+    with random_bundle(asked.arch, found, seed=0) as bundle:
+        model = bundle.file("model.fp32.onnx")
+        images = [str(path.resolve()) for path in islice(cycle(found), asked.images)]
+        run = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(model), asked.method, *images], stdout=subprocess.PIPE, check=True
+        )
+    result = json.loads(run.stdout)
+    print(
+        f"{asked.arch}: {asked.images} images, {result['tensors']} activations, {asked.method}: "
+        f"{result['seconds']:.1f} s, {result['peak_rss_mb']:.0f} MB at the peak"
+    )
+
+
+if __name__ == "__main__":
+    main()

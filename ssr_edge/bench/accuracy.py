@@ -1,0 +1,43 @@
+"""Judges each engine's labels: against the truth where it is known, and against FP32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssr_edge.metrics import measure
+
+Labels = Sequence[int | None]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One engine's figures. images: how many it classified; labelled: how many of them have a known class.
+
+    agreement_with_fp32: share of images with the same label as the reference; None for want of a reference.
+    """
+
+    engine: str
+    macro_f1: float | None
+    accuracy: float | None
+    agreement_with_fp32: float | None
+    images: int
+    labelled: int
+
+
+def judge(engine: str, predicted: Labels, truth: Labels, reference: Labels | None) -> Accuracy:
+    """Compares class numbers [n] with the true ones and with the reference's; None stands for unreadable or unknown."""
+    known = [(t, p) for t, p in zip(truth, predicted, strict=True) if t is not None and p is not None]
+    metrics = measure([t for t, _ in known], [p for _, p in known]) if known else None
+    agreement = None
+    if reference is not None:
+        both = [r == p for r, p in zip(reference, predicted, strict=True) if r is not None and p is not None]
+        agreement = sum(both) / len(both) if both else None
+    return Accuracy(
+        engine=engine,
+        macro_f1=None if metrics is None else metrics.macro_f1,
+        accuracy=None if metrics is None else metrics.accuracy,
+        agreement_with_fp32=agreement,
+        images=sum(label is not None for label in predicted),
+        labelled=len(known),
+    )

@@ -1,0 +1,135 @@
+"""Which engines a benchmark compares on this machine, and which it can't run here and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.errors import UsageError
+from ssr_edge.files import sha256_of
+from ssr_edge.gpu import find_gpu
+from ssr_edge.manifest import PRECISIONS
+from ssr_edge.runners import RUNTIMES, Runner, open_runner
+
+TORCH = "torch-fp32"
+OPENVINO = "openvino-fp32"
+# Preferred first: what everything is compared with.
+BASELINES = (TORCH, OPENVINO)
+# OpenVINO computes in FP32 what an FP16 file holds: it would be the FP32 engine once more.
+_OPENVINO_PRECISIONS = ("fp32", "int8")
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What a worker needs to load one engine; plain values, so that it travels as JSON.
+
+    bundle: its folder, for every runtime but torch. arch, checkpoint: for torch; checkpoint None means random weights.
+    """
+
+    runtime: str
+    precision: str
+    bundle: str | None = None
+    arch: dict[str, Any] | None = None
+    checkpoint: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As in tables: `openvino-int8`."""
+        return f"{self.runtime}-{self.precision}"
+
+    @property
+    def trained(self) -> bool:
+        """Whether its labels mean anything."""
+        return self.runtime != "torch" or self.checkpoint is not None
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """The engines to run, the baseline first; and the others by name, with the reason why they can't run here."""
+
+    specs: list[EngineSpec]
+    not_run: dict[str, str]
+
+
+def open_engine(spec: EngineSpec) -> Runner:
+    """Loads the engine; raises as the runner does."""
+    if spec.runtime == "torch":
+        from ssr_edge.runners.torch import TorchRunner
+
+        assert spec.arch is not None
+        return TorchRunner(spec.arch, None if spec.checkpoint is None else Path(spec.checkpoint))
+    assert spec.bundle is not None
+    # As many slots as `infer` opens.
+    return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2)
+
+
+def plan_engines(bundle: Bundle, runtimes: Sequence[str] = (), precisions: Sequence[str] = ()) -> EnginePlan:
+    """The baseline and the engines of a bundle. runtimes, precisions: the only ones to compare; empty for all.
+
+    ONNX Runtime takes part only when it is named. The baseline always does.
+
+    Raises:
+        UsageError: an unknown runtime or precision, or nothing in the bundle is of the kind asked for.
+    """
+    _check_known("runtime", runtimes, RUNTIMES)
+    _check_known("precision", precisions, PRECISIONS)
+    wanted = [
+        (runtime, precision)
+        for runtime, precision in _candidates(bundle, "onnxruntime" in runtimes)
+        if (not runtimes or runtime in runtimes) and (not precisions or precision in precisions)
+    ]
+    if not wanted:
+        raise UsageError(
+            f"{bundle.path} has no engine of {', '.join([*runtimes, *precisions]) or 'any runtime'}",
+            expected="one of "
+            + ", ".join(f"{runtime}-{precision}" for runtime, precision in _candidates(bundle, True)),
+            next_step=f"ssr-edge inspect {bundle.path}",
+        )
+    specs, not_run = _baseline(bundle)
+    for runtime, precision in wanted:
+        spec = EngineSpec(runtime, precision, bundle=str(bundle.path))
+        if runtime.startswith("tensorrt") and find_gpu() is None:
+            not_run[spec.name] = "no NVIDIA GPU"
+        elif spec not in specs:
+            specs.append(spec)
+    return EnginePlan(specs, not_run)
+
+
+def _candidates(bundle: Bundle, with_onnxruntime: bool) -> list[tuple[str, str]]:
+    have = [precision for precision in PRECISIONS if bundle.has(model_file(precision))]
+    found = [("openvino", precision) for precision in have if precision in _OPENVINO_PRECISIONS]
+    found += [(entry.runtime, entry.precision) for entry in bundle.manifest.engines if entry.runtime != "openvino"]
+    if with_onnxruntime:
+        found += [("onnxruntime", precision) for precision in have]
+    return list(dict.fromkeys(found))
+
+
+def _baseline(bundle: Bundle) -> tuple[list[EngineSpec], dict[str, str]]:
+    specs: list[EngineSpec] = []
+    missing = {TORCH: "PyTorch or the training stage is not installed: pip install 'ssr-edge[train]'"}
+    if find_spec("torch") is not None and find_spec("ssr_train") is not None:
+        missing = {}
+        specs.append(EngineSpec("torch", "fp32", arch=bundle.manifest.arch, checkpoint=_checkpoint(bundle)))
+    # Where PyTorch can't say what FP32's labels are, OpenVINO does.
+    if not any(spec.trained for spec in specs) and bundle.has(model_file("fp32")):
+        specs.append(EngineSpec("openvino", "fp32", bundle=str(bundle.path)))
+    return specs, missing
+
+
+def _checkpoint(bundle: Bundle) -> str | None:
+    """The checkpoint the bundle was made from, if it still is where it was and what it was."""
+    provenance = bundle.manifest.provenance
+    path = Path(provenance.checkpoint)
+    if path.is_file() and sha256_of(path) == provenance.checkpoint_sha256:
+        return str(path)
+    return None
+
+
+def _check_known(what: str, asked: Sequence[str], known: Sequence[str]) -> None:
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"{what} {name!r} is not known", expected=", ".join(known), next_step="ssr-edge doctor")

@@ -1,0 +1,112 @@
+"""Makes a bundle of random weights, so that an architecture's speed is known before anyone has trained it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.environment import installed_versions
+from ssr_edge.errors import InputError, RuntimeUnavailable
+from ssr_edge.preprocess import load
+
+if TYPE_CHECKING:
+    from ssr_train.network import SSResNeXt
+
+# Enough for BatchNorm's statistics and INT8's ranges to be of the right size; speed depends on neither.
+_IMAGES = 8
+
+
+@contextmanager
+def random_bundle(arch: str, paths: Sequence[Path], seed: int) -> Iterator[Bundle]:
+    """Yields a bundle in a temporary folder: the models of an architecture with random weights, without engines.
+
+    arch: a name known to `ssr_train.arch`. paths: image files to run through it, at least one of them readable.
+
+    Raises:
+        UsageError: no such architecture. InputError: none of the images can be read.
+        RuntimeUnavailable: the training or the export stage is not installed.
+    """
+    try:
+        from ssr_export.make_bundle import BundlePlan, make_bundle
+        from ssr_train.arch import arch_by_name
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"random weights need the export stage: {error}",
+            expected="the packages of the extra 'export'",
+            next_step="pip install 'ssr-edge[export]'",
+        ) from error
+    config = arch_by_name(arch)
+    with TemporaryDirectory(prefix="ssr-edge-bench-") as temporary:
+        folder = Path(temporary)
+        images = _copy_readable(paths, folder / "images")
+        checkpoint = folder / "random.safetensors"
+        _save(checkpoint, _random_network(config.to_dict(), images, seed), seed)
+        plan = BundlePlan(checkpoint, folder / "bundle", engines=(), method="percentile", images=folder / "images")
+        yield make_bundle(plan, say=lambda text: print(text, file=sys.stderr))
+
+
+def _copy_readable(paths: Sequence[Path], folder: Path) -> list[Path]:
+    folder.mkdir()
+    copies: list[Path] = []
+    for path in paths:
+        try:
+            load(path)
+        except InputError:
+            continue
+        copies.append(folder / f"{len(copies)}{path.suffix}")
+        shutil.copyfile(path, copies[-1])
+        if len(copies) == _IMAGES:
+            break
+    if not copies:
+        raise InputError(
+            f"none of the {len(paths)} images can be read",
+            expected="at least one image",
+            next_step="ssr-edge bench --arch NAME --random-weights  (without FOLDER it takes its own sample images)",
+        )
+    return copies
+
+
+def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) -> SSResNeXt:
+    import numpy as np
+    import torch
+
+    from ssr_train.arch import ArchConfig
+    from ssr_train.dataset import normalise, to_rgb
+    from ssr_train.network import Block, SSResNeXt
+
+    torch.manual_seed(seed)
+    network = SSResNeXt(ArchConfig.from_dict(arch)).train()
+    for module in network.modules():
+        if isinstance(module, Block):
+            # Training starts from 0, where every branch is all zeros and shows an engine nothing to compute.
+            torch.nn.init.constant_(module.bn3.weight, 0.5)
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # one pass sets the statistics
+    with torch.no_grad():
+        network(normalise(to_rgb(np.stack([load(path) for path in images]))))
+    return network.eval()
+
+
+def _save(path: Path, network: SSResNeXt, seed: int) -> None:
+    from ssr_train.checkpoint import CheckpointCard, save_checkpoint
+
+    card = CheckpointCard(
+        arch=network.arch.to_dict(),
+        magnification=None,
+        recipe={},
+        seed=seed,
+        epochs=0,
+        data="none: random weights",
+        split_kind="image",
+        split_seed=seed,
+        split={},
+        metrics={},
+        tools=installed_versions(),
+    )
+    save_checkpoint(path, network, card)

@@ -1,0 +1,132 @@
+"""What a benchmark found, and bench.json's exact form of it (design section 7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ssr_edge.bench.accuracy import Accuracy
+from ssr_edge.bench.engines import BASELINES
+from ssr_edge.bench.measure import Loaded, Times, Warm
+from ssr_edge.bench.schedule import Task
+from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percentiles
+from ssr_edge.errors import UsageError
+from ssr_edge.files import replacing
+
+METHOD = (
+    "Timed: uint8 BGR 224x224 images in host memory -> probabilities in host memory, one call after the other, "
+    "normalisation included; end-to-end: image files -> labels. One process an engine, in turns, only one awake."
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row of the table. latency: of one call; for end-to-end of one image. peak_rss_mb: its process's."""
+
+    task: Task
+    latency: Percentiles
+    images_per_second: float
+    peak_rss_mb: float | None
+    first_call_ms: float
+    calls: int
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """How many times faster a task is than the baseline's task of the same scenario and batch."""
+
+    task: Task
+    over: str
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a benchmark found. failures, not_run: reason by engine. notes: what a reader should know, in words."""
+
+    environment: dict[str, Any]
+    engines: dict[str, Loaded]
+    results: list[Result]
+    speedups: list[Speedup]
+    accuracy: list[Accuracy]
+    failures: dict[str, str]
+    not_run: dict[str, str]
+    notes: list[str]
+    rounds: int
+
+
+def summarise_times(
+    times: Mapping[Task, Times],
+    warm: Mapping[Task, Warm],
+    peaks: Mapping[str, float | None],
+    seed: int,
+) -> tuple[list[Result], list[Speedup]]:
+    """Turns call times into rows, and compares each row with the baseline's: PyTorch's, else OpenVINO FP32's."""
+    results = [_result(task, rounds, warm[task], peaks.get(task.engine)) for task, rounds in times.items()]
+    present = {task.engine for task in times}
+    baseline = next((name for name in BASELINES if name in present), None)
+    speedups = []
+    for task, rounds in times.items():
+        if baseline is None or task.engine == baseline:
+            continue
+        # The baseline may take no such batch.
+        base = times.get(Task(baseline, task.scenario, task.batch))
+        if base is not None:
+            speedups.append(Speedup(task, baseline, paired_speedup(base, rounds, seed)))
+    return results, speedups
+
+
+def _result(task: Task, rounds: Times, warm: Warm, peak: float | None) -> Result:
+    all_times = [ms for turn in rounds for ms in turn]
+    latency = percentiles(all_times)
+    images = task.batch if task.scenario == "offline" else 1
+    return Result(task, latency, images * 1000 / latency.p50, peak, warm.first_ms, len(all_times))
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The plain values of bench.json."""
+    return {
+        "environment": report.environment,
+        "results": [
+            asdict(row.task)
+            | {
+                "latency_ms": asdict(row.latency),
+                "images_per_second": row.images_per_second,
+                "peak_rss_mb": row.peak_rss_mb,
+                "first_call_ms": row.first_call_ms,
+                "calls": row.calls,
+            }
+            for row in report.results
+        ],
+        "speedup": [
+            asdict(row.task) | {"over": row.over, "ratio": row.ratio.ratio, "ci95": [row.ratio.low, row.ratio.high]}
+            for row in report.speedups
+        ],
+        "accuracy": [asdict(row) for row in report.accuracy],
+        "engines": {name: asdict(loaded) for name, loaded in report.engines.items()},
+        "failures": [{"engine": name, "reason": reason} for name, reason in report.failures.items()],
+        "not_run": [{"engine": name, "reason": reason} for name, reason in report.not_run.items()],
+        "notes": report.notes,
+        "rounds": report.rounds,
+        "method": METHOD,
+    }
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Writes bench.json in one step.
+
+    Raises:
+        UsageError: the file can't be written.
+    """
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path} can't be written: {error.strerror}",
+            expected="a file in a folder that you may write to, or - for stdout",
+            next_step="ssr-edge bench --json OTHER/bench.json",
+        ) from error

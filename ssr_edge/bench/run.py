@@ -1,0 +1,159 @@
+"""The benchmark from beginning to end: from a bundle and a folder to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssr_edge.bench.accuracy import Accuracy, judge
+from ssr_edge.bench.engines import BASELINES, EngineSpec, plan_engines
+from ssr_edge.bench.measure import (
+    END_TO_END_BATCH,
+    Loaded,
+    Warm,
+    classify_images,
+    run_rounds,
+    start_engine,
+    warm_engine,
+)
+from ssr_edge.bench.process import Workers
+from ssr_edge.bench.report import Report, summarise_times
+from ssr_edge.bench.schedule import FULL, QUICK, Effort, Task, plan_schedule
+from ssr_edge.bundle import Bundle
+from ssr_edge.environment import machine_facts
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.labels import ImagesWithTruth, label_images
+from ssr_edge.sources import find_sources
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to compare. runtimes, precisions: the only ones; empty for all. batches: of the offline scenario.
+
+    latency_only: the weights are random, so labels mean nothing.
+    """
+
+    folder: Path
+    runtimes: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    batches: tuple[int, ...] = (1, 8)
+    quick: bool = False
+    latency_only: bool = False
+    seed: int = 0
+
+
+def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
+    """Measures every engine of the bundle that this machine can run, each in its own process.
+
+    Raises:
+        UsageError: the folder has no images, or the bundle no such engine. DataError: its index.csv can't be used.
+        RuntimeUnavailable: no engine could be run.
+    """
+    effort = QUICK if options.quick else FULL
+    environment = machine_facts()  # before the load is ours
+    plan = plan_engines(bundle, options.runtimes, options.precisions)
+    images = _choose_images(bundle, options, effort)
+    notes = _notes(environment, plan.specs, images, options)
+    with Workers() as workers:
+        loaded, warm, labels = _prepare(workers, plan.specs, images, options, effort)
+        if not workers.running:
+            raise _nothing_ran(workers.failures | plan.not_run)
+        notes += _left_out_batches(loaded, options.batches)
+        settled = {task: w.settled_ms for task, w in warm.items() if task.engine in workers.running}
+        schedule = plan_schedule(settled, effort)
+        times = run_rounds(workers, schedule, images.paths, options.seed)
+        peaks = {name: (workers.ask(name, do="finish") or {}).get("peak_rss_mb") for name in list(workers.running)}
+        if not workers.running:
+            raise _nothing_ran(workers.failures | plan.not_run)
+        results, speedups = summarise_times(times, warm, peaks, options.seed)
+        trained = [spec.name for spec in plan.specs if spec.trained and spec.name in labels]
+        return Report(
+            environment=environment,
+            engines=loaded,
+            results=results,
+            speedups=speedups,
+            accuracy=[] if options.latency_only else _judge_all({name: labels[name] for name in trained}, images),
+            failures=workers.failures,
+            not_run=plan.not_run,
+            notes=notes,
+            rounds=schedule.rounds,
+        )
+
+
+def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> ImagesWithTruth:
+    found = list(find_sources(str(options.folder)))
+    magnification = None if options.latency_only else bundle.manifest.magnification
+    images = label_images(found, options.folder, magnification)
+    most = END_TO_END_BATCH * 2 if options.latency_only else effort.judged
+    if most is None or len(images.paths) <= most:
+        return images
+    # Evenly spaced over the sorted names: of every class its share.
+    chosen = np.linspace(0, len(images.paths) - 1, most).round().astype(int)
+    return ImagesWithTruth([images.paths[i] for i in chosen], [images.truth[i] for i in chosen], images.left_out)
+
+
+def _prepare(
+    workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions, effort: Effort
+) -> tuple[dict[str, Loaded], dict[Task, Warm], dict[str, list[int | None]]]:
+    """Starts, warms and reads the labels of one engine after the other, so that none is timed while another loads."""
+    engines: dict[str, Loaded] = {}
+    warm: dict[Task, Warm] = {}
+    labels: dict[str, list[int | None]] = {}
+    for spec in specs:
+        loaded = start_engine(workers, spec, images.paths, options.batches)
+        if loaded is None:
+            continue
+        engines[spec.name] = loaded
+        fitting = [batch for batch in options.batches if batch <= loaded.max_batch]
+        warm |= warm_engine(workers, spec.name, fitting, effort)
+        batch = min(END_TO_END_BATCH, loaded.max_batch)
+        labels[spec.name], passed = classify_images(workers, spec.name, images.paths, batch)
+        warm |= passed
+    return engines, warm, {name: found for name, found in labels.items() if name in workers.running}
+
+
+def _judge_all(labels: dict[str, list[int | None]], images: ImagesWithTruth) -> list[Accuracy]:
+    reference = next((labels[name] for name in BASELINES if name in labels), None)
+    return [judge(name, found, images.truth, reference) for name, found in labels.items()]
+
+
+def _notes(
+    environment: dict[str, object], specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions
+) -> list[str]:
+    notes = []
+    load, cores = environment["load_average"], environment["cores"]
+    if isinstance(load, float) and isinstance(cores, int) and load > cores / 2:
+        notes.append(f"this machine was busy before the start (load {load:.1f} on {cores} cores): figures are unsure")
+    if options.latency_only:
+        return [*notes, "latency only: random weights"]
+    notes += [
+        f"{spec.name} runs random weights, because the bundle's checkpoint is not at hand: its speed counts, its "
+        "labels do not"
+        for spec in specs
+        if not spec.trained
+    ]
+    if images.left_out:
+        notes.append(f"{images.left_out} images of another magnification than the bundle's were left out")
+    if not images.labelled:
+        notes.append("no image of a known class and the bundle's magnification: agreement only, no accuracy")
+    return notes
+
+
+def _left_out_batches(loaded: dict[str, Loaded], batches: Sequence[int]) -> list[str]:
+    return [
+        f"{name} takes at most {engine.max_batch} images a call: batch {batch} was left out"
+        for name, engine in loaded.items()
+        for batch in batches
+        if batch > engine.max_batch
+    ]
+
+
+def _nothing_ran(reasons: dict[str, str]) -> RuntimeUnavailable:
+    return RuntimeUnavailable(
+        "no engine could be run: " + "; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+        expected="at least one engine that loads on this machine",
+        next_step="ssr-edge doctor",
+    )

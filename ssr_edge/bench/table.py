@@ -1,0 +1,94 @@
+"""Prints a report: the table, the accuracies, and the one sentence people quote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from ssr_edge.bench.report import METHOD, Report, Speedup
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# rich would fold the table to 80 columns in a file or a pipe.
+_PLAIN_WIDTH = 132
+_TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def print_report(report: Report, file: TextIO) -> None:
+    """Writes the report to a terminal or a file."""
+    from rich.console import Console
+
+    console = Console(file=file, width=None if file.isatty() else _PLAIN_WIDTH, highlight=False)
+    console.print(_speed_table(report))
+    if report.accuracy:
+        console.print(_accuracy_table(report))
+    for name, reason in report.failures.items():
+        console.print(f"{name} failed: {reason}", markup=False)
+    for name, reason in report.not_run.items():
+        console.print(f"{name} not run here: {reason}", markup=False)
+    for note in report.notes:
+        console.print(f"Note: {note}", markup=False)
+    console.print(METHOD, markup=False)
+    console.print(summary(report), markup=False, style="bold")
+
+
+def summary(report: Report) -> str:
+    """The fastest engine's single-stream speed-up in one sentence, or why there is none."""
+    single = [row for row in report.speedups if row.task.scenario == "single-stream"]
+    if not single:
+        return "There is no other engine than the baseline to compare."
+    best = max(single, key=lambda row: row.ratio.ratio)
+    ratio, low, high = best.ratio.ratio, best.ratio.low, best.ratio.high
+    if ratio < 1:
+        return f"No engine is faster than {best.over} at batch 1; {best.task.engine} comes to {ratio:.2f}{_TIMES}."
+    return f"{best.task.engine} is {ratio:.1f}{_TIMES} [{low:.1f}, {high:.1f}] faster than {best.over} at batch 1."
+
+
+def _speed_table(report: Report) -> Table:
+    from rich.table import Table
+
+    over = report.speedups[0].over if report.speedups else "baseline"
+    table = Table(title=f"{report.rounds} rounds")
+    table.add_column("engine")
+    table.add_column("scenario")
+    for heading in ("batch", "p50 ms", "p90 ms", "p99 ms", "images/s", f"{_TIMES} over {over}", "peak MB"):
+        table.add_column(heading, justify="right")
+    speedups = {row.task: row for row in report.speedups}
+    previous = None
+    for row in report.results:
+        if previous not in (None, row.task.engine):
+            table.add_section()
+        previous = row.task.engine
+        table.add_row(
+            row.task.engine,
+            row.task.scenario,
+            str(row.task.batch),
+            *(f"{ms:.2f}" for ms in (row.latency.p50, row.latency.p90, row.latency.p99)),
+            f"{row.images_per_second:.1f}",
+            _ratio(speedups.get(row.task)),
+            "-" if row.peak_rss_mb is None else f"{row.peak_rss_mb:.0f}",
+        )
+    return table
+
+
+def _ratio(row: Speedup | None) -> str:
+    # The bracket is escaped: rich would take it for markup.
+    return "" if row is None else f"{row.ratio.ratio:.2f} \\[{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+
+
+def _accuracy_table(report: Report) -> Table:
+    from rich.table import Table
+
+    table = Table(title="on the folder's images")
+    table.add_column("engine")
+    for heading in ("images", "labelled", "macro-F1", "accuracy", "agrees with FP32"):
+        table.add_column(heading, justify="right")
+    for row in report.accuracy:
+        shares = (row.macro_f1, row.accuracy, row.agreement_with_fp32)
+        table.add_row(
+            row.engine,
+            str(row.images),
+            str(row.labelled),
+            *("-" if share is None else f"{share:.4f}" for share in shares),
+        )
+    return table

@@ -1,0 +1,161 @@
+"""One engine in a process of its own: asleep on its stdin until asked, then one JSON line in, one JSON line out.
+
+Engines that share a process spoil each other's timing: PyTorch's threads go on spinning after a call and slow whatever
+runs next. Started as `python -m ssr_edge.bench.worker` by `ssr_edge.bench.process`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ssr_edge.bench.engines import EngineSpec, open_engine
+from ssr_edge.bench.memory import peak_rss_mb
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.decide import Prediction
+from ssr_edge.environment import usable_cores
+from ssr_edge.errors import InputError, SsrEdgeError
+from ssr_edge.pipeline import classify
+from ssr_edge.preprocess import Image, load
+from ssr_edge.runners.base import Runner
+
+# Warm-up ends when two groups of this many calls take the same time within the tolerance.
+_GROUP, _TOLERANCE, _AT_LEAST_S = 5, 0.05, 0.2
+_STILL_S, _STILL_SHARE, _SETTLE_LIMIT_S = 0.02, 0.1, 1.0
+
+Reply = dict[str, Any]
+
+
+class Worker:
+    """The commands. Every reply is sent only when the engine's threads have gone to sleep."""
+
+    runner: Runner
+    pool: Image  # uint8 BGR [n, 224, 224, 3]: what is classified in turn
+
+    def load(self, spec: dict[str, Any], images: list[str], pool: int) -> Reply:
+        """Loads the engine, and `pool` of the image files, repeated where there are fewer."""
+        started = time.perf_counter()
+        self.runner = open_engine(EngineSpec(**spec))
+        load_ms = _ms_since(started)
+        self.pool = _load_pool(images, pool)
+        runner = self.runner
+        return {
+            "version": runner.version,
+            "device": runner.device,
+            "origin": runner.origin,
+            "max_batch": runner.max_batch,
+            "load_ms": load_ms,
+        }
+
+    def warm(self, batch: int, limit_s: float) -> Reply:
+        """Calls the engine until its time settles or `limit_s` is over."""
+        times: list[float] = []
+        started = time.perf_counter()
+        while True:
+            times += self._times(batch, 1, len(times))
+            spent = time.perf_counter() - started
+            if (spent >= _AT_LEAST_S and _is_settled(times)) or (spent >= limit_s and len(times) >= 2):
+                return {"first_ms": times[0], "settled_ms": float(np.median(times[-_GROUP:])), "calls": len(times)}
+
+    def time(self, batch: int, calls: int) -> Reply:
+        """Latency of each of `calls` calls; one more before them, untimed, brings the caches back."""
+        return {"ms": self._times(batch, calls + 1, 0)[1:]}
+
+    def classify(self, paths: list[str], batch: int) -> Reply:
+        """Image files to labels, end to end; a label is None where the file can't be read."""
+        started = time.perf_counter()
+        results = list(classify(map(Path, paths), self.runner, batch, usable_cores()))
+        seconds = time.perf_counter() - started
+        labels = [CLASSES.index(result.label) if isinstance(result, Prediction) else None for result in results]
+        return {"seconds": seconds, "labels": labels}
+
+    def finish(self) -> Reply:
+        """Peak memory of this process."""
+        return {"peak_rss_mb": peak_rss_mb()}
+
+    def _times(self, batch: int, calls: int, first: int) -> list[float]:
+        starts = [start * batch % (len(self.pool) - batch + 1) for start in range(first, first + calls)]
+        times = []
+        for start in starts:
+            began = time.perf_counter()
+            self.runner.infer(self.pool[start : start + batch])
+            times.append(_ms_since(began))
+        return times
+
+
+def serve(requests: Iterable[str], replies: TextIO) -> None:
+    """Answers each line until there are no more; an error is answered too, and is the last answer."""
+    worker = Worker()
+    commands: dict[str, Callable[..., Reply]] = {
+        name: getattr(worker, name) for name in ("load", "warm", "time", "classify", "finish")
+    }
+    for line in requests:
+        request = json.loads(line)
+        try:
+            reply = commands[request.pop("do")](**request)
+            _settle()
+        except SsrEdgeError as error:
+            reply = {"error": f"{error.found} (next: {error.next_step})"}
+        except Exception as error:
+            # Whatever a runtime raises costs its row in the table, and the row says why.
+            reply = {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
+        print(json.dumps(reply), file=replies, flush=True)
+        if "error" in reply:
+            return
+
+
+def claim_stdout() -> TextIO:
+    """Returns a stream to the real stdout, and sends what libraries print there, from C too, to stderr."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return replies
+
+
+def _settle() -> None:
+    """Waits until this process uses no more processor time, so that spinning threads do not slow the next engine."""
+    deadline = time.perf_counter() + _SETTLE_LIMIT_S
+    while time.perf_counter() < deadline:
+        used = time.process_time()
+        time.sleep(_STILL_S)
+        if time.process_time() - used < _STILL_SHARE * _STILL_S:
+            return
+
+
+def _is_settled(times: list[float]) -> bool:
+    if len(times) < 2 * _GROUP:
+        return False
+    before, now = np.median(times[-2 * _GROUP : -_GROUP]), np.median(times[-_GROUP:])
+    return bool(abs(now - before) <= _TOLERANCE * before)
+
+
+def _load_pool(paths: list[str], size: int) -> Image:
+    images: list[Image] = []
+    for path in paths:
+        try:
+            images.append(load(path))
+        except InputError:
+            continue
+        if len(images) == size:
+            break
+    if not images:
+        raise InputError(
+            f"none of the {len(paths)} images can be read",
+            expected="at least one image",
+            next_step="ssr-edge bench  (without FOLDER it takes its own sample images)",
+        )
+    return np.stack([images[number % len(images)] for number in range(size)])
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
+
+
+if __name__ == "__main__":
+    serve(sys.stdin, claim_stdout())

@@ -1,0 +1,57 @@
+"""`ssr-edge bench`: how fast every engine is on this machine, and how good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Images; labelled ones give accuracies. (default: sample images)", show_default=False),
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this runtime; repeatable. onnxruntime runs only when named.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Only this precision; repeatable.", show_default=False)
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Offline: images in one call; repeatable. (default: 1 and 8)", show_default=False),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds, at most 64 images judged.")] = False,
+    json_file: Annotated[str, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = "bench.json",
+    arch: Annotated[
+        str | None, typer.Option(help="With --random-weights: an architecture instead of a bundle.", show_default=False)
+    ] = None,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="With --arch: latency only, nothing needs to be trained.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the turns' order and of random weights.")] = 0,
+) -> None:
+    """Measure every engine of a bundle against PyTorch FP32: latency, throughput, accuracy.
+
+    Each engine runs in a process of its own, and they take turns.
+    """
+    from ssr_edge.bench.command import BenchRequest, bench_and_print
+
+    bench_and_print(
+        BenchRequest(
+            folder=folder,
+            bundle=bundle,
+            arch=arch,
+            random_weights=random_weights,
+            runtimes=tuple(runtime or ()),
+            precisions=tuple(precision or ()),
+            batches=tuple(dict.fromkeys(batch or (1, 8))),
+            quick=quick,
+            json=json_file,
+            seed=seed,
+        )
+    )

@@ -1,0 +1,232 @@
+"""What every stage's tests share: real images, BreaKHis in its true layout, tiny networks, a checkpoint, a bundle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
+
+if TYPE_CHECKING:
+    from ssr_edge.bundle import Bundle
+    from ssr_train.network import SSResNeXt
+
+DEMO = Path(__file__).parents[1] / "ssr_edge" / "demo"
+TINY = "ssresnext14_8x4d"
+MAGNIFICATION = 100
+IMAGES_PER_PATIENT = 5
+# Two of each class's true patients.
+PATIENTS = {
+    "A": ("14-22549AB", "14-22549CD"),
+    "F": ("14-14134E", "14-21998CD"),
+    "PT": ("14-21998AB", "14-29315EF"),
+    "TA": ("14-3411F", "14-16184"),
+    "DC": ("14-12312", "14-14926"),
+    "LC": ("14-16196", "14-12204"),
+    "MC": ("14-12773", "14-16456"),
+    "PC": ("14-12465", "14-15704"),
+}
+# In the official data set, too, this patient's images stand under both classes.
+TWINS_PATIENT, TWINS_CLASSES = "14-13412", ("DC", "LC")
+_TYPES = {
+    "A": "adenosis",
+    "F": "fibroadenoma",
+    "PT": "phyllodes_tumor",
+    "TA": "tubular_adenoma",
+    "DC": "ductal_carcinoma",
+    "LC": "lobular_carcinoma",
+    "MC": "mucinous_carcinoma",
+    "PC": "papillary_carcinoma",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def demo_images() -> list[Path]:
+    """22 microscope images, 700x460 JPEG at 100X, all eight classes, BreaKHis names."""
+    return _jpegs(DEMO / "images")
+
+
+@pytest.fixture(scope="session")
+def calibration_images() -> list[Path]:
+    """21 more, of other fields of view."""
+    return _jpegs(DEMO / "calibration")
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Callable[..., SSResNeXt]:
+    """`make_network(arch_name, seed=0)`: an untrained network in evaluation mode whose BatchNorms look trained."""
+
+    def make(arch_name: str, seed: int = 0) -> SSResNeXt:
+        import torch
+
+        from ssr_train.arch import arch_by_name
+        from ssr_train.network import SSResNeXt
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = SSResNeXt(arch_by_name(arch_name)).eval()
+            for module in network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    assert module.running_mean is not None and module.running_var is not None
+                    torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+                    torch.nn.init.normal_(module.bias, 0, 0.2)
+                    torch.nn.init.normal_(module.running_mean, 0, 0.2)
+                    torch.nn.init.uniform_(module.running_var, 0.5, 2)
+        return network
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def breakhis_tree(
+    tmp_path_factory: pytest.TempPathFactory, demo_images: list[Path], calibration_images: list[Path]
+) -> Path:
+    """BreaKHis's official tree with 82 images of 70x46, cut from the demo's; treat it as read-only.
+
+    Eight classes of two patients of five images each, and one image that stands under two classes (TWINS_CLASSES).
+    """
+    root = tmp_path_factory.mktemp("data") / "BreaKHis_v1"
+    by_class: dict[str, list[np.ndarray]] = defaultdict(list)
+    for path in (*demo_images, *calibration_images):
+        name = parse_name(path)
+        assert name is not None
+        by_class[name.label] += _quarters(path)
+    for label, patients in PATIENTS.items():
+        tiles = iter(by_class[label])
+        for patient in patients:
+            for number in range(1, IMAGES_PER_PATIENT + 1):
+                _write(root, label, patient, number, next(tiles))
+    for label in TWINS_CLASSES:
+        _write(root, label, TWINS_PATIENT, 1, by_class["DC"][-1])
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path, make_network: Callable[..., SSResNeXt]
+) -> Path:
+    """A checkpoint of the smallest network, its card naming `breakhis_tree` and an image split of it."""
+    from ssr_edge.metrics import measure
+    from ssr_train.arch import arch_by_name
+    from ssr_train.breakhis import contradictory_twins, read
+    from ssr_train.checkpoint import CheckpointCard, save_checkpoint
+    from ssr_train.device import tool_versions
+    from ssr_train.recipe import load_recipe
+    from ssr_train.splits import make_split
+
+    records, _ = contradictory_twins(read(breakhis_tree, MAGNIFICATION))
+    split = make_split(records, "image", 0)
+    card = CheckpointCard(
+        arch=arch_by_name(TINY).to_dict(),
+        magnification=MAGNIFICATION,
+        recipe=load_recipe("paper").model_dump(),
+        seed=0,
+        epochs=1,
+        data=str(breakhis_tree),
+        split_kind=split.kind,
+        split_seed=split.seed,
+        split=dict(split.parts),
+        metrics={"test": asdict(measure(range(8), [0, 1, 2, 3, 4, 5, 6, 6]))},
+        tools=tool_versions(),
+    )
+    path = tmp_path_factory.mktemp("tiny_run") / "checkpoint.safetensors"
+    save_checkpoint(path, make_network(TINY), card)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Bundle:
+    """`tiny_checkpoint` as a bundle with OpenVINO's int8 and fp32 engines; treat it as read-only."""
+    from ssr_export.build import EngineRequest
+    from ssr_export.make_bundle import BundlePlan, make_bundle
+
+    plan = BundlePlan(
+        source=tiny_checkpoint,
+        bundle=tmp_path_factory.mktemp("bundles") / "tiny",
+        engines=(EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32")),
+        method="percentile",
+        images=DEMO / "calibration",
+        allow_drop=True,
+    )
+    return make_bundle(plan, lambda line: None)
+
+
+@pytest.fixture
+def ssr_edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """`ssr_edge("inspect", folder)`: the command in this process, through its real entry point."""
+    from ssr_edge.cli.main import run
+
+    def call(*arguments: str | Path) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["ssr-edge", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            run()
+        return Answer(int(end.value.code or 0), *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def ssr_edge_process() -> Callable[..., Answer]:
+    """`ssr_edge_process("infer", folder, cwd=..., env=..., stdin=...)`: the command in a process of its own."""
+
+    def call(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, stdin: str = "") -> Answer:
+        done = subprocess.run(
+            [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | (env or {}),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+def _jpegs(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("*.jpg"))
+    assert paths, f"{folder} holds no JPEG"
+    return paths
+
+
+def _quarters(path: Path) -> list[np.ndarray]:
+    """The four quarters of an image as uint8 [46, 70, 3], BGR."""
+    image = cv2.imread(str(path))
+    assert image is not None
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    corners = [(y, x) for y in (0, height) for x in (0, width)]
+    return [
+        cv2.resize(image[y : y + height, x : x + width], (70, 46), interpolation=cv2.INTER_AREA) for y, x in corners
+    ]
+
+
+def _write(root: Path, label: str, patient: str, number: int, image: np.ndarray) -> None:
+    kind, letter = ("malignant", "M") if label in MALIGNANT else ("benign", "B")
+    slide = f"SOB_{letter}_{label}_{patient}"
+    folder = root / "histology_slides" / "breast" / kind / "SOB" / _TYPES[label] / slide / f"{MAGNIFICATION}X"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"SOB_{letter}_{label}-{patient}-{MAGNIFICATION}-{number:03d}.png"
+    assert label in CLASSES
+    assert cv2.imwrite(str(file), image)

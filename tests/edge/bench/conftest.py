@@ -1,0 +1,37 @@
+"""A real but tiny bundle: the smallest architecture with random weights, exported once for all tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_images import TINY, write_image
+
+from ssr_edge.bench import run, schedule
+from ssr_edge.bench.random_weights import random_bundle
+from ssr_edge.bench.schedule import Effort
+from ssr_edge.bundle import Bundle
+
+# Rounds enough to see them work; the figures are not looked at.
+BRIEF = Effort(warm_s=0.1, rounds_s=0.5, turn_s=0.02, judged=None)
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(8):
+        write_image(folder / f"field{number}.jpg", seed=number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(image_folder: Path) -> Iterator[Bundle]:
+    with random_bundle(TINY, sorted(image_folder.iterdir()), seed=0) as bundle:
+        yield bundle
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "QUICK", BRIEF)
+    monkeypatch.setattr(schedule, "MIN_ROUNDS", 2)

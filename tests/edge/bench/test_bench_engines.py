@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from ssr_edge.bench import engines
+from ssr_edge.bench.engines import plan_engines
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import UsageError
+from ssr_edge.manifest import EngineEntry
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """A copy of the manifest that a test may change, on a machine without a GPU."""
+    monkeypatch.setattr(engines, "find_gpu", lambda: None)
+    return Bundle(tiny_bundle.path, tiny_bundle.manifest.model_copy(deep=True))
+
+
+def _names(bundle: Bundle, *args: tuple[str, ...]) -> list[str]:
+    return [spec.name for spec in plan_engines(bundle, *args).specs]
+
+
+def test_the_baseline_comes_first(bundle: Bundle) -> None:
+    assert _names(bundle) == ["torch-fp32", "openvino-fp32", "openvino-int8"]
+    assert plan_engines(bundle).not_run == {}
+
+
+def test_without_torch_openvino_is_the_baseline(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "torch" else find_spec(name))
+    plan = plan_engines(bundle, (), ("int8",))
+    assert [spec.name for spec in plan.specs] == ["openvino-fp32", "openvino-int8"]
+    assert "pip install 'ssr-edge[train]'" in plan.not_run["torch-fp32"]
+
+
+def test_filters_keep_the_baseline(bundle: Bundle) -> None:
+    assert _names(bundle, ("openvino",), ("int8",)) == ["torch-fp32", "openvino-int8"]
+    assert _names(bundle, ("onnxruntime",), ("fp32",)) == ["torch-fp32", "onnxruntime-fp32"]
+
+
+def test_a_gpu_engine_is_listed_with_the_reason(bundle: Bundle) -> None:
+    entry = EngineEntry(
+        file="engines/x.plan",
+        runtime="tensorrt",
+        version="10.3",
+        device="Orin",
+        precision="int8",
+        model="model.int8.onnx",
+        batch=(1, 8, 32),
+        build_seconds=1.0,
+    )
+    bundle.manifest.engines.append(entry)
+    plan = plan_engines(bundle)
+    assert "tensorrt-int8" not in [spec.name for spec in plan.specs]
+    assert plan.not_run == {"tensorrt-int8": "no NVIDIA GPU"}
+
+
+@pytest.mark.parametrize(("runtimes", "precisions"), [(("tensorflow",), ()), ((), ("int4",)), (("tensorrt",), ())])
+def test_what_nobody_has_is_a_usage_error(
+    bundle: Bundle, runtimes: tuple[str, ...], precisions: tuple[str, ...]
+) -> None:
+    with pytest.raises(UsageError):
+        plan_engines(bundle, runtimes, precisions)
+
+
+def test_the_checkpoint_counts_only_while_it_is_the_same(bundle: Bundle, tmp_path: Path) -> None:
+    assert plan_engines(bundle).specs[0].trained
+    changed = tmp_path / "changed.safetensors"
+    shutil.copyfile(bundle.manifest.provenance.checkpoint, changed)
+    changed.write_bytes(changed.read_bytes() + b" ")
+    bundle.manifest.provenance.checkpoint = str(changed)
+    plan = plan_engines(bundle, ("openvino",), ("int8",))
+    assert not plan.specs[0].trained
+    # Its labels are no reference any more, so OpenVINO's are.
+    assert [spec.name for spec in plan.specs] == ["torch-fp32", "openvino-fp32", "openvino-int8"]

@@ -1,0 +1,167 @@
+"""Runs the real thing on the smallest architecture: real engines, in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_images import TINY, write_image
+
+from ssr_edge.bench import measure, random_weights
+from ssr_edge.bench.command import BenchRequest, bench_and_print
+from ssr_edge.bench.process import WorkerProcess
+from ssr_edge.bench.report import as_json
+from ssr_edge.bench.run import BenchOptions, run_bench
+from ssr_edge.breakhis import CLASSES, MALIGNANT
+from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.errors import RuntimeUnavailable, UsageError
+from ssr_edge.preprocess import load
+from ssr_edge.runners import open_runner
+
+# Says "dead" and dies when it is asked to measure.
+_CRASHES_WHEN_TIMED = """
+import os, sys
+from ssr_edge.bench import worker
+def die(self, **_):
+    print("dead", file=sys.stderr, flush=True)
+    os.abort()
+worker.Worker.time = die
+worker.serve(sys.stdin, worker.claim_stdout())
+"""
+
+
+def _request(images: Path, json_file: str, **changes: object) -> BenchRequest:
+    fields: dict[str, object] = {
+        "folder": images,
+        "bundle": None,
+        "arch": TINY,
+        "random_weights": True,
+        "runtimes": (),
+        "precisions": (),
+        "batches": (1, 8),
+        "quick": True,
+        "json": json_file,
+        "seed": 0,
+    }
+    return BenchRequest(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("brief")
+def test_random_weights_give_latency_alone(
+    tiny_bundle: Bundle,
+    image_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # The fixture has made such a bundle already: another would only take its time.
+    monkeypatch.setattr(random_weights, "random_bundle", lambda arch, paths, seed: nullcontext(tiny_bundle))
+    bench_and_print(_request(image_folder, str(tmp_path / "bench.json")))
+    printed = capsys.readouterr().out
+    assert "latency only: random weights" in printed
+    assert "faster than torch-fp32 at batch 1" in printed
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["accuracy"] == found["failures"] == found["not_run"] == []
+    assert found["environment"]["cores"] >= 1
+    _check_results(found)
+    _check_speedups(found)
+
+
+def _check_results(found: dict[str, list[dict[str, object]]]) -> None:
+    rows = {(row["engine"], row["scenario"], row["batch"]): row for row in found["results"]}
+    engines = ("torch-fp32", "openvino-fp32", "openvino-int8")
+    scenarios = (("single-stream", 1), ("offline", 1), ("offline", 8), ("end-to-end", 8))
+    assert set(rows) == {(engine, *scenario) for engine in engines for scenario in scenarios}
+    for (_, scenario, batch), row in rows.items():
+        latency = row["latency_ms"]
+        assert isinstance(latency, dict)
+        assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"]
+        images = batch if scenario == "offline" else 1
+        assert row["images_per_second"] == pytest.approx(images * 1000 / latency["p50"])  # type: ignore[operator]
+        assert 20 < row["peak_rss_mb"] < 4000  # type: ignore[operator]
+        assert row["first_call_ms"] > 0  # type: ignore[operator]
+
+
+def _check_speedups(found: dict[str, list[dict[str, object]]]) -> None:
+    assert len(found["speedup"]) == 8
+    for row in found["speedup"]:
+        assert row["over"] == "torch-fp32"
+        low, high = row["ci95"]  # type: ignore[misc]
+        assert 0 < low <= row["ratio"] <= high
+
+
+@pytest.mark.usefixtures("brief")
+def test_accuracies_of_a_labelled_folder(tiny_bundle: Bundle, image_folder: Path, tmp_path: Path) -> None:
+    files = sorted(image_folder.iterdir())
+    with open_runner(tiny_bundle, "openvino", "fp32") as runner:
+        predicted = runner.infer(np.stack([load(path) for path in files])).logits.argmax(axis=1)
+    # Six images get the name of the class that the network sees in them, two that of the next class.
+    for number, (path, label) in enumerate(zip(files, predicted, strict=True)):
+        name = CLASSES[label if number < 6 else (label + 1) % 8]
+        malignancy = "M" if name in MALIGNANT else "B"
+        shutil.copyfile(path, tmp_path / f"SOB_{malignancy}_{name}-14-1234-100-{number:03}.jpg")
+    (tmp_path / "SOB_B_A-14-1234-100-100.jpg").write_bytes(b"not an image")
+    report = run_bench(tiny_bundle, BenchOptions(tmp_path, ("openvino",), ("fp32",), (1,), quick=True))
+    assert [row.engine for row in report.accuracy] == ["torch-fp32", "openvino-fp32"]
+    for row in report.accuracy:
+        assert (row.accuracy, row.agreement_with_fp32, row.images, row.labelled) == (0.75, 1.0, 8, 8)
+        assert row.macro_f1 is not None
+        assert 0 < row.macro_f1 < 1
+
+
+@pytest.mark.usefixtures("brief")
+def test_an_engine_that_dies_under_way_is_a_failed_row(
+    tiny_bundle: Bundle, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = iter([(sys.executable, "-m", "ssr_edge.bench.worker"), (sys.executable, "-c", _CRASHES_WHEN_TIMED)])
+    monkeypatch.setattr(measure, "WorkerProcess", lambda: WorkerProcess(next(commands)))
+    report = run_bench(tiny_bundle, BenchOptions(image_folder, ("openvino",), ("int8",), (1,), quick=True))
+    assert report.failures == {"openvino-int8": "its process ended with Aborted: dead"}
+    assert {row.task.engine for row in report.results} == {"torch-fp32"}
+    assert report.speedups == []
+    assert as_json(report)["failures"][0]["engine"] == "openvino-int8"
+
+
+@pytest.mark.usefixtures("brief")
+def test_when_nothing_runs_the_reasons_are_named(
+    tiny_bundle: Bundle, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_bundle.path, broken)
+    for name in ("model.fp32.onnx", "model.int8.onnx"):
+        (broken / name).write_bytes(os.urandom(1000))
+    manifest = tiny_bundle.manifest.model_copy(deep=True)
+    write_manifest(broken, manifest)
+    monkeypatch.setattr("ssr_edge.bench.engines.find_spec", lambda _: None)
+    with pytest.raises(RuntimeUnavailable) as caught:
+        run_bench(Bundle.open(broken), BenchOptions(image_folder, quick=True))
+    assert caught.value.exit_code == 1
+    for name in ("torch-fp32", "openvino-fp32", "openvino-int8"):
+        assert name in caught.value.found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"arch": None}, {"random_weights": False}, {"bundle": Path("b")}, {"folder": Path("nowhere")}],
+)
+def test_arguments_that_make_no_sense_together(image_folder: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        bench_and_print(_request(image_folder, "-", **changes))
+
+
+def test_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no")
+    with pytest.raises(Exception, match="none of the 1 images can be read"):
+        bench_and_print(_request(tmp_path, "-"))
+
+
+def test_written_images_differ(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_image(tmp_path / f"{seed}.png", seed)
+    assert (load(tmp_path / "0.png") != load(tmp_path / "1.png")).any()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.describe import describe
+from ssr_edge.errors import BundleError
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+def told(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What is said of a bundle, by the word in front of it; each line's spaces made single."""
+    describe(bundle)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    return {line.partition(" ")[0]: line.partition(" ")[2] for line in lines}
+
+
+def test_a_bundle_in_words(tiny_bundle: Bundle, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = told(tiny_bundle, capsys)
+    assert words["bundle"].endswith(f"{len(tiny_bundle.manifest.files)} files, all hashes right")
+    assert words["network"].startswith("ssresnext14_8x4d: 0.63 M parameters, 0.1")
+    assert words["classes"] == "A F PT TA DC LC MC PC at 100X"
+    assert words["weights"].startswith(str(tiny_checkpoint))
+    assert words["test"] == "macro-F1 0.833, accuracy 0.875, 8 images"
+    assert words["INT8"] == "ranges percentile, from 15 images"
+    assert words["engine"].startswith("openvino ")
+    assert words["Decision"] == "support for research, not a medical device."
+
+
+def test_every_engine_is_told_with_its_gate(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    describe(tiny_bundle)
+    text = capsys.readouterr().out
+    for engine in tiny_bundle.manifest.engines:
+        assert engine.file in text
+        assert f"{engine.version} {engine.precision} for {engine.device}, batch 1 to 64" in text
+    assert text.count("of 6 labels agree, macro-F1") == 2
+
+
+def test_engines_that_failed_or_were_not_judged_say_so(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = tiny_bundle.manifest.model_copy(deep=True)
+    first, second = manifest.engines
+    assert first.gate is not None
+    first.gate = first.gate.model_copy(update={"passed": False, "allowed_drop": True, "agreement": 0.5})
+    second.gate = None
+    describe(replace(tiny_bundle, manifest=manifest))
+    text = capsys.readouterr().out
+    assert "gate failed, let through by --allow-drop: 50.0% of 6 labels agree" in text
+    assert "gate not run" in text
+
+
+def test_a_bundle_without_engines_says_how_to_build_them(
+    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tiny_bundle.manifest.model_copy(update={"engines": [], "magnification": None})
+    words = told(replace(tiny_bundle, manifest=manifest), capsys)
+    assert words["engines"] == f"none: ssr-edge build-engine {tiny_bundle.path}"
+    assert words["classes"].endswith("at any magnification")
+
+
+def test_a_changed_file_is_refused_before_anything_is_told(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "copy")
+    with (tmp_path / "copy" / "model.fp16.onnx").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(BundleError, match="was changed"):
+        describe(Bundle.open(tmp_path / "copy"))
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,28 @@
+"""Importing must be cheap: an edge device's command line may not load a framework to print its help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "torchvision", "openvino", "onnx", "onnxruntime", "cv2", "sklearn", "tensorrt", "pycuda", "numpy"}
+
+
+@pytest.mark.parametrize("module", ["ssr_edge", "ssr_edge.errors", "ssr_edge.cli.main"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "ssr_edge" in done.stdout.split()
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_what_an_edge_device_imports_needs_neither_stage() -> None:
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(['torch', 'onnxruntime', 'sklearn', 'ssr_train', 'ssr_export']);"
+        "import ssr_edge.pipeline, ssr_edge.results, ssr_edge.sources, ssr_edge.describe, ssr_edge.doctor;"
+        "import ssr_edge.runners.openvino, ssr_edge.runners.onnxruntime"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

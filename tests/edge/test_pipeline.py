@@ -1,0 +1,160 @@
+"""The pipeline on a real engine: order, failures, early ends and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.decide import Prediction
+from ssr_edge.pipeline import Failure, classify, usable_cores
+from ssr_edge.preprocess import Image, load
+from ssr_edge.runners import Outputs, Runner, open_runner
+
+
+@pytest.fixture(scope="module", params=["openvino, 1 slot", "openvino, 3 slots", "onnxruntime, 1 slot"])
+def runner(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator[Runner]:
+    runtime, slots = str(request.param).split(", ")
+    with open_runner(tiny_bundle, runtime, "fp32", int(slots[0])) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def expected(tiny_bundle: Bundle, demo_images: list[Path]) -> dict[Path, np.ndarray]:
+    """Each demo image's probabilities, computed one image at a time by ONNX Runtime."""
+    with open_runner(tiny_bundle, "onnxruntime", "fp32") as opened:
+        return {path: opened.infer(load(path)[None]).probabilities[0] for path in demo_images}
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, demo_images: list[Path]) -> list[Path]:
+    """Ten images with broken ones before, between and behind them."""
+    empty, text = tmp_path / "empty.png", tmp_path / "text.png"
+    empty.touch()
+    text.write_text("no image")
+    missing = tmp_path / "missing.png"
+    return [empty, *demo_images[:3], text, missing, *demo_images[3:9], empty, demo_images[9], missing]
+
+
+def check(results: list[Prediction | Failure], paths: list[Path], expected: dict[Path, np.ndarray]) -> None:
+    """Every path has its own result, in order."""
+    assert [result.source for result in results] == [str(path) for path in paths]
+    for path, result in zip(paths, results, strict=True):
+        if path in expected:
+            assert isinstance(result, Prediction)
+            np.testing.assert_allclose(result.probabilities, expected[path], atol=1e-5)
+        else:
+            assert isinstance(result, Failure)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 1000])
+def test_the_order_is_kept_whatever_fails(
+    runner: Runner, mixed: list[Path], expected: dict[Path, np.ndarray], batch_size: int
+) -> None:
+    results = list(classify(mixed, runner, batch_size, threads=3))
+    check(results, mixed, expected)
+    reasons = {Path(result.source).name: result.reason for result in results if isinstance(result, Failure)}
+    assert reasons == {
+        "empty.png": "the file is empty",
+        "text.png": "the content is damaged or not an image",
+        "missing.png": "no such file or directory",
+    }
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_paths_and_none(
+    runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray], count: int
+) -> None:
+    check(list(classify(demo_images[:count], runner, 8, threads=2)), demo_images[:count], expected)
+
+
+def test_failures_alone_never_reach_the_engine(runner: Runner, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(20)]
+    assert all(isinstance(result, Failure) for result in classify(paths, runner, 3, threads=2))
+
+
+def test_each_image_counts_its_own_latency_and_flags(runner: Runner, demo_images: list[Path]) -> None:
+    results = list(classify(demo_images[:5], runner, 2, threads=2, magnification=400))
+    assert all(isinstance(result, Prediction) and "other-magnification" in result.flags for result in results)
+    assert all(isinstance(result, Prediction) and 0 < result.latency_ms < 60_000 for result in results)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_a_consumer_that_stops_early_leaves_the_engine_free(
+    runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray], taken: int
+) -> None:
+    results = classify(cycle(demo_images), runner, 2, threads=2)
+    for _ in range(taken):
+        next(results)
+    results.close()  # type: ignore[attr-defined]
+    # All slots must be free again.
+    images = load(demo_images[0])[None]
+    tickets = [runner.submit(images) for _ in range(runner.slots)]
+    for ticket in tickets:
+        np.testing.assert_allclose(runner.collect(ticket).probabilities[0], expected[demo_images[0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_an_endless_source_is_not_read_far_ahead(runner: Runner, demo_images: list[Path], batch_size: int) -> None:
+    read = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal read
+        for path in cycle(demo_images):
+            read += 1
+            yield path
+
+    threads, taken = 2, 30
+    results = classify(endless(), runner, batch_size, threads)
+    for _ in range(taken):
+        next(results)
+    results.close()  # type: ignore[attr-defined]
+    in_the_engine, decoded_ahead = batch_size * runner.slots, threads + batch_size * (runner.slots + 1)
+    assert read <= taken + batch_size + in_the_engine + decoded_ahead
+
+
+def test_a_batch_larger_than_the_engines_reads_no_further_ahead(tiny_bundle: Bundle, demo_images: list[Path]) -> None:
+    source = iter(demo_images)
+    with open_runner(tiny_bundle, "openvino", "fp32") as runner:
+        runner.max_batch = 2
+        results = classify(source, runner, 1000, threads=1)
+        next(results)
+        results.close()  # type: ignore[attr-defined]
+    # One batch was yielded from, one is in the engine, one being gathered, and five images were decoded ahead.
+    assert len(list(source)) >= len(demo_images) - (2 + 2 + 2 + 5)
+
+
+class Breaking(Runner):
+    """A real runner whose third call fails, as an engine does when its device goes away."""
+
+    def __init__(self, real: Runner) -> None:
+        self.real, self.calls = real, 0
+        self.slots, self.max_batch = real.slots, real.max_batch
+
+    def submit(self, images: Image) -> int:
+        self.calls += 1
+        if self.calls == 3:
+            raise RuntimeError("device lost")
+        return self.real.submit(images)
+
+    def collect(self, ticket: int) -> Outputs:
+        return self.real.collect(ticket)
+
+    def close(self) -> None:
+        self.real.close()
+
+
+def test_an_engine_that_breaks_ends_the_run_and_leaves_no_ticket_open(
+    runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray]
+) -> None:
+    with pytest.raises(RuntimeError, match="device lost"):
+        list(classify(demo_images, Breaking(runner), 2, threads=2))
+    check(list(classify(demo_images, runner, 2, threads=2)), demo_images, expected)
+
+
+def test_cores_are_those_this_process_may_use() -> None:
+    assert usable_cores() >= 1

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ssr_edge.decide import Prediction
+from ssr_edge.errors import UsageError
+from ssr_edge.pipeline import Failure
+from ssr_edge.results import COLUMNS, Results
+
+DESIGN = "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms"
+# Whatever a file system takes: anything but a slash and a zero byte, UTF-8 or not.
+file_names = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name)).map(os.fsdecode)
+AWKWARD = ["a,b.png", 'say "cheese".png', "two\nlines.png", "cr\r.png", " spaces .png", "=1+1.png", "ключ.png"]
+
+
+def prediction(source: str = "x.png", label: str = "PT", flags: tuple[str, ...] = ()) -> Prediction:
+    probabilities = np.array([0.05, 0.05, 1 / 3, 0.05, 0.25, 0.1, 0.1, 1 / 15], np.float32)
+    return Prediction(source, 0, label, 1 / 3, 31 / 60, flags, probabilities, 12.34567)
+
+
+def write(outputs: list[Path | str], *results: Prediction | Failure) -> Results:
+    with Results([str(output) for output in outputs]) as found:
+        for result in results:
+            found.add(result)
+    return found
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
+
+
+def test_columns_are_the_designs(tmp_path: Path) -> None:
+    write([tmp_path / "p.csv"])
+    assert (tmp_path / "p.csv").read_text() == DESIGN + "\n"
+    assert ",".join(COLUMNS) == DESIGN
+
+
+def test_a_row_says_everything_of_a_prediction(tmp_path: Path) -> None:
+    write([tmp_path / "p.csv"], prediction(flags=("low-confidence", "upscaled")))
+    (row,) = rows(tmp_path / "p.csv")
+    assert row == {
+        "source": "x.png",
+        "frame": "0",
+        "label": "PT",
+        "confidence": "0.333333",
+        "malignant_probability": "0.516667",
+        "flags": "low-confidence upscaled",
+        **{"p_A": "0.05", "p_F": "0.05", "p_PT": "0.333333", "p_TA": "0.05"},
+        **{"p_DC": "0.25", "p_LC": "0.1", "p_MC": "0.1", "p_PC": "0.066667"},
+        "latency_ms": "12.346",
+    }
+    assert sum(float(row[column]) for column in COLUMNS if column.startswith("p_")) == pytest.approx(1, abs=4e-6)
+
+
+def test_json_lines_say_the_same_and_keep_flags_apart(tmp_path: Path) -> None:
+    sources = [prediction(name, flags=("low-confidence", "upscaled")) for name in AWKWARD]
+    write([tmp_path / "p.jsonl", tmp_path / "p.csv"], *sources)
+    lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert [line["source"] for line in lines] == AWKWARD
+    assert all(tuple(line) == COLUMNS for line in lines)
+    for line, row in zip(lines, rows(tmp_path / "p.csv"), strict=True):
+        assert line.pop("flags") == row.pop("flags").split() == ["low-confidence", "upscaled"]
+        assert {key: str(value) for key, value in line.items()} == row
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(file_names, min_size=1, max_size=5))
+def test_any_file_name_survives_every_format(tmp_path: Path, names: list[str]) -> None:
+    results = [prediction(name) for name in names] + [Failure(name, "why") for name in names]
+    write([tmp_path / "p.csv", tmp_path / "p.jsonl"], *results)
+    lines = (tmp_path / "p.jsonl").read_text().splitlines()
+    for found in (
+        [row["source"] for row in rows(tmp_path / "p.csv")],
+        [row["source"] for row in rows(tmp_path / "p.failed.csv")],
+        [json.loads(line)["source"] for line in lines],
+    ):
+        assert list(map(os.fsencode, found)) == list(map(os.fsencode, names))
+
+
+def test_failures_are_listed_beside_the_first_output(tmp_path: Path) -> None:
+    results = write(
+        [tmp_path / "a" / "p.jsonl", tmp_path / "q.csv"],
+        prediction(),
+        Failure("a,b.png", "why, then"),
+        Failure("c", "d"),
+    )
+    assert results.failures_file == tmp_path / "a" / "p.failed.csv"
+    assert results.failures_file.read_text() == 'source,reason\n"a,b.png","why, then"\nc,d\n'
+    assert len(rows(tmp_path / "q.csv")) == 1
+
+
+def test_without_failures_there_is_no_list_and_an_old_one_goes(tmp_path: Path) -> None:
+    write([tmp_path / "p.csv"], Failure("x", "y"))
+    assert (tmp_path / "p.failed.csv").exists()
+    write([tmp_path / "p.csv"], prediction())
+    assert not (tmp_path / "p.failed.csv").exists()
+
+
+def test_failures_are_listed_even_when_the_run_breaks_off(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Results([str(tmp_path / "p.csv")]) as results:
+        results.add(prediction())
+        results.add(Failure("x", "y"))
+        raise KeyboardInterrupt
+    assert len(rows(tmp_path / "p.csv")) == len(rows(tmp_path / "p.failed.csv")) == 1
+
+
+def test_each_result_is_in_the_file_before_the_next_one(tmp_path: Path) -> None:
+    with Results([str(tmp_path / "p.csv"), str(tmp_path / "p.jsonl")]) as results:
+        for count in (1, 2, 3):
+            results.add(prediction())
+            assert len(rows(tmp_path / "p.csv")) == count
+            assert len((tmp_path / "p.jsonl").read_text().splitlines()) == count
+
+
+def test_a_dash_is_csv_on_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = write(["-"], prediction(), Failure("x", "y"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == DESIGN
+    assert len(lines) == 2
+    assert results.failures_file == Path("predictions.failed.csv")
+    assert results.failures_file.exists()
+
+
+def test_results_are_counted(tmp_path: Path) -> None:
+    results = write(
+        [tmp_path / "p.csv"], prediction(label="PT", flags=("upscaled",)), prediction(label="PT"), prediction(label="A")
+    )
+    assert results.counts == {"PT": 2, "A": 1}
+    assert results.flags == {"upscaled": 1}
+    assert results.mean_confidence("PT") == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("name", ["p.xml", "p", "p.csv.gz", ".csv"])
+def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="no known result format") as error:
+        Results([str(tmp_path / name)])
+    assert ".csv or .jsonl" in error.value.expected
+
+
+def test_suffixes_may_be_written_in_capitals(tmp_path: Path) -> None:
+    write([tmp_path / "P.CSV"], prediction())
+    assert len(rows(tmp_path / "P.CSV")) == 1
+
+
+def test_a_place_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.csv").mkdir()
+    for output in (tmp_path / "file" / "p.csv", tmp_path / "folder.csv"):
+        with pytest.raises(UsageError, match="can't be written"):
+            Results([str(output)])

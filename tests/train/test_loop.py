@@ -1,0 +1,211 @@
+"""Training on the tiny tree: it learns, it can be killed anywhere, and it stops when the loss is no number."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ssr_edge.errors import DataError, TrainingError
+from ssr_edge.metrics import Metrics
+from ssr_train import loop
+from ssr_train.arch import ArchConfig, arch_by_name
+from ssr_train.breakhis import Record, read
+from ssr_train.checkpoint import load_checkpoint
+from ssr_train.dataset import load_images, normalise, to_rgb
+from ssr_train.evaluate import evaluate_images
+from ssr_train.loop import TrainOptions, train
+from ssr_train.losses import classification_loss
+from ssr_train.network import SSResNeXt
+from ssr_train.recipe import load_recipe
+from ssr_train.splits import Split
+
+# Every mechanism of the paper's network in a thousandth of its size.
+ARCH = ArchConfig(
+    name="miniature", blocks=(3, 1, 1, 1), stem_width=8, group_width=8, out_width=16, groups=4, se_reduction=4
+)
+# With averaged weights, warm-up and decay, so that all of a run's state matters; colour jitter alone is left out: slow.
+AUGMENT = load_recipe("modern").augment.model_copy(update={"colour_jitter": 0.0})
+RECIPE = load_recipe("modern").model_copy(
+    update={"epochs": 3, "warmup_epochs": 1.0, "ema_decay": 0.8, "augment": AUGMENT}
+)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the product catches it."""
+
+
+def options(run: Path, data: Path, **changes: Any) -> TrainOptions:
+    return replace(TrainOptions(run, data, ARCH, RECIPE, 100, "image", 4, "cpu"), **changes)
+
+
+def losses(run: Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl, without the time that each epoch took."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path) -> tuple[Path, list[str]]:
+    """A finished run of three epochs, and what it said."""
+    run = tmp_path_factory.mktemp("unbroken")
+    said: list[str] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    train(options(run, breakhis_tree), False, said.append)
+    torch.set_num_threads(threads)
+    return run, said
+
+
+def test_a_run_leaves_its_split_its_metrics_and_its_checkpoint(unbroken: tuple[Path, list[str]]) -> None:
+    run, _ = unbroken
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoint.safetensors",
+        "metrics.jsonl",
+        "split.csv",
+        "state.safetensors",
+    ]
+    rows = losses(run)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[2]["train_loss"] < rows[0]["train_loss"]
+    # Three steps an epoch: the last one of the first ends the warm-up, the last of all is nearly at zero.
+    steps = 55 // RECIPE.batch_size
+    assert rows[0]["learning_rate"] == pytest.approx(RECIPE.learning_rate)
+    assert rows[2]["learning_rate"] == pytest.approx(RECIPE.learning_rate_at(3 * steps - 1, steps))
+
+
+def test_the_twins_are_dropped_aloud_and_the_split_is_kept(unbroken: tuple[Path, list[str]]) -> None:
+    run, said = unbroken
+    assert said[0] == (
+        "dropped 2 images: the same pixels under two labels (for instance SOB_M_DC-14-13412-100-001, "
+        "SOB_M_LC-14-13412-100-001)"
+    )
+    split = Split.read(run / "split.csv")
+    assert len(split.parts) == 80
+    assert not any("13412" in name for name in split.parts)
+    assert load_checkpoint(run / "checkpoint.safetensors")[1].to_split() == split
+
+
+def test_the_card_holds_the_final_weights_own_figures(unbroken: tuple[Path, list[str]], breakhis_tree: Path) -> None:
+    network, card = load_checkpoint(unbroken[0] / "checkpoint.safetensors")
+    assert (card.seed, card.epochs, card.magnification, card.data) == (4, 3, 100, str(breakhis_tree))
+    assert ArchConfig.from_dict(card.arch) == ARCH
+    records = read(breakhis_tree)
+    for part, count in (("val", 10), ("test", 15)):
+        images = load_images(card.to_split().select(records, part), 224)  # type: ignore[arg-type]
+        assert len(images) == count
+        assert Metrics(**card.metrics[part]) == evaluate_images(network, images, torch.device("cpu"), None)[0]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(
+    unbroken: tuple[Path, list[str]], breakhis_tree: Path, tmp_path: Path
+) -> None:
+    short = RECIPE.model_copy(update={"schedule": "step", "epochs": 1})
+    for name, seed in (("a", 4), ("b", 4), ("c", 5)):
+        train(options(tmp_path / name, breakhis_tree, recipe=short, seed=seed), False, lambda line: None)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert losses(tmp_path / "a") != losses(tmp_path / "c")
+
+
+@pytest.mark.parametrize("moment", ["before the line", "between line and state", "after the state", "within epoch 2"])
+def test_a_killed_run_resumes_as_if_nothing_had_been(
+    unbroken: tuple[Path, list[str]], breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    kill(monkeypatch, moment)
+    with pytest.raises(Killed):
+        train(options(tmp_path, breakhis_tree), False, lambda line: None)
+    monkeypatch.undo()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+    train(options(tmp_path, breakhis_tree), True, lambda line: None)
+
+    assert losses(tmp_path) == losses(unbroken[0])
+    expected, found = (load_checkpoint(run / "checkpoint.safetensors")[0] for run in (unbroken[0], tmp_path))
+    assert all(torch.equal(tensor, found.state_dict()[name]) for name, tensor in expected.state_dict().items())
+
+
+def kill(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Makes the next run die at a moment of its first epochs."""
+
+    def dying(real: Callable[..., Any], calls: int, after: bool) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            nonlocal calls
+            calls -= 1
+            result = real(*arguments) if calls or after else None
+            if not calls:
+                raise Killed
+            return result
+
+        return call
+
+    name, calls, after = {
+        "before the line": ("_log", 1, False),
+        "between line and state": ("save_state", 1, False),
+        "after the state": ("save_state", 1, True),
+        "within epoch 2": ("classification_loss", 3 + 2, True),
+    }[moment]
+    monkeypatch.setattr(loop, name, dying(getattr(loop, name), calls, after))
+
+
+def test_resuming_a_finished_run_changes_nothing(
+    unbroken: tuple[Path, list[str]], breakhis_tree: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    train(options(tmp_path / "run", breakhis_tree), True, lambda line: None)
+    for name in ("metrics.jsonl", "split.csv", "state.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (unbroken[0] / name).read_bytes(), name
+
+
+def test_a_loss_that_is_no_number_ends_the_run(breakhis_tree: Path, tmp_path: Path) -> None:
+    wild = RECIPE.model_copy(update={"learning_rate": 1e30, "schedule": "step"})
+    with pytest.raises(TrainingError, match="the loss became (nan|inf) in epoch 1") as error:
+        train(options(tmp_path, breakhis_tree, recipe=wild), False, lambda line: None)
+    assert "lower learning_rate" in error.value.next_step
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_an_unreadable_image_is_named_and_left_out(breakhis_tree: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(breakhis_tree, tree)
+    broken = next(tree.rglob("SOB_B_A-14-22549AB-100-003.png"))
+    broken.write_bytes(b"not a PNG")
+    said: list[str] = []
+    train(options(tmp_path / "run", tree, recipe=RECIPE.model_copy(update={"epochs": 1})), False, said.append)
+    assert f"left out: {broken}: the content is damaged or not an image" in said
+
+
+def test_a_part_without_a_readable_image_is_refused(breakhis_tree: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(breakhis_tree, tree)
+    for path in tree.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="no readable image in train"):
+        train(options(tmp_path / "run", tree), False, lambda line: None)
+
+
+def test_sixteen_images_can_be_learnt_by_heart(demo_images: list[Path]) -> None:
+    records = [
+        Record(path.stem, path, path.stem.split("_")[2].split("-")[0], "p", 100)
+        for label in ("B_A", "B_F", "B_PT", "B_TA", "M_DC", "M_LC", "M_MC", "M_PC")
+        for path in [path for path in demo_images if f"SOB_{label}-" in path.name][:2]
+    ]
+    images = load_images(records, 64)
+    assert sorted(images.targets.tolist()) == sorted([*range(8)] * 2)
+    torch.manual_seed(0)
+    network = SSResNeXt(arch_by_name("ssresnext14_8x4d")).train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.003)
+    x, history = normalise(to_rgb(images.pixels)), []
+    for _ in range(40):
+        loss = classification_loss(network(x), images.targets, 0.5, 0.0)
+        history.append(float(loss.detach()))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    assert history[0] == pytest.approx(0.5 * 2.08 + 0.5 * 0.6, abs=0.4)
+    assert history[-1] < 0.05 * history[0]
+    assert network(x).argmax(dim=1).tolist() == images.targets.tolist()

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ssr_edge.errors import UsageError
+from ssr_train.arch import arch_by_name
+from ssr_train.loop import TrainOptions
+from ssr_train.recipe import load_recipe
+from ssr_train.run_file import RUN, read_options, write_options
+
+
+def options(run: Path) -> TrainOptions:
+    arch, recipe = arch_by_name("ssresnext14_8x4d/shared"), load_recipe("modern")
+    return TrainOptions(run, run.parent / "data", arch, recipe, 200, "patient", 11, "cpu")
+
+
+def test_a_run_is_read_back_as_it_was_asked_for(tmp_path: Path) -> None:
+    asked = options(tmp_path / "run")
+    write_options(asked)
+    assert read_options(tmp_path / "run", "cpu") == asked
+    assert read_options(tmp_path / "run", "cuda:1").device == "cuda:1"
+
+
+def test_the_data_is_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = options(Path("run"))
+    write_options(asked)
+    assert read_options(Path("run"), "cpu").data == tmp_path / "data"
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path: Path) -> None:
+    write_options(options(tmp_path))
+    before = (tmp_path / RUN).read_bytes()
+    with pytest.raises(UsageError, match="already holds a run") as error:
+        write_options(options(tmp_path))
+    assert error.value.next_step == f"ssr-edge train --run {tmp_path} --resume"
+    assert (tmp_path / RUN).read_bytes() == before
+
+
+@pytest.mark.parametrize("field", ["data", "arch", "recipe", "magnification", "split", "seed"])
+def test_a_missing_field_is_refused(tmp_path: Path, field: str) -> None:
+    write_options(options(tmp_path))
+    fields = json.loads((tmp_path / RUN).read_text())
+    del fields[field]
+    (tmp_path / RUN).write_text(json.dumps(fields))
+    with pytest.raises(UsageError, match=f"holds no run that can be resumed: .*{field}"):
+        read_options(tmp_path, "cpu")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=50),
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=5),
+            lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["data", "arch", "recipe"]), inner),
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+def test_anything_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / RUN).write_bytes(content)
+    with pytest.raises(UsageError, match="holds no run that can be resumed"):
+        read_options(tmp_path, "cpu")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no run"):
+        read_options(tmp_path / "missing", "cpu")
