@@ -1,4 +1,4 @@
-"""Every command that the README marks with `<!-- run -->` is run, in its order, in a copy of what a clone would hold."""
+"""Every command that the README marks with `<!-- run -->` is run, in order, in a copy of what a clone would hold."""
 
 from __future__ import annotations
 

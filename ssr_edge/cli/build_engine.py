@@ -43,7 +43,7 @@ def build_engine(
     ] = None,
     method: Annotated[
         Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")
-    ] = "percentile",
+    ] = "mse",
     batch: Annotated[str, typer.Option(help="TensorRT: smallest,best,largest batch.")] = "1,8,32",
     workspace: Annotated[
         int | None, typer.Option(help="TensorRT: most scratch memory, MiB.", show_default=False)

@@ -23,7 +23,7 @@ def export(
     ] = None,
     method: Annotated[
         Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")
-    ] = "percentile",
+    ] = "mse",
 ) -> None:
     """Fold a checkpoint and write its FP32, FP16 and INT8 models, without engines."""
     with importing("export"):

@@ -22,4 +22,4 @@ def demo_bundle(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
     """What `ssr-edge build-engine` makes of the demo weights."""
     engines = (EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32"))
     target = tmp_path_factory.mktemp("bundles") / "demo"
-    return make_bundle(BundlePlan(demo_checkpoint, target, engines, "percentile"), print)
+    return make_bundle(BundlePlan(demo_checkpoint, target, engines, "mse"), print)
