@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.manifest import GateResult
+
+# rich would fold to 80 columns in a file or a pipe, in the middle of paths.
+_PLAIN_WIDTH = 160
 
 
 def describe(bundle: Bundle) -> None:
@@ -17,7 +22,7 @@ def describe(bundle: Bundle) -> None:
     """
     for file in bundle.manifest.files:
         bundle.file(file.path)
-    manifest, console = bundle.manifest, Console(highlight=False, soft_wrap=True)
+    manifest, console = bundle.manifest, Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     sizes = {file.path: file.size for file in manifest.files}
     facts = Table.grid(padding=(0, 2))
     facts.add_row("bundle", f"{bundle.path}, written {manifest.created}, {len(manifest.files)} files, all hashes right")

@@ -63,20 +63,23 @@ def _read_index(index: Path) -> dict[Path, tuple[int | None, int | None]]:
     """Path -> class number and magnification; empty where there is no index."""
     if not index.is_file():
         return {}
-    with index.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        columns = [column for column in _PATH_COLUMNS if column in (rows.fieldnames or [])]
-        if not columns or "class" not in (rows.fieldnames or []):
-            raise _unusable(f"{index} has the columns {', '.join(rows.fieldnames or []) or 'none'}")
-        entries: dict[Path, tuple[int | None, int | None]] = {}
-        for line, row in enumerate(rows, start=2):
-            if row["class"] not in CLASSES:
-                raise _unusable(f"{index} line {line} has the class {row['class']!r}")
-            magnification = (row.get("magnification") or "").removesuffix("X")
-            entry = (CLASSES.index(row["class"]), int(magnification) if magnification.isdigit() else None)
-            # A row may name several copies of its image: each of them has its label.
-            entries.update({(index.parent / row[column]).resolve(): entry for column in columns if row[column]})
-    return entries
+    try:
+        with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a byte order mark in front
+            rows = csv.DictReader(file)
+            columns = [column for column in _PATH_COLUMNS if column in (rows.fieldnames or [])]
+            if not columns or "class" not in (rows.fieldnames or []):
+                raise _unusable(f"{index} has the columns {', '.join(rows.fieldnames or []) or 'none'}")
+            entries: dict[Path, tuple[int | None, int | None]] = {}
+            for line, row in enumerate(rows, start=2):
+                if row["class"] not in CLASSES:
+                    raise _unusable(f"{index} line {line} has the class {row['class']!r}")
+                magnification = (row.get("magnification") or "").removesuffix("X")
+                entry = (CLASSES.index(row["class"]), int(magnification) if magnification.isdecimal() else None)
+                # A row may name several copies of its image: each of them has its label.
+                entries.update({(index.parent / row[column]).resolve(): entry for column in columns if row[column]})
+            return entries
+    except (csv.Error, ValueError) as error:  # not UTF-8, or a path with a zero byte
+        raise _unusable(f"{index} is no CSV file in UTF-8: {error}") from error
 
 
 def _unusable(found: str) -> DataError:

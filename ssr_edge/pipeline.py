@@ -97,7 +97,8 @@ def _groups(items: Iterator[_Decoded], batch_size: int) -> Iterator[list[_Decode
     for item in items:
         group.append(item)
         images += item.image is not None
-        if images == batch_size:
+        # A run of broken files is handed on too, not held until the next good one.
+        if images == batch_size or len(group) == 4 * batch_size:
             yield group
             group, images = [], 0
     if group:

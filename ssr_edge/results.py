@@ -141,8 +141,10 @@ class Results:
 
 def _write_row(file: TextIO, values: Sequence[object]) -> None:
     # A carriage return in a file name must be quoted; before Python 3.13 csv does so only when it ends lines too.
-    quoting = csv.QUOTE_ALL if any("\r" in str(value) for value in values) else csv.QUOTE_MINIMAL
-    csv.writer(file, lineterminator="\n", quoting=quoting).writerow(values)
+    if any("\r" in str(value) for value in values):
+        csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(values)
+    else:
+        csv.writer(file, lineterminator="\n").writerow(values)
 
 
 def _fields(prediction: Prediction) -> dict[str, object]:

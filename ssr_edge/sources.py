@@ -31,6 +31,8 @@ def find_sources(source: str) -> Iterator[Path]:
 
 
 def _named(source: str) -> Iterator[Path]:
+    if not source.strip():
+        raise _nothing("the source is empty")
     path = Path(source)
     if path.is_dir():
         return _not_empty(_walk(path), f"no image below {source}")

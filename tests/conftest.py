@@ -14,12 +14,21 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
 
 if TYPE_CHECKING:
     from ssr_edge.bundle import Bundle
     from ssr_train.network import SSResNeXt
+
+# Read by PyTorch when it is imported: on a busy machine its threads wait for one another far longer than they work,
+# and with one thread sums are added in one order, so that runs can be compared bit by bit.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Speed is never asserted, and a folder may be used by all examples of a property.
+settings.register_profile("ssr-edge", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("ssr-edge")
 
 DEMO = Path(__file__).parents[1] / "ssr_edge" / "demo"
 TINY = "ssresnext14_8x4d"

@@ -109,7 +109,8 @@ def quantize_weight(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int
     A channel of zeros gets the scale 1, because a scale of 0 is not allowed.
     """
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    scale = np.where(largest > 0, largest / QMAX, 1.0).astype(np.float32)
+    scale = (largest / QMAX).astype(np.float32)
+    scale[scale == 0] = 1
     shape = (-1,) + (1,) * (weight.ndim - 1)
     return np.clip(np.rint(weight / scale.reshape(shape)), -QMAX, QMAX).astype(np.int8), scale
 

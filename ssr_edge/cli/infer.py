@@ -42,7 +42,7 @@ def infer(
     chosen = choose_precision(opened, precision)
     engine, why = choose_runtime(opened, runtime, chosen)
     paths = find_sources(source)
-    outputs = output or ["predictions.csv"]
+    outputs = list(dict.fromkeys(output or ["predictions.csv"]))
     with open_runner(opened, engine, chosen, slots=2) as runner, Results(outputs) as results:
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
         started = time.perf_counter()

@@ -17,8 +17,6 @@ from ssr_edge.cli.inspect import inspect
 from ssr_edge.cli.train import train
 from ssr_edge.errors import SsrEdgeError
 
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="ssr-edge",
     help="Breast-histopathology classification with SSResNeXt, from training to real-time inference on an edge device. "
@@ -45,16 +43,9 @@ def _main(
 
 
 def run() -> None:
-    """Entry point. A user's mistake ends as a message and its exit code, never as a traceback."""
+    """Entry point. A user's mistake ends as a message and its exit code, never as a traceback (Ctrl-C: 130)."""
     try:
         app()
     except SsrEdgeError as error:
         print(f"ssr-edge: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("ssr-edge: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our stdout went away (`| head`); what was asked for has been shown.
-        sys.stderr.close()
-        sys.exit(0)

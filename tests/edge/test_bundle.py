@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.bundle import MANIFEST, Bundle, model_file, write_manifest, writing_bundle
@@ -106,7 +106,6 @@ def test_a_field_of_a_later_schema_is_named(bundle: Bundle) -> None:
         Bundle.open(change_manifest(bundle, surprise=1))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=50), st.sampled_from([b"{}", b"[]", b"null", b'{"schema_version": 1}'])))
 def test_any_other_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / MANIFEST).write_bytes(content)
@@ -169,9 +168,14 @@ def test_a_bundle_may_start_as_a_copy_of_another(tiny_bundle: Bundle, tmp_path: 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_error_keeps_the_old_bundle_and_leaves_nothing_behind(bundle: Bundle, error: type[BaseException]) -> None:
     before = {path: path.read_bytes() for path in files_of(bundle)}
-    with pytest.raises(error), writing_bundle(bundle.path) as folder:
-        (folder / "model.fp32.onnx").write_bytes(b"half of it")
-        raise error
+
+    def write_half() -> None:
+        with writing_bundle(bundle.path) as folder:
+            (folder / "model.fp32.onnx").write_bytes(b"half of it")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert {path: path.read_bytes() for path in files_of(bundle)} == before
     assert list(bundle.path.parent.iterdir()) == [bundle.path]
 
@@ -182,9 +186,11 @@ def test_what_is_no_bundle_is_not_written_over(tmp_path: Path) -> None:
     (photos / "holiday.jpg").write_bytes(b"dear")
     (tmp_path / "file").write_bytes(b"dear")
     for path in (photos, tmp_path / "file"):
-        with pytest.raises(BundleError, match="is not a bundle, and writing one there would delete it"):
-            with writing_bundle(path):
-                pass
+        with (
+            pytest.raises(BundleError, match="is not a bundle, and writing one there would delete it"),
+            writing_bundle(path),
+        ):
+            pass
     assert (photos / "holiday.jpg").read_bytes() == (tmp_path / "file").read_bytes() == b"dear"
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import DataError
@@ -50,3 +52,25 @@ def test_an_index_that_cannot_be_used(tmp_path: Path, text: str, found: str) -> 
     (tmp_path / "index.csv").write_text(text)
     with pytest.raises(DataError, match=found):
         label_images([tmp_path / "a.png"], tmp_path, None)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=100),
+        st.lists(st.lists(st.sampled_from(["", "a.png", "A", "40X", "²", "\0", '"', "\r"]), max_size=3)).map(
+            lambda rows: "\n".join(["path,class,magnification", *map(",".join, rows)]).encode()
+        ),
+    )
+)
+def test_any_index_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "index.csv").write_bytes(content)
+    try:
+        found = label_images([tmp_path / "a.png"], tmp_path, None)
+    except DataError:
+        return
+    assert found.truth in ([CLASSES.index("A")], [None])
+
+
+def test_an_index_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("path,class\r\na.png,PC\r\n", encoding="utf-8-sig")
+    assert label_images([tmp_path / "a.png"], tmp_path, None).truth == [CLASSES.index("PC")]

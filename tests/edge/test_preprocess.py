@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_edge.errors import InputError
@@ -174,7 +175,7 @@ def test_a_header_without_its_pixels_is_refused(tmp_path: Path) -> None:
     assert "damaged" in refusal(write(tmp_path, "y.png", png_that_claims(0, 0)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(max_examples=30)
 @given(
     head=st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"GIF89a", b"RIFF"]),
     body=st.binary(min_size=1, max_size=200),
@@ -184,23 +185,19 @@ def test_random_bytes_behind_any_signature_are_read_or_refused(
     tmp_path: Path, head: bytes, body: bytes, tail: bytes
 ) -> None:
     path = write(tmp_path, "x", head + body + tail)
-    try:
+    with suppress(InputError):
         assert decode(path).shape[2] == 3
-    except InputError:
-        pass
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_damaged_byte_costs_an_input_error_at_most(tmp_path: Path, photo: Image, data: st.DataObject) -> None:
     suffix = data.draw(st.sampled_from([".png", ".jpg", ".bmp", ".tiff", ".webp"]))
     content = bytearray(encoded(suffix, photo[:40, :40]))
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     path = write(tmp_path, f"x{suffix}", bytes(content))
-    try:
+    with suppress(InputError):
         assert decode(path).dtype == np.uint8
-    except InputError:
-        pass
 
 
 def test_what_can_not_be_opened_is_refused(tmp_path: Path) -> None:

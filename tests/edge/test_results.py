@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.decide import Prediction
@@ -54,8 +54,14 @@ def test_a_row_says_everything_of_a_prediction(tmp_path: Path) -> None:
         "confidence": "0.333333",
         "malignant_probability": "0.516667",
         "flags": "low-confidence upscaled",
-        **{"p_A": "0.05", "p_F": "0.05", "p_PT": "0.333333", "p_TA": "0.05"},
-        **{"p_DC": "0.25", "p_LC": "0.1", "p_MC": "0.1", "p_PC": "0.066667"},
+        "p_A": "0.05",
+        "p_F": "0.05",
+        "p_PT": "0.333333",
+        "p_TA": "0.05",
+        "p_DC": "0.25",
+        "p_LC": "0.1",
+        "p_MC": "0.1",
+        "p_PC": "0.066667",
         "latency_ms": "12.346",
     }
     assert sum(float(row[column]) for column in COLUMNS if column.startswith("p_")) == pytest.approx(1, abs=4e-6)
@@ -72,7 +78,6 @@ def test_json_lines_say_the_same_and_keep_flags_apart(tmp_path: Path) -> None:
         assert {key: str(value) for key, value in line.items()} == row
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(file_names, min_size=1, max_size=5))
 def test_any_file_name_survives_every_format(tmp_path: Path, names: list[str]) -> None:
     results = [prediction(name) for name in names] + [Failure(name, "why") for name in names]
@@ -106,10 +111,14 @@ def test_without_failures_there_is_no_list_and_an_old_one_goes(tmp_path: Path) -
 
 
 def test_failures_are_listed_even_when_the_run_breaks_off(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Results([str(tmp_path / "p.csv")]) as results:
-        results.add(prediction())
-        results.add(Failure("x", "y"))
-        raise KeyboardInterrupt
+    def break_off() -> None:
+        with Results([str(tmp_path / "p.csv")]) as results:
+            results.add(prediction())
+            results.add(Failure("x", "y"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
     assert len(rows(tmp_path / "p.csv")) == len(rows(tmp_path / "p.failed.csv")) == 1
 
 

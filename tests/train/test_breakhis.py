@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES
@@ -109,7 +109,6 @@ def test_an_index_that_is_no_utf8_csv_is_refused(tmp_path: Path, content: bytes)
         read(tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -127,11 +126,17 @@ def test_any_index_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     assert records and all(r.label in CLASSES for r in records)
 
 
+def test_an_index_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    content = "path,class,patient,magnification\r\na.png,A,14-1,40\r\n"
+    (tmp_path / "index.csv").write_text(content, encoding="utf-8-sig")
+    assert [r.name for r in read(tmp_path)] == ["a"]
+
+
 def test_one_name_in_two_places_is_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "SOB_M_DC-14-2523-40-001.png").touch()
-    with pytest.raises(DataError, match="1 image names stand twice .*SOB_M_DC-14-2523-40-001"):
+    with pytest.raises(DataError, match=r"1 image names stand twice .*SOB_M_DC-14-2523-40-001"):
         read(tmp_path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -79,7 +79,6 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
             load_checkpoint(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path, small_file: bytes, data: st.DataObject) -> None:
     path = tmp_path / "cut.safetensors"
@@ -88,7 +87,6 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, small_file: bytes, data:
         load_checkpoint(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.one_of(st.binary(max_size=64), st.binary(max_size=64).map(lambda b: len(b).to_bytes(8, "little") + b)))
 def test_random_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "random.safetensors"

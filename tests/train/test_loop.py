@@ -56,10 +56,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path) -> t
     """A finished run of three epochs, and what it said."""
     run = tmp_path_factory.mktemp("unbroken")
     said: list[str] = []
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     train(options(run, breakhis_tree), False, said.append)
-    torch.set_num_threads(threads)
     return run, said
 
 
@@ -129,6 +126,22 @@ def test_a_killed_run_resumes_as_if_nothing_had_been(
     assert all(torch.equal(tensor, found.state_dict()[name]) for name, tensor in expected.state_dict().items())
 
 
+def test_a_resumed_run_keeps_its_split_though_images_came_and_went(
+    breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, run = tmp_path / "tree", tmp_path / "run"
+    shutil.copytree(breakhis_tree, tree)
+    kill(monkeypatch, "after the state")
+    with pytest.raises(Killed):
+        train(options(run, tree), False, lambda line: None)
+    monkeypatch.undo()
+    before = Split.read(run / "split.csv")
+    last = next(tree.rglob("SOB_B_A-14-22549AB-100-005.png"))
+    last.rename(last.with_name("SOB_B_A-14-22549AB-100-000.png"))
+    train(options(run, tree), True, lambda line: None)
+    assert load_checkpoint(run / "checkpoint.safetensors")[1].to_split() == before
+
+
 def kill(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Makes the next run die at a moment of its first epochs."""
 
@@ -163,7 +176,7 @@ def test_resuming_a_finished_run_changes_nothing(
 
 def test_a_loss_that_is_no_number_ends_the_run(breakhis_tree: Path, tmp_path: Path) -> None:
     wild = RECIPE.model_copy(update={"learning_rate": 1e30, "schedule": "step"})
-    with pytest.raises(TrainingError, match="the loss became (nan|inf) in epoch 1") as error:
+    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch 1") as error:
         train(options(tmp_path, breakhis_tree, recipe=wild), False, lambda line: None)
     assert "lower learning_rate" in error.value.next_step
     assert not (tmp_path / "checkpoint.safetensors").exists()

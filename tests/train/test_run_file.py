@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.errors import UsageError
@@ -52,7 +52,6 @@ def test_a_missing_field_is_refused(tmp_path: Path, field: str) -> None:
         read_options(tmp_path, "cpu")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=50),

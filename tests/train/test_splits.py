@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES
@@ -29,7 +29,7 @@ RECORDS = make_records()
 HEADER = "name,part,kind,seed\n"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds)
 @pytest.mark.parametrize("kind", ["image", "patient"])
 def test_every_image_is_in_one_part(kind: SplitKind, seed: int) -> None:
@@ -38,7 +38,7 @@ def test_every_image_is_in_one_part(kind: SplitKind, seed: int) -> None:
     assert set(split.parts.values()) == set(PARTS)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds)
 def test_no_patient_stands_on_two_sides(seed: int) -> None:
     split = make_split(RECORDS, "patient", seed)
@@ -48,7 +48,7 @@ def test_no_patient_stands_on_two_sides(seed: int) -> None:
     assert {len(parts) for parts in sides.values()} == {1}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds)
 def test_an_image_split_has_70_12_and_18_percent_of_every_class(seed: int) -> None:
     split = make_split(RECORDS, "image", seed)
@@ -113,7 +113,6 @@ def test_too_few_images_are_refused(records: list[Record], kind: SplitKind) -> N
         make_split(records, kind, 0)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["image", "patient"]),
     seed=st.integers(0, 10**9),
@@ -158,7 +157,6 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         Split.read(tmp_path / "split.csv")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=100),

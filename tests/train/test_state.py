@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -85,7 +85,7 @@ def test_a_state_of_another_network_is_refused(tmp_path: Path, make_network: Mak
         Parts(make_network(f"{TINY}/shared")).load(tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.binary(max_size=50))
 def test_a_damaged_state_is_refused(tmp_path: Path, make_network: MakeNetwork, content: bytes) -> None:
     (tmp_path / STATE).write_bytes(content)

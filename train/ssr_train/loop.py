@@ -68,7 +68,10 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
     if twins:
         names = ", ".join(record.name for record in twins[0])
         say(f"dropped {sum(map(len, twins))} images: the same pixels under two labels (for instance {names})")
-    split = make_split(records, options.split, options.seed)
+    # A resumed run keeps its division: made anew from a folder that has changed, it could test on training images.
+    split_file = options.run / "split.csv"
+    kept = resume and split_file.exists()
+    split = Split.read(split_file) if kept else make_split(records, options.split, options.seed)
     for part in ("train", "val", "test"):
         if missing := missing_classes(records, split, part):
             say(f"{part} has no image of {', '.join(missing)}: its figures leave these classes out")
@@ -76,7 +79,7 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
     validation = _load(split, records, "val", IMAGE_SIZE, say)
     say(f"{len(training)} images to train on, {len(validation)} to watch, on {device} as {options.run}")
     options.run.mkdir(parents=True, exist_ok=True)
-    split.write(options.run / "split.csv")
+    split.write(split_file)
 
     # Network, its optimiser and its average.
     network = SSResNeXt(options.arch).to(device).to(memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import DataError
+from ssr_edge.files import replacing
 from ssr_train.breakhis import Record
 
 SplitKind = Literal["image", "patient"]
@@ -41,7 +42,7 @@ class Split:
 
     def write(self, path: Path) -> None:
         """Writes `name,part,kind,seed` rows as CSV."""
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["name", "part", "kind", "seed"])
             writer.writerows([name, part, self.kind, self.seed] for name, part in self.parts.items())

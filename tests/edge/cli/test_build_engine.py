@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_edge.bundle import Bundle
+
+Run = Callable[..., Any]
+
+
+def test_a_bundle_is_rebuilt_elsewhere_without_its_checkpoint_or_images(
+    ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    answer = ssr_edge("build-engine", tiny_bundle.path, "--bundle", new, "--runtime", "openvino", "--precision", "fp32")
+    assert answer.code == 0, answer.err
+    assert f"wrote {new}" in answer.out
+    assert "not gated: no held-out images" in answer.out
+    built = Bundle.open(new)
+    assert [(engine.precision, engine.gate is None) for engine in built.manifest.engines] == [
+        ("int8", False),
+        ("fp32", True),
+    ]
+    assert built.manifest.provenance == tiny_bundle.manifest.provenance
+    for entry in built.manifest.files:
+        built.file(entry.path)
+
+
+def test_held_out_images_judge_the_engine(
+    ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]
+) -> None:
+    answer = ssr_edge(
+        *("build-engine", tiny_bundle.path, "--bundle", tmp_path / "new", "--precision", "fp32"),
+        *("--held-out", demo_images[0].parent),
+    )
+    assert answer.code == 0, answer.err
+    gate = Bundle.open(tmp_path / "new").manifest.engines[-1].gate
+    assert gate is not None
+    assert (gate.images, gate.labelled, gate.agreement, gate.passed) == (22, True, 1.0, True)
+    assert gate.max_probability_difference < 1e-6
+
+
+def test_a_folder_of_photos_is_not_replaced_by_a_bundle(ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"dear")
+    answer = ssr_edge("build-engine", tiny_bundle.path, "--bundle", tmp_path, "--precision", "fp32")
+    assert answer.code == 1
+    assert "is not a bundle, and writing one there would delete it" in answer.err
+    assert (tmp_path / "holiday.jpg").read_bytes() == b"dear"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "found"),
+    [
+        (("nowhere",), 2, "nowhere does not exist"),
+        (("BUNDLE", "--runtime", "cuda"), 2, "'cuda' is not known"),
+        (("BUNDLE", "--precision", "int4"), 2, "'int4' is not known"),
+        (("BUNDLE", "--batch", "8,1,32"), 2, "--batch '8,1,32' is not a batch profile"),
+        (("BUNDLE", "--batch", "0,1,2"), 2, "is not a batch profile"),
+        (("BUNDLE", "--batch", "8"), 2, "is not a batch profile"),
+        (("BUNDLE", "--runtime", "openvino", "--precision", "fp16"), 1, "OpenVINO computes in FP32 or INT8 on a CPU"),
+    ],
+)
+def test_errors_leave_the_bundle_as_it_was(
+    ssr_edge: Run, tiny_bundle: Bundle, arguments: tuple[str, ...], code: int, found: str
+) -> None:
+    before = (tiny_bundle.path / "manifest.json").read_bytes()
+    answer = ssr_edge("build-engine", *(tiny_bundle.path if a == "BUNDLE" else a for a in arguments))
+    assert answer.code == code
+    assert found in answer.err.splitlines()[0]
+    assert [line.split(":")[0] for line in answer.err.splitlines()[1:]] == ["  expected", "  next"]
+    assert (tiny_bundle.path / "manifest.json").read_bytes() == before

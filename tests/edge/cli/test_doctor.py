@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ssr_edge import __version__
+
+Run = Callable[..., Any]
+
+
+def test_json_on_stdout_is_all_of_stdout(ssr_edge: Run) -> None:
+    answer = ssr_edge("doctor", "--json", "-")
+    assert answer.code == 0
+    report = json.loads(answer.out)
+    assert report["ssr_edge"] == __version__
+    assert {part["package"]: part["version"] for part in report["parts"]}["openvino"] == version("openvino")
+
+
+def test_json_in_a_file_leaves_the_table_on_stdout(ssr_edge: Run, tmp_path: Path) -> None:
+    answer = ssr_edge("doctor", "--json", tmp_path / "doctor.json")
+    assert answer.code == 0
+    assert "openvino" in answer.out
+    assert json.loads((tmp_path / "doctor.json").read_text())["parts"]
+
+
+def test_a_file_that_can_not_be_written_is_named(ssr_edge: Run, tmp_path: Path) -> None:
+    answer = ssr_edge("doctor", "--json", tmp_path)
+    assert (answer.code, answer.out) == (2, "")
+    assert "can't be written: Is a directory" in answer.err

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.bundle import Bundle
+from ssr_edge.preprocess import load
+from ssr_edge.results import COLUMNS
+from ssr_edge.runners import open_runner
+
+Run = Callable[..., Any]
+
+INTERRUPTED = 130
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_images: list[Path]) -> Path:
+    """The working folder of a run, with five good and three broken images in `images`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    for path in demo_images[::5]:
+        shutil.copy(path, tmp_path / "images")
+    (tmp_path / "images" / "empty.png").touch()
+    (tmp_path / "images" / "half.jpg").write_bytes(demo_images[0].read_bytes()[:20_000])
+    (tmp_path / "images" / "a, text.png").write_text("no image")
+    return tmp_path
+
+
+def rows(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_broken_files_are_listed_and_the_others_classified(
+    ssr_edge: Run, tiny_bundle: Bundle, place: Path, demo_images: list[Path]
+) -> None:
+    answer = ssr_edge("infer", "images", "--bundle", tiny_bundle.path)
+    assert answer.code == 3
+    assert [Path(row["source"]).name for row in rows("predictions.csv")] == [path.name for path in demo_images[::5]]
+    assert rows("predictions.failed.csv") == [
+        {"source": "images/a, text.png", "reason": "the content is damaged or not an image"},
+        {"source": "images/empty.png", "reason": "the file is empty"},
+        {"source": "images/half.jpg", "reason": "the image is truncated: its end marker is missing"},
+    ]
+    assert "3 failed, listed in predictions.failed.csv:\n  images/a, text.png: the content is damaged" in answer.err
+    assert "5 images in " in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_clean_run_exits_with_0_and_its_figures_are_the_engines(
+    ssr_edge: Run, tiny_bundle: Bundle, demo_images: list[Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "out" / "p.csv"
+    answer = ssr_edge("infer", demo_images[0].parent, "--bundle", tiny_bundle.path, "--precision", "fp32", "-o", output)
+    assert answer.code == 0
+    with open_runner(tiny_bundle, "onnxruntime", "fp32") as runner:
+        expected = runner.infer(np.stack([load(path) for path in demo_images])).probabilities
+    found = rows(output)
+    assert [row["source"] for row in found] == [str(path) for path in demo_images]
+    for row, probabilities in zip(found, expected, strict=True):
+        assert [float(row[f"p_{label}"]) for label in CLASSES] == pytest.approx(probabilities.tolist(), abs=2e-6)
+        assert row["label"] == CLASSES[int(probabilities.argmax())]
+        assert float(row["malignant_probability"]) == pytest.approx(float(probabilities[4:].sum()), abs=2e-6)
+    assert not output.with_suffix(".failed.csv").exists()
+    table = [line.replace("│", " ").split() for line in answer.out.splitlines()]
+    counted = {words[0]: int(words[-2]) for words in table if words and words[0] in CLASSES}
+    assert counted == Counter(row["label"] for row in found)
+
+
+def test_several_outputs_at_once(ssr_edge: Run, tiny_bundle: Bundle, place: Path) -> None:
+    ssr_edge("infer", "images/*.jpg", "--bundle", tiny_bundle.path, "-o", "a.jsonl", "-o", "b.csv")
+    lines = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
+    assert [line["source"] for line in lines] == [row["source"] for row in rows("b.csv")]
+    assert [row["source"] for row in rows("a.failed.csv")] == ["images/half.jpg"]
+    assert not Path("predictions.csv").exists()
+
+
+def test_a_dash_keeps_stdout_to_the_csv(ssr_edge: Run, tiny_bundle: Bundle, place: Path) -> None:
+    answer = ssr_edge("infer", "images", "--bundle", tiny_bundle.path, "-o", "-")
+    assert answer.code == 3
+    found = list(csv.reader(answer.out.splitlines()))
+    assert tuple(found[0]) == COLUMNS
+    assert [len(row) for row in found] == [len(COLUMNS)] * 6
+
+
+def test_the_newest_bundle_and_paths_on_stdin(
+    ssr_edge_process: Run, tiny_bundle: Bundle, place: Path, demo_images: list[Path]
+) -> None:
+    shutil.copytree(tiny_bundle.path, place / "bundles" / "tiny")
+    paths = [str(demo_images[3]), "missing.png", str(demo_images[0])]
+    answer = ssr_edge_process("infer", "-", cwd=place, stdin="\n".join(paths))
+    assert answer.code == 3
+    assert answer.err.startswith("bundles/tiny: openvino-int8 on ")
+    assert [row["source"] for row in rows("predictions.csv")] == [paths[0], paths[2]]
+    assert [row["source"] for row in rows("predictions.failed.csv")] == ["missing.png"]
+
+
+def test_many_failures_are_counted_but_only_ten_are_shown(
+    ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(25):
+        (tmp_path / f"{number}.png").touch()
+    answer = ssr_edge("infer", ".", "--bundle", tiny_bundle.path)
+    assert answer.code == 3
+    assert "25 failed" in answer.err
+    assert answer.err.count("the file is empty") == 10
+    assert [row["source"] for row in rows("predictions.failed.csv")] == [f"{number}.png" for number in range(25)]
+
+
+def test_another_magnification_is_flagged_and_said(
+    ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(demo_images[0], "SOB_M_DC-14-2523-400-001.jpg")
+    answer = ssr_edge("infer", ".", "--bundle", tiny_bundle.path)
+    assert "1 flagged other-magnification" in answer.err
+    assert "other-magnification" in rows("predictions.csv")[0]["flags"].split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "found"),
+    [
+        (("nowhere",), 2, "nowhere does not exist"),
+        (("*.gif",), 2, "nothing matches *.gif"),
+        (("images", "--runtime", "cuda"), 2, "runtime 'cuda' is not known"),
+        (("images", "--precision", "int4"), 1, "has no int4 model"),
+        (("images", "-o", "p.xml"), 2, "p.xml has no known result format"),
+        (("images", "--bundle", "images"), 1, "images is not a bundle"),
+    ],
+)
+def test_errors_say_found_expected_and_next(
+    ssr_edge: Run, tiny_bundle: Bundle, place: Path, arguments: tuple[str, ...], code: int, found: str
+) -> None:
+    answer = ssr_edge("infer", "--bundle", tiny_bundle.path, *arguments)
+    assert answer.code == code
+    lines = answer.err.splitlines()
+    assert found in lines[0] and lines[0].startswith("ssr-edge: ")
+    assert lines[1].startswith("  expected: ") and lines[2].startswith("  next: ")
+    assert len(lines) == 3
+
+
+def test_without_a_bundle_the_next_command_builds_one(ssr_edge: Run, place: Path) -> None:
+    answer = ssr_edge("infer", "images")
+    assert answer.code == 1
+    assert "no bundle in" in answer.err and "next: ssr-edge build-engine" in answer.err
+
+
+def many_images(folder: Path, demo_images: list[Path]) -> None:
+    folder.mkdir()
+    for number in range(4000):
+        (folder / f"{number}.jpg").symlink_to(demo_images[number % len(demo_images)])
+
+
+def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts the tests in the background has its children ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_an_interrupt_leaves_whole_lines(tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]) -> None:
+    many_images(tmp_path / "images", demo_images)
+    process = start("infer", "images", "--bundle", tiny_bundle.path, cwd=tmp_path)
+    output = tmp_path / "predictions.csv"
+    deadline = time.monotonic() + 60
+    while not output.exists() or output.stat().st_size < 10_000:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in err and "Exception" not in err
+    assert output.read_text().endswith("\n")
+    found = rows(output)
+    assert 50 < len(found) < 4000
+    assert [row["source"] for row in found] == [f"images/{number}.jpg" for number in range(len(found))]
+    assert all(None not in row.values() and len(row) == len(COLUMNS) for row in found)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes end otherwise elsewhere")
+def test_a_reader_that_goes_away_ends_the_run_quietly(
+    tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]
+) -> None:
+    many_images(tmp_path / "images", demo_images)
+    process = start("infer", "images", "--bundle", tiny_bundle.path, "-o", "-", cwd=tmp_path)
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == ",".join(COLUMNS) + "\n"
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=60) in (0, 1)
+    assert "Traceback" not in err and "Exception" not in err

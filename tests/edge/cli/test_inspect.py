@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.manifest import Manifest
+
+Run = Callable[..., Any]
+
+
+def test_the_newest_bundle_is_told(
+    ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_bundle.path, "bundles/mine")
+    answer = ssr_edge("inspect")
+    assert answer.code == 0
+    assert "bundles/mine" in answer.out and "ssresnext14_8x4d: 0.63 M parameters" in answer.out
+
+
+def test_json_is_the_manifest(ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    answer = ssr_edge("inspect", tiny_bundle.path, "--json", "-")
+    assert Manifest.model_validate_json(answer.out) == tiny_bundle.manifest
+    answer = ssr_edge("inspect", tiny_bundle.path, "--json", tmp_path / "m.json")
+    assert "all hashes right" in " ".join(answer.out.split())
+    assert json.loads((tmp_path / "m.json").read_text())["name"] == "ssresnext14_8x4d"
+
+
+def test_a_changed_bundle_is_refused(ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "copy")
+    (tmp_path / "copy" / "model.int8.onnx").write_bytes(b"")
+    answer = ssr_edge("inspect", tmp_path / "copy")
+    assert answer.code == 1
+    assert "model.int8.onnx was changed since the bundle was written" in answer.err
+    assert "next: ssr-edge build-engine" in answer.err
+
+
+def test_a_file_that_can_not_be_written_is_named(ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    answer = ssr_edge("inspect", tiny_bundle.path, "--json", tmp_path / "no" / "m.json")
+    assert answer.code == 2
+    assert answer.err.startswith(f"ssr-edge: {tmp_path}/no/m.json can't be written: No such file or directory\n")

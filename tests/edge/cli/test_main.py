@@ -1,0 +1,111 @@
+"""The command as a whole: its verbs, its exit codes, and that it talks to nobody."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_edge import __version__
+from ssr_edge.bundle import Bundle
+
+Run = Callable[..., Any]
+
+VERBS = ("train", "evaluate", "export", "build-engine", "infer", "bench", "inspect", "doctor")
+# Runs first in every Python process that has its folder on PYTHONPATH: notes and refuses any connection.
+NO_NETWORK = """
+import os, socket
+
+def _refuse(name):
+    real = getattr(socket.socket, name)
+    def call(self, *arguments):
+        if self.family == socket.AF_UNIX:
+            return real(self, *arguments)
+        with open(os.environ["CONNECTIONS"], "a") as file:
+            file.write(f"{name} {arguments}\\n")
+        raise OSError("this machine has no network")
+    setattr(socket.socket, name, call)
+
+for name in ("connect", "connect_ex", "sendto"):
+    _refuse(name)
+"""
+
+
+def test_the_version_is_the_packages(ssr_edge: Run) -> None:
+    assert ssr_edge("--version").out == f"{__version__}\n"
+
+
+def test_help_lists_every_verb(ssr_edge: Run) -> None:
+    text = " ".join(ssr_edge("--help").out.split())
+    assert all(f"│ {verb} " in text for verb in VERBS)
+    assert "Decision support for research, not a medical device." in text
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(ssr_edge: Run, verb: str) -> None:
+    answer = ssr_edge(verb, "--help")
+    assert answer.code == 0
+    assert f"ssr-edge {verb}" in answer.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("classify",), ("infer",), ("infer", ".", "--speed", "9"), ("infer", ".", "--batch", "0"), ("train", "x")],
+)
+def test_wrong_usage_exits_with_2(ssr_edge: Run, arguments: tuple[str, ...]) -> None:
+    answer = ssr_edge(*arguments)
+    assert answer.code == 2
+    assert "Traceback" not in answer.err
+
+
+def test_an_error_is_three_lines_and_no_traceback(
+    ssr_edge: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = ssr_edge("inspect", "nothing")
+    assert answer.code == 1
+    assert answer.out == ""
+    assert answer.err == (
+        "ssr-edge: nothing is not a bundle\n  expected: a folder with a manifest.json\n  next: ssr-edge build-engine\n"
+    )
+
+
+def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['torch'] = None; from ssr_edge.cli.main import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "train", "--data", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "ssr-edge: torch is not installed\n"
+        "  expected: the packages of the extra 'train'\n"
+        "  next: pip install 'ssr-edge[train]'\n"
+    )
+
+
+def test_nothing_phones_home(
+    ssr_edge_process: Run, tiny_bundle: Bundle, demo_images: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
+    shutil.copytree(tiny_bundle.path, tmp_path / "bundles" / "tiny")
+    log = tmp_path / "connections"
+    env = {"PYTHONPATH": str(tmp_path), "CONNECTIONS": str(log)}
+    proof = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
+    with pytest.raises(subprocess.CalledProcessError):
+        subprocess.run([sys.executable, "-c", proof], env=env, check=True, stderr=subprocess.DEVNULL)
+    assert "connect_ex" in log.read_text()
+    log.unlink()
+    for arguments in (("infer", demo_images[0].parent), ("inspect",), ("doctor",)):
+        answer = ssr_edge_process(*arguments, cwd=tmp_path, env=env)
+        assert answer.code == 0, answer.err
+    assert not log.exists(), log.read_text()
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + len(demo_images)

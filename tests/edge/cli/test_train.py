@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ssr_train.checkpoint import load_checkpoint
+
+Run = Callable[..., Any]
+
+TINY = ("--arch", "ssresnext14_8x4d", "--magnification", "100", "--device", "cpu")
+
+
+def epochs(run: Path) -> list[int]:
+    path = run / "metrics.jsonl"
+    return [json.loads(line)["epoch"] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_run_from_images_to_checkpoint_and_resumed_when_it_is_done(
+    ssr_edge: Run, ssr_edge_process: Run, breakhis_tree: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    answer = ssr_edge_process("train", "--data", breakhis_tree, *TINY, "--epochs", "1", "--run", run, cwd=tmp_path)
+    assert answer.code == 0, answer.err
+    assert "dropped 2 images: the same pixels under two labels" in answer.out
+    assert f"55 images to train on, 10 to watch, on cpu as {run}" in answer.out
+    assert answer.out.endswith(f"wrote {run}/checkpoint.safetensors\nnext: ssr-edge build-engine\n")
+    network, card = load_checkpoint(run / "checkpoint.safetensors")
+    assert (card.arch["name"], card.epochs, card.recipe["name"], card.seed) == ("ssresnext14_8x4d", 1, "paper", 0)
+    assert f"test: macro-F1 {card.metrics['test']['macro_f1']:.3f}" in answer.out
+    assert epochs(run) == [1]
+
+    answer = ssr_edge("train", "--run", run, "--resume")
+    assert answer.code == 0, answer.err
+    assert epochs(run) == [1]
+    again, _ = load_checkpoint(run / "checkpoint.safetensors")
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+    answer = ssr_edge("train", "--data", breakhis_tree, "--run", run)
+    assert answer.code == 2
+    assert "already holds a run" in answer.err and f"next: ssr-edge train --run {run} --resume" in answer.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_the_newest_unfinished_run_goes_on_after_a_kill(
+    ssr_edge: Run, breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ("train", "--data", str(breakhis_tree), *TINY, "--epochs", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *arguments], stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(Path("runs").glob("*/state.safetensors")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (run,) = Path("runs").iterdir()
+    assert epochs(run) == [1]
+    assert not (run / "checkpoint.safetensors").exists()
+
+    answer = ssr_edge("train", "--resume")
+    assert answer.code == 0, answer.err
+    assert epochs(run) == [1, 2]
+    assert load_checkpoint(run / "checkpoint.safetensors")[1].epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "found"),
+    [
+        ((), 2, "no images were named"),
+        (("--data", "nowhere"), 1, "nowhere is not a folder"),
+        (("--data", "."), 1, "no BreaKHis image below ."),
+        (("--data", ".", "--arch", "resnet51"), 2, "architecture 'resnet51' is not known"),
+        (("--data", ".", "--arch", "resnet50/shared"), 2, "resnet50 has a single 3x3 kernel"),
+        (("--data", ".", "--recipe", "fast"), 2, "recipe 'fast' is not known"),
+        (("--data", ".", "--recipe", "bad.toml"), 2, "bad.toml: epochs: Field required"),
+        (("--data", ".", "--device", "quantum"), 1, "device 'quantum' can't be used"),
+        (("--data", "TREE", "--magnification", "40"), 1, "no BreaKHis image of magnification 40X below"),
+        (("--resume",), 2, "no unfinished run in"),
+        (("--resume", "--run", "nowhere"), 2, "nowhere holds no run that can be resumed"),
+    ],
+)
+def test_errors_say_found_expected_and_next(
+    ssr_edge: Run,
+    breakhis_tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    found: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.toml").write_text("batch_size = 8\n")
+    answer = ssr_edge("train", *(breakhis_tree if argument == "TREE" else argument for argument in arguments))
+    assert answer.code == code
+    lines = answer.err.splitlines()
+    assert lines[0].startswith("ssr-edge: ") and found in lines[0]
+    assert lines[1].startswith("  expected: ") and lines[2].startswith("  next: ")
+    assert "Traceback" not in answer.err
+
+
+def test_no_epochs_at_all_is_wrong_usage(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+    answer = ssr_edge("train", "--data", breakhis_tree, *TINY, "--epochs", "0", "--run", tmp_path / "run")
+    assert answer.code == 2
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,29 @@
+"""What ships with the package: weights that work, and images that they have not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssr_edge.cli.defaults import DEMO_CHECKPOINT, DEMO_IMAGES
+from ssr_train.checkpoint import load_checkpoint
+from ssr_train.judge import judge_checkpoint
+
+
+def test_the_demos_images_were_neither_trained_nor_calibrated_on(
+    demo_images: list[Path], calibration_images: list[Path]
+) -> None:
+    _, card = load_checkpoint(DEMO_CHECKPOINT)
+    assert {card.split[path.stem] for path in demo_images} == {"test"}
+    assert {path.stem for path in demo_images} & {path.stem for path in calibration_images} == set()
+
+
+def test_the_demos_weights_recognise_the_demos_images() -> None:
+    _, metrics = judge_checkpoint(DEMO_CHECKPOINT, DEMO_IMAGES, "test")
+    assert metrics.images == 22
+    assert metrics.accuracy >= 0.8
+
+
+def test_the_demos_card_names_its_data_set_and_no_folder_of_its_makers_machine() -> None:
+    _, card = load_checkpoint(DEMO_CHECKPOINT)
+    assert "CC BY 4.0" in card.data
+    assert not card.data.startswith("/")
