@@ -12,7 +12,7 @@ import onnx
 from ssr_edge.bundle import model_file
 from ssr_edge.errors import DataError, InputError
 from ssr_edge.files import sha256_of
-from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance
+from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.preprocess import Image, load
 from ssr_edge.quantisation import worst_first
 from ssr_export.block_error import measure_quantisation
@@ -67,14 +67,7 @@ def write_models(
     model = onnx.load(fp32)
     onnx.save(to_half(model), folder / model_file("fp16"))
     onnx.save(quantize(model, calibration.ranges), folder / model_file("int8"))
-    error_images = _first_readable(images.calibration, _ERROR_IMAGES)
-    quantisation, histograms = measure_quantisation(model, calibration.ranges, error_images)
-    histograms.write(folder)
-    worst = worst_first(quantisation)[0]
-    say(
-        f"INT8: logits at {quantisation.logits.both.sqnr_db:.1f} dB signal to noise, the worst block {worst.block} at "
-        f"{worst.both.sqnr_db:.1f} dB"
-    )
+    quantisation = _measured(folder, model, calibration, images, say)
     return Manifest(
         name=card.arch["name"],
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -96,6 +89,21 @@ def write_models(
         quantisation=quantisation,
         metrics=card.metrics,
     )
+
+
+def _measured(
+    folder: Path, model: onnx.ModelProto, calibration: Calibration, images: ImageSets, say: Say
+) -> QuantisationReport:
+    """INT8's error by block; its histograms go into `folder`."""
+    few = _first_readable(images.calibration, _ERROR_IMAGES)
+    report, histograms = measure_quantisation(model, calibration.ranges, few)
+    histograms.write(folder)
+    worst = worst_first(report)[0]
+    say(
+        f"INT8: logits at {report.logits.both.sqnr_db:.1f} dB signal to noise, the worst block {worst.block} at "
+        f"{worst.both.sqnr_db:.1f} dB"
+    )
+    return report
 
 
 def _first_readable(paths: list[Path], count: int) -> Image:
