@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.manifest import GateResult
+from ssr_edge.quantisation import worst_first
 
 # rich would fold to 80 columns in a file or a pipe, in the middle of paths.
 _PLAIN_WIDTH = 160
@@ -48,6 +49,13 @@ def describe(bundle: Bundle) -> None:
     facts.add_row("ONNX", f"logits within {manifest.onnx_parity.relative_error:.1e} of PyTorch")
     if manifest.calibration is not None:
         facts.add_row("INT8 ranges", f"{manifest.calibration.method}, from {len(manifest.calibration.images)} images")
+    if manifest.quantisation is not None:
+        worst = worst_first(manifest.quantisation)[0]
+        facts.add_row(
+            "error by block",
+            f"logits {manifest.quantisation.logits.both.sqnr_db:.1f} dB signal to noise; worst block {worst.block}, "
+            f"{worst.both.sqnr_db:.1f} dB (more: --quantisation)",
+        )
     for engine in manifest.engines:
         facts.add_row(
             "engine",

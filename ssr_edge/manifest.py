@@ -10,6 +10,7 @@ from ssr_edge.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR
 
 SCHEMA_VERSION = 1
 Precision = Literal["fp32", "fp16", "int8"]
+SQNR_LIMIT = 200.0
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
@@ -77,6 +78,58 @@ class CalibrationEntry(_Entry):
     ranges_sha256: str
 
 
+class SignalError(_Entry):
+    """How far quantised values lie from the exact ones. cosine: of the angle between them, as vectors.
+
+    sqnr_db: power of the exact values over that of the difference, in dB, within +-SQNR_LIMIT (JSON has no infinity).
+    """
+
+    sqnr_db: float
+    cosine: float
+
+
+class QuantisationError(_Entry):
+    """The error when only the weights are quantised, only the activations, and both."""
+
+    weights: SignalError
+    activations: SignalError
+    both: SignalError
+
+
+class BlockQuantisation(QuantisationError):
+    """The error at a block's output when that block alone is quantised and gets its true input."""
+
+    block: str
+
+
+class QuantisedTensor(_Entry):
+    """A tensor that INT8 quantises. name: the node that reads it and what it is to it; tensor: its name in the model.
+
+    range: magnitude that maps to 127; of a weight, which has one for each output channel, the widest channel's, and
+    `narrowest` is the narrowest channel's. largest: largest magnitude seen. clipped: how many of `values` lie beyond
+    the range.
+    """
+
+    name: str
+    tensor: str
+    block: str
+    kind: Literal["activation", "weight"]
+    range: float
+    narrowest: float | None = None
+    largest: float
+    values: int
+    clipped: int
+
+
+class QuantisationReport(_Entry):
+    """What INT8 costs by block, measured on `images` real images. logits: end to end, the whole network quantised."""
+
+    images: int
+    logits: QuantisationError
+    blocks: list[BlockQuantisation]
+    tensors: list[QuantisedTensor]
+
+
 class GateResult(_Entry):
     """An engine's figures on held-out images beside the FP32 model's, and whether they were good enough."""
 
@@ -121,6 +174,7 @@ class Manifest(_Entry):
     fold: FoldCertificate
     onnx_parity: OnnxParity
     calibration: CalibrationEntry | None = None
+    quantisation: QuantisationReport | None = None
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
     engines: list[EngineEntry] = Field(default_factory=list)
     files: list[FileEntry] = Field(default_factory=list)

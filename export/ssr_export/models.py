@@ -12,8 +12,10 @@ import onnx
 from ssr_edge.bundle import model_file
 from ssr_edge.errors import DataError, InputError
 from ssr_edge.files import sha256_of
-from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance
+from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.preprocess import Image, load
+from ssr_edge.quantisation import worst_first
+from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import Calibration, calibrate
 from ssr_export.certificate import fold_with_certificate
 from ssr_export.half import to_half
@@ -29,6 +31,7 @@ from ssr_train.network import SSResNeXt
 Say = Callable[[str], None]
 CALIBRATION = "calibration.json"
 _PROOF_IMAGES = 8
+_ERROR_IMAGES = 16
 
 
 def write_models(
@@ -41,7 +44,7 @@ def write_models(
     cache: Calibration | None,
     say: Say,
 ) -> Manifest:
-    """Writes model.fp32.onnx, model.fp16.onnx, model.int8.onnx and calibration.json into `folder`.
+    """Writes model.fp32.onnx, model.fp16.onnx, model.int8.onnx, calibration.json and histograms.json into `folder`.
 
     cache: an earlier calibration, used if it fits. Returns the manifest so far, without engines.
 
@@ -64,6 +67,7 @@ def write_models(
     model = onnx.load(fp32)
     onnx.save(to_half(model), folder / model_file("fp16"))
     onnx.save(quantize(model, calibration.ranges), folder / model_file("int8"))
+    quantisation = _measured(folder, model, calibration, images, say)
     return Manifest(
         name=card.arch["name"],
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -82,8 +86,24 @@ def write_models(
         fold=certificate,
         onnx_parity=parity,
         calibration=CalibrationEntry(method=method, images=calibration.images, ranges_sha256=calibration.sha256),
+        quantisation=quantisation,
         metrics=card.metrics,
     )
+
+
+def _measured(
+    folder: Path, model: onnx.ModelProto, calibration: Calibration, images: ImageSets, say: Say
+) -> QuantisationReport:
+    """INT8's error by block; its histograms go into `folder`."""
+    few = _first_readable(images.calibration, _ERROR_IMAGES)
+    report, histograms = measure_quantisation(model, calibration.ranges, few)
+    histograms.write(folder)
+    worst = worst_first(report)[0]
+    say(
+        f"INT8: logits at {report.logits.both.sqnr_db:.1f} dB signal to noise, the worst block {worst.block} at "
+        f"{worst.both.sqnr_db:.1f} dB"
+    )
+    return report
 
 
 def _first_readable(paths: list[Path], count: int) -> Image:

@@ -35,17 +35,20 @@ def quantization_points(model: onnx.ModelProto) -> list[QuantizationPoint]:
     """
     points: dict[str, QuantizationPoint] = {}
     for node in model.graph.node:
-        if _is_quantized_conv(node):
+        if is_quantized_conv(node):
             points.setdefault(node.input[0], QuantizationPoint(node.input[0], node.name))
         elif (skip := _skip_input(model, node)) is not None:
             points.setdefault(skip, QuantizationPoint(skip, node.name))
     return list(points.values())
 
 
-def quantize(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelProto:
+def quantize(
+    model: onnx.ModelProto, ranges: Mapping[str, float], *, weights: bool = True, activations: bool = True
+) -> onnx.ModelProto:
     """Returns a copy of an FP32 model with Q/DQ pairs.
 
-    ranges: for each quantisation point, the magnitude that maps to 127; positive and finite.
+    ranges: for each quantisation point, the magnitude that maps to 127; positive and finite. weights, activations:
+    off, these stay in floating point: to tell the error of the one from that of the other.
 
     Raises:
         ExportError: a range is missing, zero, negative or not finite.
@@ -61,7 +64,7 @@ def quantize(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelP
     quantized = onnx.ModelProto()
     quantized.CopyFrom(model)
     graph = quantized.graph
-    weights = {initializer.name: initializer for initializer in graph.initializer}
+    constants = {initializer.name: initializer for initializer in graph.initializer}
     nodes: list[onnx.NodeProto] = []
     if graph.input[0].name in points:
         raise ExportError(
@@ -69,22 +72,24 @@ def quantize(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelP
         )
     for node in graph.node:
         skip = _skip_input(model, node)
-        if _is_quantized_conv(node):
+        if is_quantized_conv(node) and activations:
             node.input[0] = f"{node.input[0]}_dq"
-            nodes.append(_dequantize_weight(graph, weights[node.input[1]]))
+        if is_quantized_conv(node) and weights:
+            nodes.append(_dequantize_weight(graph, constants[node.input[1]]))
             node.input[1] = nodes[-1].output[0]
-        elif skip is not None:
+        if skip is not None and activations:
             node.input[list(node.input).index(skip)] = f"{skip}_dq"
         nodes.append(node)
         for output in node.output:
-            if output in points:
+            if output in points and activations:
                 nodes.extend(_quantize_dequantize(graph, output, ranges[output]))
     _replace(graph.node, nodes)
     onnx.checker.check_model(quantized)
     return quantized
 
 
-def _is_quantized_conv(node: onnx.NodeProto) -> bool:
+def is_quantized_conv(node: onnx.NodeProto) -> bool:
+    """Whether a node is a convolution whose input and weight are quantised."""
     # Attention works on 1x1 maps: quantising it saves no time and costs accuracy.
     return node.op_type == "Conv" and ".attention." not in node.name
 

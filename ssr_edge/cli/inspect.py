@@ -1,27 +1,81 @@
-"""`ssr-edge inspect`: a bundle in words."""
+"""`ssr-edge inspect`: a bundle in words, and what INT8 costs it in tables and plots."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ssr_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from ssr_edge.bundle import Bundle
 
 
 def inspect(
     bundle: Annotated[Path | None, typer.Argument(help="Bundle. [default: newest]", show_default=False)] = None,
+    quantisation: Annotated[
+        bool, typer.Option("--quantisation", help="Table of INT8's error by block, worst first, and of the ranges.")
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="With --quantisation: plot to .png, .svg or .pdf.", show_default=False),
+    ] = None,
+    tensor: Annotated[
+        str | None,
+        typer.Option(help="With --plot: a tensor of the table; plots its histogram and range.", show_default=False),
+    ] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Say what a bundle is, where it came from and what was measured of it; checks every file's hash."""
     from ssr_edge.bundle import Bundle
     from ssr_edge.cli.output import write_json
     from ssr_edge.describe import describe
+    from ssr_edge.quantisation import print_quantisation, quantisation_of
 
+    _check(quantisation, plot, tensor)
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
+    if plot is not None:
+        _plot(opened, plot, tensor)
     text = opened.manifest.model_dump_json(indent=2)
     if json_file == "-":
         typer.echo(text)
         return
     if json_file:
         write_json(json_file, text)
-    describe(opened)
+    if quantisation:
+        print_quantisation(quantisation_of(opened))
+    else:
+        describe(opened)
+
+
+def _check(quantisation: bool, plot: Path | None, tensor: str | None) -> None:
+    if plot is not None and not quantisation:
+        raise UsageError(
+            "--plot without --quantisation",
+            expected="--quantisation --plot FILE",
+            next_step=f"ssr-edge inspect --quantisation --plot {plot}",
+        )
+    if tensor is not None and plot is None:
+        raise UsageError(
+            "--tensor without --plot",
+            expected="--quantisation --tensor NAME --plot FILE",
+            next_step=f"ssr-edge inspect --quantisation --tensor {tensor} --plot histogram.png",
+        )
+
+
+def _plot(bundle: Bundle, file: Path, tensor: str | None) -> None:
+    from ssr_edge.cli.extras import importing
+    from ssr_edge.histograms import read_histogram
+    from ssr_edge.quantisation import quantisation_of, tensor_named
+
+    with importing("export"):
+        from ssr_export.plot import plot_blocks, plot_tensor, save
+
+    report = quantisation_of(bundle)
+    if tensor is None:
+        save(plot_blocks(report), file)
+    else:
+        entry = tensor_named(report, tensor)
+        save(plot_tensor(entry, read_histogram(bundle, entry.name)), file)

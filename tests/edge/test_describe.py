@@ -31,6 +31,11 @@ def test_a_bundle_in_words(tiny_bundle: Bundle, tiny_checkpoint: Path, capsys: p
     assert words["weights"].startswith(str(tiny_checkpoint))
     assert words["test"] == "macro-F1 0.833, accuracy 0.875, 8 images"
     assert words["INT8"] == "ranges percentile, from 15 images"
+    report = tiny_bundle.manifest.quantisation
+    assert report is not None
+    worst = min(report.blocks, key=lambda block: block.both.sqnr_db)
+    assert words["error"].startswith(f"by block logits {report.logits.both.sqnr_db:.1f} dB")
+    assert f"worst block {worst.block}, {worst.both.sqnr_db:.1f} dB" in words["error"]
     assert words["engine"].startswith("openvino ")
     assert words["Decision"] == "support for research, not a medical device."
 

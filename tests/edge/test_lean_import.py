@@ -8,6 +8,7 @@ import sys
 import pytest
 
 HEAVY = {"torch", "torchvision", "openvino", "onnx", "onnxruntime", "cv2", "sklearn", "tensorrt", "pycuda", "numpy"}
+HEAVY |= {"matplotlib"}
 
 
 @pytest.mark.parametrize("module", ["ssr_edge", "ssr_edge.errors", "ssr_edge.cli.main"])

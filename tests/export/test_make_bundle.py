@@ -20,7 +20,7 @@ from ssr_export.tensorrt_builder import TensorRtOptions
 
 def test_a_bundle_holds_what_the_design_says(demo_bundle: Bundle) -> None:
     manifest = demo_bundle.manifest
-    assert {"model.fp32.onnx", "model.fp16.onnx", "model.int8.onnx", "calibration.json"} <= {
+    assert {"model.fp32.onnx", "model.fp16.onnx", "model.int8.onnx", "calibration.json", "histograms.json"} <= {
         f.path for f in manifest.files
     }
     assert {(e.runtime, e.precision) for e in manifest.engines} == {("openvino", "int8"), ("openvino", "fp32")}
@@ -33,6 +33,9 @@ def test_a_bundle_holds_what_the_design_says(demo_bundle: Bundle) -> None:
     assert manifest.onnx_parity.relative_error <= 1e-5
     assert manifest.calibration is not None
     assert len(manifest.calibration.images) == 21
+    assert manifest.quantisation is not None
+    assert manifest.quantisation.images == 16
+    assert len(manifest.quantisation.blocks) == 11
     on_disk = {p.relative_to(demo_bundle.path).as_posix() for p in demo_bundle.path.rglob("*") if p.is_file()}
     assert on_disk == {file.path for file in manifest.files} | {"manifest.json"}
     assert all(sha256_of(demo_bundle.path / file.path) == file.sha256 for file in manifest.files)

@@ -1,0 +1,158 @@
+"""Measures what INT8 costs by block: each block alone on its true input, weights and activations apart and together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+from ssr_edge.errors import ExportError
+from ssr_edge.histograms import Histograms
+from ssr_edge.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
+from ssr_edge.preprocess import Image
+from ssr_edge.progress import progress
+from ssr_export.blocks import GraphBlock, cut, find_blocks, given
+from ssr_export.error_sums import ErrorSums
+from ssr_export.histogram import MagnitudeHistogram
+from ssr_export.quantize import is_quantized_conv, quantization_points, quantize
+from ssr_export.tensor_statistics import ActivationStatistics, for_plotting, weight_statistics
+
+# Activations are held for one batch only, so memory does not grow with the images.
+_BATCH = 2
+_LOGITS = "logits"
+_VARIANTS = {
+    "weights": {"weights": True, "activations": False},
+    "activations": {"weights": False, "activations": True},
+    "both": {"weights": True, "activations": True},
+}
+_Tensors = Mapping[str, npt.NDArray[np.float32]]
+
+
+def measure_quantisation(
+    model: onnx.ModelProto, ranges: Mapping[str, float], images: Image
+) -> tuple[QuantisationReport, Histograms]:
+    """Compares the FP32 model with its quantised forms on real images.
+
+    ranges: as for `quantize`. images: uint8 BGR [n, 224, 224, 3], n >= 1. The error of a block is taken at its output
+    while its input is the FP32 network's, so that it holds nothing of the blocks before.
+
+    Raises:
+        ExportError: a range is unusable, or an activation is not finite.
+    """
+    blocks = find_blocks(model)
+    activations = _activations(model, blocks, ranges)
+    weights = _weights(model, blocks)
+    variants = {name: _Variant(quantize(model, ranges, **parts), blocks) for name, parts in _VARIANTS.items()}
+    wanted = {tensor for block in blocks for tensor in (block.source, block.target)}
+    exact = _Exact(model, [*sorted(wanted | {entry.tensor for entry in activations}), _LOGITS])
+    with progress("measuring INT8's error, image", len(images)) as advance:
+        for start in range(0, len(images), _BATCH):
+            batch = images[start : start + _BATCH]
+            tensors = exact.run(batch)
+            for entry in activations:
+                _count(entry, tensors[entry.tensor])
+            for variant in variants.values():
+                variant.compare(batch, tensors)
+            advance(len(batch), "")
+    tensors_of = [(entry.result(), entry.histogram) for entry in activations] + weights
+    report = QuantisationReport(
+        images=len(images),
+        logits=QuantisationError(**_errors(variants, _LOGITS)),
+        blocks=[BlockQuantisation(block=block.name, **_errors(variants, block.target)) for block in blocks],
+        tensors=[entry for entry, _ in tensors_of],
+    )
+    return report, Histograms(tensors={entry.name: for_plotting(histogram) for entry, histogram in tensors_of})
+
+
+class _Exact:
+    """The FP32 model with its inner tensors as outputs."""
+
+    def __init__(self, model: onnx.ModelProto, tensors: Sequence[str]) -> None:
+        opened = onnx.ModelProto()
+        opened.CopyFrom(model)
+        del opened.graph.output[:]
+        opened.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in tensors)
+        self._tensors, self._session = tensors, _session(opened)
+
+    def run(self, images: Image) -> _Tensors:
+        return dict(zip(self._tensors, self._session.run(self._tensors, {"images": images}), strict=True))
+
+
+class _Variant:
+    """A quantised form of the model: whole, and cut into its blocks; with the error sums of both."""
+
+    def __init__(self, quantized: onnx.ModelProto, blocks: Sequence[GraphBlock]) -> None:
+        self._sources = list(dict.fromkeys(block.source for block in blocks))
+        self._targets = [block.target for block in blocks]
+        self._whole = _session(quantized)
+        self._blocks = _session(cut(quantized, self._sources, self._targets))
+        self.sums = {tensor: ErrorSums() for tensor in (*self._targets, _LOGITS)}
+
+    def compare(self, images: Image, exact: _Tensors) -> None:
+        """Adds a batch. exact: the FP32 model's tensors for the same images."""
+        found = self._blocks.run(self._targets, {given(name): exact[name] for name in self._sources})
+        found += self._whole.run([_LOGITS], {"images": images})
+        for tensor, values in zip((*self._targets, _LOGITS), found, strict=True):
+            self.sums[tensor].add(exact[tensor], values)
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    options = onnxruntime.SessionOptions()
+    # Optimised, ONNX Runtime quantises weights and biases of its own accord around Q/DQ: the error of activations
+    # alone would hold some of the weights'.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    # Seven sessions take turns: each must give its memory back, and its threads must sleep, not spin.
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _errors(variants: Mapping[str, _Variant], tensor: str) -> dict[str, Any]:
+    return {name: variant.sums[tensor].result() for name, variant in variants.items()}
+
+
+def _activations(
+    model: onnx.ModelProto, blocks: Sequence[GraphBlock], ranges: Mapping[str, float]
+) -> list[ActivationStatistics]:
+    convolutions = {node.name for node in model.graph.node if node.op_type == "Conv"}
+    entries = []
+    for point in quantization_points(model):
+        block = _owner(blocks, point.consumer)
+        # Additions have no name that says anything; what they read besides conv3 is the shortcut's output.
+        name = f"{point.consumer}.input" if point.consumer in convolutions else f"{block}.shortcut.output"
+        entries.append(ActivationStatistics(name, point.tensor, block, ranges[point.tensor]))
+    return entries
+
+
+def _weights(model: onnx.ModelProto, blocks: Sequence[GraphBlock]) -> list[tuple[QuantisedTensor, MagnitudeHistogram]]:
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    return [
+        weight_statistics(
+            f"{node.name}.weight",
+            node.input[1],
+            _owner(blocks, node.name),
+            numpy_helper.to_array(constants[node.input[1]]),
+        )
+        for node in model.graph.node
+        if is_quantized_conv(node)
+    ]
+
+
+def _owner(blocks: Sequence[GraphBlock], node: str) -> str:
+    return next(block.name for block in blocks if node in block.nodes)
+
+
+def _count(entry: ActivationStatistics, values: npt.NDArray[np.float32]) -> None:
+    try:
+        entry.add(values)
+    except ValueError as error:
+        raise ExportError(
+            f"activation {entry.name!r}: {error}",
+            expected="finite activations on every image",
+            next_step="ssr-edge evaluate CHECKPOINT  (is the checkpoint sound?)",
+        ) from error

@@ -1,0 +1,101 @@
+"""Finds the network's blocks in its ONNX graph and cuts them out, so that each can be run alone on its true input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import onnx
+from onnx import TensorProto, helper
+
+from ssr_edge.errors import ExportError
+
+STEM = "stem"
+_CONV1 = re.compile(r"(stages\.\d+\.blocks\.\d+)\.conv1")
+
+
+@dataclass(frozen=True)
+class GraphBlock:
+    """A block of the FP32 graph. name: `stem` or `stages.1.blocks.0`. source, target: its first and last tensor.
+
+    nodes: the names of all its nodes.
+    """
+
+    name: str
+    source: str
+    target: str
+    nodes: frozenset[str]
+
+
+def find_blocks(model: onnx.ModelProto) -> list[GraphBlock]:
+    """The stem (up to its ReLU) and every residual block, in graph order.
+
+    model: the FP32 model of `ssr_export.onnx`.
+
+    Raises:
+        ExportError: the graph has other blocks than `ssr_export.onnx` writes.
+    """
+    blocks = []
+    for node in model.graph.node:
+        if node.name == STEM:
+            blocks.append(_block(model, STEM, node.input[0], _after(model, node.output[0], "Relu")))
+        elif named := _CONV1.fullmatch(node.name):
+            conv3 = next(n for n in model.graph.node if n.name == f"{named[1]}.conv3")
+            target = _after(model, _after(model, conv3.output[0], "Add"), "Relu")
+            blocks.append(_block(model, named[1], node.input[0], target))
+    return blocks
+
+
+def cut(model: onnx.ModelProto, sources: Collection[str], targets: Collection[str]) -> onnx.ModelProto:
+    """Returns a model of the nodes that lie between tensors of `model`, all float32.
+
+    sources: tensors that become inputs, named `given(source)`: a tensor may be one block's input and the output of
+    another. targets: tensors that become outputs; each must follow from the sources.
+    """
+    nodes = []
+    for node in _between(model, sources, targets):
+        copy = onnx.NodeProto.FromString(node.SerializeToString())
+        for position, name in enumerate(copy.input):
+            if name in sources:
+                copy.input[position] = given(name)
+        nodes.append(copy)
+    used = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        nodes,
+        "blocks",
+        [helper.make_tensor_value_info(given(name), TensorProto.FLOAT, None) for name in sources],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in targets],
+        [tensor for tensor in model.graph.initializer if tensor.name in used],
+    )
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def given(tensor: str) -> str:
+    """Name of the graph input through which `cut` takes a tensor."""
+    return f"{tensor}_given"
+
+
+def _block(model: onnx.ModelProto, name: str, source: str, target: str) -> GraphBlock:
+    return GraphBlock(name, source, target, frozenset(node.name for node in _between(model, [source], [target])))
+
+
+def _between(model: onnx.ModelProto, sources: Collection[str], targets: Iterable[str]) -> list[onnx.NodeProto]:
+    needed, nodes = set(targets), []
+    for node in reversed(model.graph.node):  # in topological order, so that one pass finds all
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(name for name in node.input if name not in sources)
+    return nodes[::-1]
+
+
+def _after(model: onnx.ModelProto, tensor: str, kind: str) -> str:
+    """Output of the node of a kind that reads a tensor."""
+    for node in model.graph.node:
+        if node.op_type == kind and tensor in node.input:
+            return str(node.output[0])
+    raise ExportError(
+        f"no {kind} follows {tensor!r}",
+        expected="a model.fp32.onnx that ssr-edge wrote, blocks ending in Add and Relu",
+        next_step="ssr-edge export CHECKPOINT",
+    )
