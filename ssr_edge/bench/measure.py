@@ -42,6 +42,14 @@ class Warm:
     settled_ms: float
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A worker's last words. others_share: of the processor, taken by other programs while it was timed, 0 to 1."""
+
+    peak_rss_mb: float | None
+    others_share: float | None
+
+
 # Call times in ms, a list for each round; for end-to-end one value a round: ms an image.
 Times = list[list[float]]
 
@@ -101,6 +109,12 @@ def run_rounds(workers: Workers, schedule: Schedule, paths: Sequence[Path], seed
                     times[task].append(turn)
                 advance(1, task.engine)
     return {task: rounds for task, rounds in times.items() if task.engine in workers.running}
+
+
+def finish_engines(workers: Workers) -> dict[str, Finished]:
+    """The last words of every worker that still runs."""
+    replies = {name: workers.ask(name, do="finish") for name in list(workers.running)}
+    return {name: Finished(**reply) for name, reply in replies.items() if reply is not None}
 
 
 def _take_turn(workers: Workers, task: Task, calls: int, paths: Sequence[Path]) -> list[float] | None:

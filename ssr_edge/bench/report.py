@@ -10,7 +10,7 @@ from typing import Any
 
 from ssr_edge.bench.accuracy import Accuracy
 from ssr_edge.bench.engines import BASELINES
-from ssr_edge.bench.measure import Loaded, Times, Warm
+from ssr_edge.bench.measure import Finished, Loaded, Times, Warm
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percentiles
 from ssr_edge.errors import UsageError
@@ -20,6 +20,9 @@ METHOD = (
     "Timed: uint8 BGR 224x224 images in host memory -> probabilities in host memory, one call after the other, "
     "normalisation included; end-to-end: image files -> labels. One process an engine, in turns, only one awake."
 )
+
+# An idle desktop takes a percent or two.
+DISTURBED_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,10 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a benchmark found. failures, not_run: reason by engine. notes: what a reader should know, in words."""
+    """Everything a benchmark found. failures, not_run: reason by engine. notes: what a reader should know, in words.
+
+    others_share: of the processor, taken by other programs while an engine was timed (the worst engine's), 0 to 1.
+    """
 
     environment: dict[str, Any]
     engines: dict[str, Loaded]
@@ -56,16 +62,23 @@ class Report:
     not_run: dict[str, str]
     notes: list[str]
     rounds: int
+    others_share: float | None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs took so much of the processor that the figures mean little."""
+        return self.others_share is not None and self.others_share > DISTURBED_SHARE
 
 
 def summarise_times(
     times: Mapping[Task, Times],
     warm: Mapping[Task, Warm],
-    peaks: Mapping[str, float | None],
+    finished: Mapping[str, Finished],
     seed: int,
 ) -> tuple[list[Result], list[Speedup]]:
     """Turns call times into rows, and compares each row with the baseline's: PyTorch's, else OpenVINO FP32's."""
-    results = [_result(task, rounds, warm[task], peaks.get(task.engine)) for task, rounds in times.items()]
+    times = {task: rounds for task, rounds in times.items() if task.engine in finished}
+    results = [_result(task, rounds, warm[task], finished[task.engine]) for task, rounds in times.items()]
     present = {task.engine for task in times}
     baseline = next((name for name in BASELINES if name in present), None)
     speedups = []
@@ -79,11 +92,11 @@ def summarise_times(
     return results, speedups
 
 
-def _result(task: Task, rounds: Times, warm: Warm, peak: float | None) -> Result:
+def _result(task: Task, rounds: Times, warm: Warm, finished: Finished) -> Result:
     all_times = [ms for turn in rounds for ms in turn]
     latency = percentiles(all_times)
     images = task.batch if task.scenario == "offline" else 1
-    return Result(task, latency, images * 1000 / latency.p50, peak, warm.first_ms, len(all_times))
+    return Result(task, latency, images * 1000 / latency.p50, finished.peak_rss_mb, warm.first_ms, len(all_times))
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -111,6 +124,8 @@ def as_json(report: Report) -> dict[str, Any]:
         "not_run": [{"engine": name, "reason": reason} for name, reason in report.not_run.items()],
         "notes": report.notes,
         "rounds": report.rounds,
+        "others_share": report.others_share,
+        "disturbed": report.disturbed,
         "method": METHOD,
     }
 

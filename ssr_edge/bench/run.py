@@ -15,6 +15,7 @@ from ssr_edge.bench.measure import (
     Loaded,
     Warm,
     classify_images,
+    finish_engines,
     run_rounds,
     start_engine,
     warm_engine,
@@ -56,7 +57,7 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
     environment = machine_facts()  # before the load is ours
     plan = plan_engines(bundle, options.runtimes, options.precisions)
     images = _choose_images(bundle, options, effort)
-    notes = _notes(environment, plan.specs, images, options)
+    notes = _notes(plan.specs, images, options)
     with Workers() as workers:
         loaded, warm, labels = _prepare(workers, plan.specs, images, options, effort)
         if not workers.running:
@@ -65,10 +66,10 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         settled = {task: w.settled_ms for task, w in warm.items() if task.engine in workers.running}
         schedule = plan_schedule(settled, effort)
         times = run_rounds(workers, schedule, images.paths, options.seed)
-        peaks = {name: (workers.ask(name, do="finish") or {}).get("peak_rss_mb") for name in list(workers.running)}
-        if not workers.running:
+        finished = finish_engines(workers)
+        if not finished:
             raise _nothing_ran(workers.failures | plan.not_run)
-        results, speedups = summarise_times(times, warm, peaks, options.seed)
+        results, speedups = summarise_times(times, warm, finished, options.seed)
         trained = [spec.name for spec in plan.specs if spec.trained and spec.name in labels]
         return Report(
             environment=environment,
@@ -80,6 +81,7 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
             not_run=plan.not_run,
             notes=notes,
             rounds=schedule.rounds,
+            others_share=max((f.others_share for f in finished.values() if f.others_share is not None), default=None),
         )
 
 
@@ -120,16 +122,10 @@ def _judge_all(labels: dict[str, list[int | None]], images: ImagesWithTruth) -> 
     return [judge(name, found, images.truth, reference) for name, found in labels.items()]
 
 
-def _notes(
-    environment: dict[str, object], specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions
-) -> list[str]:
-    notes = []
-    load, cores = environment["load_average"], environment["cores"]
-    if isinstance(load, float) and isinstance(cores, int) and load > cores / 2:
-        notes.append(f"this machine was busy before the start (load {load:.1f} on {cores} cores): figures are unsure")
+def _notes(specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions) -> list[str]:
     if options.latency_only:
-        return [*notes, "latency only: random weights"]
-    notes += [
+        return ["latency only: random weights"]
+    notes = [
         f"{spec.name} runs random weights, because the bundle's checkpoint is not at hand: its speed counts, its "
         "labels do not"
         for spec in specs

@@ -23,17 +23,24 @@ def print_report(report: Report, file: TextIO) -> None:
     if report.accuracy:
         console.print(_accuracy_table(report))
     for name, reason in report.failures.items():
-        console.print(f"{name} failed: {reason}", markup=False)
+        console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)
     for name, reason in report.not_run.items():
-        console.print(f"{name} not run here: {reason}", markup=False)
+        console.print(f"{name} not run here: {reason}", markup=False, soft_wrap=True)
     for note in report.notes:
-        console.print(f"Note: {note}", markup=False)
-    console.print(METHOD, markup=False)
-    console.print(summary(report), markup=False, style="bold")
+        console.print(f"Note: {note}", markup=False, soft_wrap=True)
+    console.print(METHOD, markup=False, soft_wrap=True)
+    console.print(summary(report), markup=False, soft_wrap=True, style="bold")
 
 
 def summary(report: Report) -> str:
-    """The fastest engine's single-stream speed-up in one sentence, or why there is none."""
+    """The fastest engine's single-stream speed-up in one sentence, or why there is none or it means little."""
+    if report.disturbed:
+        others = f"other programs took {report.others_share:.0%} of the processor meanwhile"
+        return f"Not reliable: {others}. {_comparison(report)}"
+    return _comparison(report)
+
+
+def _comparison(report: Report) -> str:
     single = [row for row in report.speedups if row.task.scenario == "single-stream"]
     if not single:
         return "There is no other engine than the baseline to compare."

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ssr_edge.bench.contention import ContentionClock
 from ssr_edge.bench.engines import EngineSpec, open_engine
 from ssr_edge.bench.memory import peak_rss_mb
 from ssr_edge.breakhis import CLASSES
@@ -38,6 +39,9 @@ class Worker:
 
     runner: Runner
     pool: Image  # uint8 BGR [n, 224, 224, 3]: what is classified in turn
+
+    def __init__(self) -> None:
+        self._contention = ContentionClock()
 
     def load(self, spec: dict[str, Any], images: list[str], pool: int) -> Reply:
         """Loads the engine, and `pool` of the image files, repeated where there are fewer."""
@@ -66,19 +70,21 @@ class Worker:
 
     def time(self, batch: int, calls: int) -> Reply:
         """Latency of each of `calls` calls; one more before them, untimed, brings the caches back."""
-        return {"ms": self._times(batch, calls + 1, 0)[1:]}
+        with self._contention.watch():
+            return {"ms": self._times(batch, calls + 1, 0)[1:]}
 
     def classify(self, paths: list[str], batch: int) -> Reply:
         """Image files to labels, end to end; a label is None where the file can't be read."""
         started = time.perf_counter()
-        results = list(classify(map(Path, paths), self.runner, batch, usable_cores()))
+        with self._contention.watch():
+            results = list(classify(map(Path, paths), self.runner, batch, usable_cores()))
         seconds = time.perf_counter() - started
         labels = [CLASSES.index(result.label) if isinstance(result, Prediction) else None for result in results]
         return {"seconds": seconds, "labels": labels}
 
     def finish(self) -> Reply:
-        """Peak memory of this process."""
-        return {"peak_rss_mb": peak_rss_mb()}
+        """Peak memory of this process, and the share of the processor that others took while it was timed."""
+        return {"peak_rss_mb": peak_rss_mb(), "others_share": self._contention.share()}
 
     def _times(self, batch: int, calls: int, first: int) -> list[float]:
         starts = [start * batch % (len(self.pool) - batch + 1) for start in range(first, first + calls)]

@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 def build_engine(
     source: Annotated[
         Path | None,
-        typer.Argument(help="Checkpoint, run or bundle. [default: newest run, else demo]", show_default=False),
+        typer.Argument(help="Checkpoint, run or bundle. (default: newest run, else demo)", show_default=False),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="Folder to write. [default: bundles/RUN, or SOURCE]", show_default=False)
+        Path | None, typer.Option(help="Folder to write. (default: bundles/RUN, or SOURCE)", show_default=False)
     ] = None,
     runtime: Annotated[
         list[str] | None,
         typer.Option(
-            help="openvino, tensorrt, tensorrt-rtx; repeatable. [default: this machine's]", show_default=False
+            help="openvino, tensorrt, tensorrt-rtx; repeatable. (default: this machine's)", show_default=False
         ),
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, fp16, int8; repeatable. [default: int8 and fp32]", show_default=False),
+        typer.Option(help="fp32, fp16, int8; repeatable. (default: int8 and fp32)", show_default=False),
     ] = None,
     calibration_images: Annotated[
-        Path | None, typer.Option(help="Folder. [default: the checkpoint's training images]", show_default=False)
+        Path | None, typer.Option(help="Folder. (default: the checkpoint's training images)", show_default=False)
     ] = None,
     held_out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the gate. [default: the checkpoint's val and test]", show_default=False),
+        typer.Option(help="Folder for the gate. (default: the checkpoint's val and test)", show_default=False),
     ] = None,
     method: Annotated[
         Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")

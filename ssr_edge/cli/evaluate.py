@@ -15,14 +15,14 @@ from ssr_edge.cli.extras import importing
 
 def evaluate(
     source: Annotated[
-        Path | None, typer.Argument(help="Checkpoint or bundle. [default: newest run, else demo]", show_default=False)
+        Path | None, typer.Argument(help="Checkpoint or bundle. (default: newest run, else demo)", show_default=False)
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Images. [default: those it was trained with]", show_default=False)
+        Path | None, typer.Option(help="Images. (default: those it was trained with)", show_default=False)
     ] = None,
     part: Annotated[Literal["val", "test", "all"], typer.Option(help="Part of the checkpoint's split.")] = "test",
     runtime: Annotated[str, typer.Option(help="Of a bundle.")] = "openvino",
-    precision: Annotated[str | None, typer.Option(help="Of a bundle. [default: int8]", show_default=False)] = None,
+    precision: Annotated[str | None, typer.Option(help="Of a bundle. (default: int8)", show_default=False)] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Judge a checkpoint, or the engine of a bundle, on images it has not seen."""

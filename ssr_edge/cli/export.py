@@ -13,13 +13,13 @@ from ssr_edge.cli.extras import importing
 
 def export(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="Checkpoint or run. [default: newest run, else demo]", show_default=False)
+        Path | None, typer.Argument(help="Checkpoint or run. (default: newest run, else demo)", show_default=False)
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="Folder to write. [default: bundles/RUN]", show_default=False)
+        Path | None, typer.Option(help="Folder to write. (default: bundles/RUN)", show_default=False)
     ] = None,
     calibration_images: Annotated[
-        Path | None, typer.Option(help="Folder. [default: the checkpoint's training images]", show_default=False)
+        Path | None, typer.Option(help="Folder. (default: the checkpoint's training images)", show_default=False)
     ] = None,
     method: Annotated[
         Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")

@@ -15,24 +15,25 @@ _LISTED = 10
 
 def infer(
     source: Annotated[str, typer.Argument(help="Folder, glob in quotes, image, or - for paths on stdin.")],
-    bundle: Annotated[Path | None, typer.Option(help="Bundle. [default: newest]", show_default=False)] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
     runtime: Annotated[str, typer.Option(help="auto, openvino, tensorrt, tensorrt-rtx, onnxruntime.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="[default: int8, else fp32]", show_default=False)] = None,
+    precision: Annotated[str | None, typer.Option(help="(default: int8, else fp32)", show_default=False)] = None,
     output: Annotated[
         list[str] | None,
         typer.Option(
-            "-o", "--output", help=".csv, .jsonl or - ; repeatable. [default: predictions.csv]", show_default=False
+            "-o", "--output", help=".csv, .jsonl or - ; repeatable. (default: predictions.csv)", show_default=False
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in one engine call.")] = 8,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Decoders. [default: one a core]", show_default=False)
+        int | None, typer.Option(min=1, help="Decoders. (default: one a core)", show_default=False)
     ] = None,
 ) -> None:
     """Classify images. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
     from ssr_edge.cli.tables import classes_table
-    from ssr_edge.pipeline import classify, usable_cores
+    from ssr_edge.environment import usable_cores
+    from ssr_edge.pipeline import classify
     from ssr_edge.progress import progress
     from ssr_edge.results import Results
     from ssr_edge.runners import choose_precision, choose_runtime, open_runner

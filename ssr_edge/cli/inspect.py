@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    bundle: Annotated[Path | None, typer.Argument(help="Bundle. [default: newest]", show_default=False)] = None,
+    bundle: Annotated[Path | None, typer.Argument(help="Bundle. (default: newest)", show_default=False)] = None,
     quantisation: Annotated[
         bool, typer.Option("--quantisation", help="Table of INT8's error by block, worst first, and of the ranges.")
     ] = False,

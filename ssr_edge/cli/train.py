@@ -31,7 +31,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     run: Annotated[
-        Path | None, typer.Option(help="Folder of the run. [default: runs/ARCH-TIME]", show_default=False)
+        Path | None, typer.Option(help="Folder of the run. (default: runs/ARCH-TIME)", show_default=False)
     ] = (None),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where --run, or the newest unfinished run, stopped.")

@@ -11,7 +11,8 @@ import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.decide import Prediction
-from ssr_edge.pipeline import Failure, classify, usable_cores
+from ssr_edge.environment import usable_cores
+from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners import Outputs, Runner, open_runner
 

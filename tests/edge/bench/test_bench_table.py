@@ -10,8 +10,8 @@ import pytest
 
 from ssr_edge.bench import command
 from ssr_edge.bench.accuracy import Accuracy
-from ssr_edge.bench.measure import Warm
-from ssr_edge.bench.report import Report, summarise_times, write_json
+from ssr_edge.bench.measure import Finished, Warm
+from ssr_edge.bench.report import Report, as_json, summarise_times, write_json
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.table import print_report, summary
 from ssr_edge.errors import UsageError
@@ -19,10 +19,9 @@ from ssr_edge.errors import UsageError
 _TORCH, _INT8 = Task("torch-fp32", "single-stream", 1), Task("openvino-int8", "single-stream", 1)
 
 
-def _report(times: dict[Task, list[list[float]]]) -> Report:
-    results, speedups = summarise_times(
-        times, {task: Warm(90.0, 10.0) for task in times}, {"torch-fp32": 500.0}, seed=0
-    )
+def _report(times: dict[Task, list[list[float]]], others_share: float | None = 0.01) -> Report:
+    finished = {task.engine: Finished(None, others_share) for task in times}
+    results, speedups = summarise_times(times, {task: Warm(90.0, 10.0) for task in times}, finished, seed=0)
     return Report(
         environment={"cpu": "test"},
         engines={},
@@ -33,6 +32,7 @@ def _report(times: dict[Task, list[list[float]]]) -> Report:
         not_run={"tensorrt-int8": "no NVIDIA GPU"},
         notes=["latency only: random weights"],
         rounds=2,
+        others_share=others_share,
     )
 
 
@@ -58,6 +58,17 @@ def test_table_says_everything() -> None:
 
 def test_summary_never_calls_a_slower_engine_faster() -> None:
     assert summary(_report({_TORCH: [[10.0]], _INT8: [[20.0]]})).startswith("No engine is faster than torch-fp32")
+
+
+def test_a_disturbed_machine_is_said_in_the_sentence_that_people_quote() -> None:
+    times = {_TORCH: [[60.0]], _INT8: [[10.0]]}
+    quiet, disturbed, unknown = (_report(times, share) for share in (0.04, 0.37, None))
+    assert summary(quiet).startswith("openvino-int8 is 6.0")
+    assert summary(unknown).startswith("openvino-int8 is 6.0")
+    assert summary(disturbed).startswith(
+        "Not reliable: other programs took 37% of the processor meanwhile. openvino-int8"
+    )
+    assert (as_json(disturbed)["disturbed"], as_json(quiet)["disturbed"]) == (True, False)
 
 
 def test_summary_without_a_baseline() -> None:
