@@ -11,7 +11,6 @@ import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.decide import Prediction
-from ssr_edge.environment import usable_cores
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners import Outputs, Runner, open_runner
@@ -155,7 +154,3 @@ def test_an_engine_that_breaks_ends_the_run_and_leaves_no_ticket_open(
     with pytest.raises(RuntimeError, match="device lost"):
         list(classify(demo_images, Breaking(runner), 2, threads=2))
     check(list(classify(demo_images, runner, 2, threads=2)), demo_images, expected)
-
-
-def test_cores_are_those_this_process_may_use() -> None:
-    assert usable_cores() >= 1
