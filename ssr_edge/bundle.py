@@ -12,12 +12,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ssr_edge.errors import BundleError
+from ssr_edge.errors import BundleError, GateRefused
 from ssr_edge.files import sha256_of
 from ssr_edge.manifest import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest
 
 MANIFEST = "manifest.json"
 BUNDLES = Path("bundles")
+REFUSED = ".refused"
 _REBUILD = "ssr-edge build-engine"
 
 
@@ -56,12 +57,13 @@ class Bundle:
 
     @staticmethod
     def newest() -> Bundle:
-        """The bundle in ./bundles whose manifest was written last.
+        """The bundle in ./bundles whose manifest was written last; never one that the gate refused.
 
         Raises:
             BundleError: there is none.
         """
-        manifests = sorted(BUNDLES.glob(f"[!.]*/{MANIFEST}"), key=lambda file: file.stat().st_mtime)
+        found = [file for file in BUNDLES.glob(f"[!.]*/{MANIFEST}") if not file.parent.name.endswith(REFUSED)]
+        manifests = sorted(found, key=lambda file: file.stat().st_mtime)
         if not manifests:
             raise BundleError(
                 f"no bundle in {BUNDLES.resolve()}", expected="a bundle, or --bundle DIR", next_step=_REBUILD
@@ -103,8 +105,13 @@ class Bundle:
 
 
 def model_file(precision: str) -> str:
-    """Name of the ONNX file of a precision."""
-    return f"model.{precision}.onnx"
+    """Name of the ONNX file that a precision is computed from."""
+    return f"model.{'fp32' if precision == 'bf16' else precision}.onnx"
+
+
+def refused_place(path: Path) -> Path:
+    """Where a bundle that the gate refused is kept: beside the place it was meant for."""
+    return path.with_name(path.name + REFUSED)
 
 
 @contextmanager
@@ -112,17 +119,14 @@ def writing_bundle(path: Path, copy_of: Path | None = None) -> Iterator[Path]:
     """Yields a folder beside `path` that takes its place if the block succeeds.
 
     copy_of: a bundle that the folder starts as a copy of; otherwise it starts empty. On an error the folder is removed
-    and whatever stood at `path` stays as it was.
+    and whatever stood at `path` stays as it was; on GateRefused the folder is moved to `refused_place(path)` instead,
+    so that the refusal can be looked into.
 
     Raises:
-        BundleError: something that is no bundle stands at `path`; it would be lost.
+        BundleError: something that is no bundle stands at one of the two places; it would be lost.
     """
-    if path.exists() and not (path / MANIFEST).is_file() and not _is_empty_folder(path):
-        raise BundleError(
-            f"{path} is not a bundle, and writing one there would delete it",
-            expected="a new folder, or a bundle to replace",
-            next_step=f"{_REBUILD} --bundle OTHER_FOLDER",
-        )
+    for place in (path, refused_place(path)):
+        _check_replaceable(place)
     path.parent.mkdir(parents=True, exist_ok=True)
     working = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     working.chmod(0o755)
@@ -130,13 +134,29 @@ def writing_bundle(path: Path, copy_of: Path | None = None) -> Iterator[Path]:
         if copy_of is not None:
             shutil.copytree(copy_of, working, dirs_exist_ok=True)
         yield working
-        previous = working.with_suffix(".previous")
-        if path.exists():
-            os.replace(path, previous)
-        os.replace(working, path)
-        shutil.rmtree(previous, ignore_errors=True)
+        _move(working, path)
+    except GateRefused:
+        _move(working, refused_place(path))
+        raise
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def _move(working: Path, place: Path) -> None:
+    previous = working.with_suffix(".previous")
+    if place.exists():
+        os.replace(place, previous)
+    os.replace(working, place)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _check_replaceable(place: Path) -> None:
+    if place.exists() and not (place / MANIFEST).is_file() and not _is_empty_folder(place):
+        raise BundleError(
+            f"{place} is not a bundle, and writing one there would delete it",
+            expected="a new folder, or a bundle to replace",
+            next_step=f"{_REBUILD} --bundle OTHER_FOLDER",
+        )
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -56,6 +56,8 @@ def describe(bundle: Bundle) -> None:
             f"logits {manifest.quantisation.logits.both.sqnr_db:.1f} dB signal to noise; worst block {worst.block}, "
             f"{worst.both.sqnr_db:.1f} dB (more: --quantisation)",
         )
+    if manifest.islands is not None and manifest.islands.blocks:
+        facts.add_row("INT8 islands", f"{', '.join(manifest.islands.blocks)} in floating point: {manifest.islands.why}")
     for engine in manifest.engines:
         facts.add_row(
             "engine",
@@ -63,6 +65,13 @@ def describe(bundle: Bundle) -> None:
             f"{engine.batch[0]} to {engine.batch[2]}",
         )
         facts.add_row("", f"{engine.file}, {sizes[engine.file] / 1e6:.1f} MB, gate {_verdict(engine.gate)}")
+    for runtime, choice in manifest.chosen.items():
+        facts.add_row("chosen", f"{runtime} {choice.precision} on {choice.device}: {choice.why}")
+        for candidate in choice.candidates:
+            if candidate.dropped is not None:
+                facts.add_row("", f"{candidate.precision} was dropped: {candidate.dropped}")
+    if manifest.refused is not None:
+        facts.add_row("refused", f"{manifest.refused}: not to be relied on")
     if not manifest.engines:
         facts.add_row("engines", "none: ssr-edge build-engine " + str(bundle.path))
     console.print(facts)
@@ -72,6 +81,8 @@ def describe(bundle: Bundle) -> None:
 def _verdict(gate: GateResult | None) -> str:
     if gate is None:
         return "not run"
-    verdict = "passed" if gate.passed else "failed, let through by --allow-drop"
+    verdict = "passed" if gate.passed else "failed"
+    if gate.allowed_drop:
+        verdict += ", let through by --allow-drop" + (f" ({gate.allowed_by})" if gate.allowed_by else "")
     f1 = "" if gate.macro_f1 is None else f", macro-F1 {gate.macro_f1:.3f} (FP32 {gate.macro_f1_fp32:.3f})"
     return f"{verdict}: {gate.agreement:.1%} of {gate.images} labels agree{f1}"

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ssr_edge.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR
 
 SCHEMA_VERSION = 1
-Precision = Literal["fp32", "fp16", "int8"]
+# From the most precise to the fastest that is hoped for. bf16 is OpenVINO's way to run the FP32 model, not a file.
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
 SQNR_LIMIT = 200.0
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 class _Entry(BaseModel):
@@ -130,21 +131,83 @@ class QuantisationReport(_Entry):
     tensors: list[QuantisedTensor]
 
 
+class Drop(_Entry):
+    """A figure of an engine and of FP32 on the same images. low, high: 95 % interval of fp32 - engine."""
+
+    engine: float
+    fp32: float
+    low: float
+    high: float
+
+
 class GateResult(_Entry):
-    """An engine's figures on held-out images beside the FP32 model's, and whether they were good enough."""
+    """An engine's figures on held-out images beside the FP32 model's, and whether they were good enough.
+
+    patients: how many; None where the names do not say, and intervals then run over images. agreement_interval: 95 %.
+    drops: by figure. reasons: in words, why it did not pass; unsure: what is past its limit, perhaps by chance.
+    allowed_by: the account that said --allow-drop.
+    """
 
     images: int
+    patients: int | None = None
     labelled: bool
     agreement: float
+    agreement_interval: tuple[float, float] | None = None
     macro_f1: float | None
     macro_f1_fp32: float | None
     max_probability_difference: float
     passed: bool
     allowed_drop: bool = False
+    allowed_by: str | None = None
+    drops: dict[str, Drop] = Field(default_factory=dict)
+    reasons: list[str] = Field(default_factory=list)
+    unsure: list[str] = Field(default_factory=list)
+
+
+class IslandTrial(_Entry):
+    """A block tried in floating point. error: mean logit error then, relative to FP32's mean logit; before: without.
+
+    added_ms: what it costs, in ms an image.
+    """
+
+    block: str
+    before: float
+    error: float
+    added_ms: float
+    kept: bool
+
+
+class Islands(_Entry):
+    """Which blocks of INT8 stay in floating point. asked: what --islands said. why: in words. trials: in order."""
+
+    asked: str
+    blocks: list[str]
+    why: str
+    trials: list[IslandTrial] = Field(default_factory=list)
+
+
+class Candidate(_Entry):
+    """A precision that was built. ms: median of an image at batch 1, if it was timed. dropped: why it was, in words."""
+
+    precision: Precision
+    ms: float | None = None
+    dropped: str | None = None
+
+
+class Choice(_Entry):
+    """The precision that a runtime takes when none is asked for. device: what it was timed on."""
+
+    precision: Precision
+    device: str
+    why: str
+    candidates: list[Candidate]
 
 
 class EngineEntry(_Entry):
-    """An engine file. device: what it was built for. batch: smallest, best and largest batch it takes."""
+    """An engine file. device: what it was built for. batch: smallest, best and largest batch it takes.
+
+    islands: blocks of INT8 that it computes in floating point.
+    """
 
     file: str
     runtime: str
@@ -155,11 +218,12 @@ class EngineEntry(_Entry):
     batch: tuple[int, int, int]
     build_seconds: float
     options: dict[str, str] = Field(default_factory=dict)
+    islands: list[str] = Field(default_factory=list)
     gate: GateResult | None = None
 
 
 class Manifest(_Entry):
-    """manifest.json."""
+    """manifest.json. chosen: by runtime. refused: why the gate refused this bundle; it lies aside then."""
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -177,4 +241,7 @@ class Manifest(_Entry):
     quantisation: QuantisationReport | None = None
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
     engines: list[EngineEntry] = Field(default_factory=list)
+    islands: Islands | None = None
+    chosen: dict[str, Choice] = Field(default_factory=dict)
+    refused: str | None = None
     files: list[FileEntry] = Field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,16 @@ class Metrics:
     confusion: list[list[int]]
 
 
+class Scores(NamedTuple):
+    """Figures of one or many confusion matrices: float64 [...] each; NaN where the images needed are missing."""
+
+    macro_precision: npt.NDArray[np.float64]
+    macro_recall: npt.NDArray[np.float64]
+    macro_f1: npt.NDArray[np.float64]
+    malignant_sensitivity: npt.NDArray[np.float64]
+    malignant_specificity: npt.NDArray[np.float64]
+
+
 def measure(truth: Sequence[int] | npt.NDArray[np.int64], predicted: Sequence[int] | npt.NDArray[np.int64]) -> Metrics:
     """Compares class numbers [n] with predicted class numbers [n], both positions in CLASSES; n >= 1.
 
@@ -37,23 +48,42 @@ def measure(truth: Sequence[int] | npt.NDArray[np.int64], predicted: Sequence[in
     size = len(CLASSES)
     confusion = np.zeros((size, size), np.int64)
     np.add.at(confusion, (np.asarray(truth), np.asarray(predicted)), 1)
-    correct = np.diag(confusion).astype(np.float64)
-    present = confusion.sum(axis=1) > 0
-    precision = correct / np.maximum(confusion.sum(axis=0), 1)
-    recall = correct / np.maximum(confusion.sum(axis=1), 1)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
-    malignant = np.array([label in MALIGNANT for label in CLASSES])
+    found = scores(confusion)
     return Metrics(
         images=int(confusion.sum()),
-        accuracy=float(correct.sum() / confusion.sum()),
-        macro_precision=float(precision[present].mean()),
-        macro_recall=float(recall[present].mean()),
-        macro_f1=float(f1[present].mean()),
-        malignant_sensitivity=_share(confusion[malignant][:, malignant], confusion[malignant]),
-        malignant_specificity=_share(confusion[~malignant][:, ~malignant], confusion[~malignant]),
+        accuracy=float(np.trace(confusion) / confusion.sum()),
+        macro_precision=float(found.macro_precision),
+        macro_recall=float(found.macro_recall),
+        macro_f1=float(found.macro_f1),
+        malignant_sensitivity=_or_none(found.malignant_sensitivity),
+        malignant_specificity=_or_none(found.malignant_specificity),
         confusion=confusion.tolist(),
     )
 
 
-def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> float | None:
-    return float(part.sum() / whole.sum()) if whole.sum() else None
+def scores(confusion: npt.NDArray[np.int64]) -> Scores:
+    """Figures of confusion matrices, counts [..., 8, 8]: rows the truth, columns the prediction, as in CLASSES."""
+    correct = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)  # [..., 8]
+    true, said = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    precision, recall = correct / np.maximum(said, 1), correct / np.maximum(true, 1)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
+    present = true > 0
+    malignant = np.array([label in MALIGNANT for label in CLASSES])
+
+    def macro(figure: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return _share(np.where(present, figure, 0.0).sum(axis=-1), present.sum(axis=-1))
+
+    def told(side: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        return _share(confusion[..., side, :][..., side].sum(axis=(-2, -1)), true[..., side].sum(axis=-1))
+
+    return Scores(macro(precision), macro(recall), macro(f1), told(malignant), told(~malignant))
+
+
+def _share(
+    part: npt.NDArray[np.float64] | npt.NDArray[np.int64], whole: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def _or_none(value: npt.NDArray[np.float64]) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -175,6 +175,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path)
         method="percentile",
         images=DEMO / "calibration",
         allow_drop=True,
+        islands="none",
     )
     return make_bundle(plan, lambda line: None)
 

@@ -25,11 +25,8 @@ from ssr_export.tensor_statistics import ActivationStatistics, for_plotting, wei
 # Activations are held for one batch only, so memory does not grow with the images.
 _BATCH = 2
 _LOGITS = "logits"
-_VARIANTS = {
-    "weights": {"weights": True, "activations": False},
-    "activations": {"weights": False, "activations": True},
-    "both": {"weights": True, "activations": True},
-}
+# Whether weights and whether activations are quantised.
+_VARIANTS = {"weights": (True, False), "activations": (False, True), "both": (True, True)}
 _Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -47,7 +44,10 @@ def measure_quantisation(
     blocks = find_blocks(model)
     activations = _activations(model, blocks, ranges)
     weights = _weights(model, blocks)
-    variants = {name: _Variant(quantize(model, ranges, **parts), blocks) for name, parts in _VARIANTS.items()}
+    variants = {
+        name: _Variant(quantize(model, ranges, weights=weights_too, activations=activations_too), blocks)
+        for name, (weights_too, activations_too) in _VARIANTS.items()
+    }
     wanted = {tensor for block in blocks for tensor in (block.source, block.target)}
     exact = _Exact(model, [*sorted(wanted | {entry.tensor for entry in activations}), _LOGITS])
     with progress("measuring INT8's error, image", len(images)) as advance:

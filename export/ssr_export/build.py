@@ -25,11 +25,30 @@ BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """An engine to build. runtime: `openvino`, `tensorrt` or `tensorrt-rtx`."""
+    """An engine to build. runtime: `openvino`, `tensorrt` or `tensorrt-rtx`.
+
+    asked_for: by its precision, so that it must pass the gate; other candidates may be dropped. islands: the blocks
+    that the INT8 model has in floating point, for the record.
+    """
 
     runtime: str
     precision: Precision
     tensorrt: TensorRtOptions = field(default_factory=TensorRtOptions)
+    asked_for: bool = True
+    islands: tuple[str, ...] = ()
+
+
+def candidates(runtime: str) -> tuple[Precision, ...]:
+    """The precisions worth building for a runtime on this machine, where none was asked for; fp32 first.
+
+    Raises:
+        RuntimeUnavailable: OpenVINO is missing.
+    """
+    if runtime != "openvino":
+        return "fp32", "fp16", "int8"
+    from ssr_edge.runners.openvino import has_bf16, openvino_core
+
+    return ("fp32", "bf16", "int8") if has_bf16(openvino_core()) else ("fp32", "int8")
 
 
 def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
@@ -37,8 +56,14 @@ def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
 
     Raises:
         BuildError: the model breaks a rule of Q/DQ, or the runtime's parser or builder refuses it.
-        RuntimeUnavailable: the runtime's package is missing.
+        RuntimeUnavailable: the runtime's package is missing, or this CPU lacks bf16.
     """
+    if request.precision == "bf16" and request.runtime != "openvino":
+        raise BuildError(
+            f"{request.runtime} takes its precision from the model, and none of the bundle's is bf16",
+            expected="--precision fp16 with TensorRT",
+            next_step=f"ssr-edge build-engine --runtime {request.runtime} --precision fp16",
+        )
     model = folder / model_file(request.precision)
     check_qdq(onnx.load(model))
     started = time.monotonic()
@@ -46,6 +71,7 @@ def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
         data, entry = _openvino(model, request)
     else:
         data, entry = _tensorrt(model, request, say)
+    entry.islands = list(request.islands)
     entry.build_seconds = round(time.monotonic() - started, 3)
     path = folder / entry.file
     path.parent.mkdir(exist_ok=True)
@@ -55,17 +81,26 @@ def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
 
 
 def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
-    from ssr_edge.runners.openvino import COMPILE_OPTIONS, MAX_BATCH, RUNTIME, cpu_name, openvino_core, openvino_version
+    from ssr_edge.runners.openvino import (
+        MAX_BATCH,
+        RUNTIME,
+        check_cpu,
+        compile_options,
+        cpu_name,
+        openvino_core,
+        openvino_version,
+    )
 
-    core = openvino_core()
+    core, options = openvino_core(), compile_options(request.precision)
+    check_cpu(core, request.precision)
     if request.precision == "fp16":
         raise BuildError(
-            "OpenVINO computes in FP32 or INT8 on a CPU, so an fp16 engine would be the fp32 one",
-            expected="--precision fp32 or int8 with --runtime openvino",
+            "OpenVINO computes in FP32, BF16 or INT8 on a CPU, so an fp16 engine would be the fp32 one",
+            expected="--precision fp32, bf16 or int8 with --runtime openvino",
             next_step="ssr-edge build-engine --precision int8",
         )
     try:
-        compiled = core.compile_model(str(model), "CPU", COMPILE_OPTIONS)
+        compiled = core.compile_model(str(model), "CPU", options)
     except RuntimeError as error:
         raise BuildError(
             f"OpenVINO refused {model.name}: {str(error).splitlines()[-1]}",
@@ -82,7 +117,7 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
         model=model.name,
         batch=(1, 1, MAX_BATCH),
         build_seconds=0,
-        options=COMPILE_OPTIONS,
+        options=options,
     )
     return compiled.export_model().getvalue(), entry
 

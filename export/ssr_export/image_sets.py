@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
+
 from ssr_edge.breakhis import parse_name
-from ssr_edge.errors import DataError
-from ssr_edge.preprocess import IMAGE_SUFFIXES
+from ssr_edge.errors import DataError, InputError
+from ssr_edge.preprocess import IMAGE_SUFFIXES, Image, load
 from ssr_train.breakhis import read
 from ssr_train.checkpoint import CheckpointCard
 
@@ -69,6 +71,29 @@ def image_files(folder: Path) -> list[Path]:
             next_step="ssr-edge build-engine --calibration-images FOLDER",
         )
     return files
+
+
+def first_readable(paths: Sequence[Path], count: int) -> Image:
+    """The first `count` images that can be read, or as many as there are: uint8 BGR [n, 224, 224, 3].
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    images: list[Image] = []
+    for path in paths:
+        try:
+            images.append(load(path))
+        except InputError:
+            continue
+        if len(images) == count:
+            break
+    if not images:
+        raise DataError(
+            f"none of the {len(paths)} calibration images can be read",
+            expected="at least one image; 64 or more of every class give good ranges",
+            next_step="ssr-edge build-engine --calibration-images FOLDER",
+        )
+    return np.stack(images)
 
 
 def _stratified(labelled: Sequence[tuple[str, Path]], seed: int) -> list[Path]:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.bundle import Bundle, write_manifest, writing_bundle
-from ssr_edge.errors import RuntimeUnavailable
-from ssr_edge.gpu import find_gpu
-from ssr_edge.manifest import EngineEntry, Manifest
-from ssr_export.build import EngineRequest, build_engine
+from ssr_edge.bundle import Bundle, refused_place, write_manifest, writing_bundle
+from ssr_edge.errors import GateRefused
+from ssr_edge.manifest import Manifest
+from ssr_export.build import EngineRequest
 from ssr_export.calibrate import read_calibration
-from ssr_export.gate import describe, gate
+from ssr_export.engines import Workshop
 from ssr_export.image_sets import find_image_sets, image_files
 from ssr_export.models import CALIBRATION, write_models
 from ssr_export.ranges import Method
@@ -26,7 +25,7 @@ class BundlePlan:
     """What to build. source: a checkpoint file or a bundle's folder. bundle: where the result goes.
 
     engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
-    allow_drop: ship an engine that the gate would refuse.
+    allow_drop: ship an engine that the gate would refuse. islands: `auto`, `none` or block names with commas.
     """
 
     source: Path
@@ -36,13 +35,14 @@ class BundlePlan:
     images: Path | None = None
     held_out: Path | None = None
     allow_drop: bool = False
+    islands: str = "auto"
 
 
 def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
     """Writes the bundle in one step: on any error whatever stood at `plan.bundle` stays as it was.
 
     Raises:
-        SsrEdgeError: see `ssr_edge.errors`; GateRefused when an engine lost too much.
+        SsrEdgeError: see `ssr_edge.errors`; GateRefused when an engine lost too much, and the bundle is kept aside.
     """
     if plan.source.is_dir():
         return _rebuild(plan, say)
@@ -52,8 +52,7 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
     cache = read_calibration(plan.bundle / CALIBRATION)
     with writing_bundle(plan.bundle) as folder:
         manifest = write_models(folder, plan.source, network, card, images, plan.method, cache, say)
-        _add_engines(folder, manifest, plan, held_out, say)
-        write_manifest(folder, manifest)
+        _add_engines(folder, manifest, plan, held_out, images.calibration, say)
     return Bundle.open(plan.bundle)
 
 
@@ -63,35 +62,23 @@ def _rebuild(plan: BundlePlan, say: Say) -> Bundle:
         bundle.file(file.path)
     held_out = image_files(plan.held_out) if plan.held_out else []
     with writing_bundle(plan.bundle, copy_of=plan.source) as folder:
-        _add_engines(folder, bundle.manifest, plan, held_out, say)
-        write_manifest(folder, bundle.manifest)
+        # A bundle has no calibration images any more: islands are looked for on what there is.
+        screen_images = image_files(plan.images) if plan.images else held_out
+        _add_engines(folder, bundle.manifest, plan, held_out, screen_images, say)
     return Bundle.open(plan.bundle)
 
 
-def _add_engines(folder: Path, manifest: Manifest, plan: BundlePlan, held_out: list[Path], say: Say) -> None:
-    for request in plan.engines:
-        engine = build_engine(folder, request, say)
-        same = [e for e in manifest.engines if e.file == engine.file]
-        manifest.engines = [e for e in manifest.engines if e not in same] + [engine]
-        size = (folder / engine.file).stat().st_size / 1e6
-        what = f"{engine.runtime} {engine.precision} for {engine.device}"
-        say(f"built {what}: {size:.1f} MB in {engine.build_seconds:.1f} s")
-        # The gate opens the bundle as a user would, so what was just built must be in the manifest.
-        write_manifest(folder, manifest)
-        _gate(Bundle(folder, manifest), engine, held_out, plan, say)
-
-
-def _gate(bundle: Bundle, engine: EngineEntry, held_out: list[Path], plan: BundlePlan, say: Say) -> None:
-    if not held_out:
-        say("  not gated: no held-out images (--held-out FOLDER)")
-        return
-    if engine.runtime != "openvino" and find_gpu() is None:
-        say("  not gated: this machine has no GPU to run it on")
-        return
+def _add_engines(
+    folder: Path, manifest: Manifest, plan: BundlePlan, held_out: list[Path], screen_images: list[Path], say: Say
+) -> None:
+    manifest.refused = None
+    workshop = Workshop(folder, manifest, held_out, screen_images, plan.islands, plan.allow_drop, say)
     try:
-        engine.gate = gate(bundle, engine, held_out, plan.allow_drop)
-    except RuntimeUnavailable as error:
-        say(f"  not gated: {error.found}")
-        return
-    verdict = "passed" if engine.gate.passed else "let through by --allow-drop"
-    say(f"  gate {verdict}: {describe(engine.gate)}")
+        workshop.add_engines(plan.engines)
+    except GateRefused as error:
+        manifest.refused = error.found
+        write_manifest(folder, manifest)
+        place = refused_place(plan.bundle)
+        raise GateRefused(
+            f"{error.found}; kept aside as {place}", expected=error.expected, next_step=error.next_step
+        ) from None

@@ -6,20 +6,17 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from ssr_edge.bundle import model_file
-from ssr_edge.errors import DataError, InputError
 from ssr_edge.files import sha256_of
 from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
-from ssr_edge.preprocess import Image, load
 from ssr_edge.quantisation import worst_first
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import Calibration, calibrate
 from ssr_export.certificate import fold_with_certificate
 from ssr_export.half import to_half
-from ssr_export.image_sets import ImageSets
+from ssr_export.image_sets import ImageSets, first_readable
 from ssr_export.onnx import check_onnx, export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
@@ -51,7 +48,7 @@ def write_models(
     Raises:
         ExportError: a fold, a parity check or a calibration is outside its limit.
     """
-    proof = _first_readable(images.calibration, _PROOF_IMAGES)
+    proof = first_readable(images.calibration, _PROOF_IMAGES)
     folded, certificate = fold_with_certificate(network, normalise(to_rgb(proof)))
     say(
         f"folded: logits differ by {certificate.fp32:.1e} (FP32) and {certificate.fp64:.1e} (FP64) of the largest "
@@ -95,7 +92,7 @@ def _measured(
     folder: Path, model: onnx.ModelProto, calibration: Calibration, images: ImageSets, say: Say
 ) -> QuantisationReport:
     """INT8's error by block; its histograms go into `folder`."""
-    few = _first_readable(images.calibration, _ERROR_IMAGES)
+    few = first_readable(images.calibration, _ERROR_IMAGES)
     report, histograms = measure_quantisation(model, calibration.ranges, few)
     histograms.write(folder)
     worst = worst_first(report)[0]
@@ -104,21 +101,3 @@ def _measured(
         f"{worst.both.sqnr_db:.1f} dB"
     )
     return report
-
-
-def _first_readable(paths: list[Path], count: int) -> Image:
-    images: list[Image] = []
-    for path in paths:
-        try:
-            images.append(load(path))
-        except InputError:
-            continue
-        if len(images) == count:
-            break
-    if not images:
-        raise DataError(
-            f"none of the {len(paths)} calibration images can be read",
-            expected="at least one image; 64 or more of every class give good ranges",
-            next_step="ssr-edge build-engine --calibration-images FOLDER",
-        )
-    return np.stack(images)

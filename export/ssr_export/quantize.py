@@ -2,12 +2,13 @@
 
 The rules (docs/precision.md says why): weights int8 by output channel, activations int8 by tensor, both symmetric with
 zero point 0; no Q/DQ on biases; the skip input of a residual addition is quantised; channel attention and the
-classifier stay in floating point.
+classifier stay in floating point, and so do blocks that are named islands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ssr_edge.errors import ExportError
 
 QMAX = 127
+_BLOCK = re.compile(r"stem|stages\.\d+\.blocks\.\d+")
 
 
 @dataclass(frozen=True)
@@ -28,32 +30,44 @@ class QuantizationPoint:
     consumer: str
 
 
-def quantization_points(model: onnx.ModelProto) -> list[QuantizationPoint]:
+def block_names(model: onnx.ModelProto) -> list[str]:
+    """The blocks that can be islands, in graph order: `stem`, `stages.0.blocks.0` ..."""
+    return list(dict.fromkeys(_block_of(node.name) for node in model.graph.node if is_quantized_conv(node, ())))
+
+
+def quantization_points(model: onnx.ModelProto, islands: Collection[str] = ()) -> list[QuantizationPoint]:
     """The activations that `quantize` needs a range for, in graph order, each once.
 
-    They are the inputs of every convolution outside the attention, and the skip inputs of residual additions.
+    They are the inputs of every convolution outside the attention, and the skip inputs of residual additions; not
+    those of blocks in `islands`.
     """
     points: dict[str, QuantizationPoint] = {}
     for node in model.graph.node:
-        if is_quantized_conv(node):
+        if is_quantized_conv(node, islands):
             points.setdefault(node.input[0], QuantizationPoint(node.input[0], node.name))
-        elif (skip := _skip_input(model, node)) is not None:
+        elif (skip := _skip_input(model, node, islands)) is not None:
             points.setdefault(skip, QuantizationPoint(skip, node.name))
     return list(points.values())
 
 
 def quantize(
-    model: onnx.ModelProto, ranges: Mapping[str, float], *, weights: bool = True, activations: bool = True
+    model: onnx.ModelProto,
+    ranges: Mapping[str, float],
+    islands: Collection[str] = (),
+    *,
+    weights: bool = True,
+    activations: bool = True,
 ) -> onnx.ModelProto:
     """Returns a copy of an FP32 model with Q/DQ pairs.
 
-    ranges: for each quantisation point, the magnitude that maps to 127; positive and finite. weights, activations:
-    off, these stay in floating point: to tell the error of the one from that of the other.
+    ranges: for each quantisation point, the magnitude that maps to 127; positive and finite. islands: names from
+    `block_names` whose convolutions and addition stay in floating point. weights, activations: off, these stay in
+    floating point: to tell the error of the one from that of the other.
 
     Raises:
         ExportError: a range is missing, zero, negative or not finite.
     """
-    points = [point.tensor for point in quantization_points(model)]
+    points = [point.tensor for point in quantization_points(model, islands)]
     for tensor in points:
         if not (np.isfinite(ranges.get(tensor, np.nan)) and ranges[tensor] > 0):
             raise ExportError(
@@ -71,10 +85,10 @@ def quantize(
             "the image input can't be quantised", expected="a float activation", next_step="ssr-edge export"
         )
     for node in graph.node:
-        skip = _skip_input(model, node)
-        if is_quantized_conv(node) and activations:
+        skip = _skip_input(model, node, islands)
+        if is_quantized_conv(node, islands) and activations:
             node.input[0] = f"{node.input[0]}_dq"
-        if is_quantized_conv(node) and weights:
+        if is_quantized_conv(node, islands) and weights:
             nodes.append(_dequantize_weight(graph, constants[node.input[1]]))
             node.input[1] = nodes[-1].output[0]
         if skip is not None and activations:
@@ -88,24 +102,31 @@ def quantize(
     return quantized
 
 
-def is_quantized_conv(node: onnx.NodeProto) -> bool:
+def is_quantized_conv(node: onnx.NodeProto, islands: Collection[str] = ()) -> bool:
     """Whether a node is a convolution whose input and weight are quantised."""
     # Attention works on 1x1 maps: quantising it saves no time and costs accuracy.
-    return node.op_type == "Conv" and ".attention." not in node.name
+    return node.op_type == "Conv" and ".attention." not in node.name and _block_of(node.name) not in islands
 
 
-def _skip_input(model: onnx.ModelProto, node: onnx.NodeProto) -> str | None:
+def _block_of(node: str) -> str:
+    block = _BLOCK.match(node)
+    return node if block is None else block[0]
+
+
+def _skip_input(model: onnx.ModelProto, node: onnx.NodeProto, islands: Collection[str]) -> str | None:
     """The shortcut input of a residual addition: the one that does not come from the block's last convolution."""
     if node.op_type != "Add":
         return None
-    from_conv3 = [name for name in node.input if name in _conv3_outputs(model)]
-    if len(from_conv3) != 1:
+    conv3 = _conv3_by_output(model)
+    from_conv3 = [name for name in node.input if name in conv3]
+    if len(from_conv3) != 1 or _block_of(conv3[from_conv3[0]]) in islands:
         return None
     return str(next(name for name in node.input if name not in from_conv3))
 
 
-def _conv3_outputs(model: onnx.ModelProto) -> set[str]:
-    return {node.output[0] for node in model.graph.node if node.op_type == "Conv" and node.name.endswith(".conv3")}
+def _conv3_by_output(model: onnx.ModelProto) -> dict[str, str]:
+    convolutions = [n for n in model.graph.node if n.op_type == "Conv" and n.name.endswith(".conv3")]
+    return {node.output[0]: node.name for node in convolutions}
 
 
 def quantize_weight(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

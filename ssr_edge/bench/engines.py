@@ -20,7 +20,7 @@ OPENVINO = "openvino-fp32"
 # Preferred first: what everything is compared with.
 BASELINES = (TORCH, OPENVINO)
 # OpenVINO computes in FP32 what an FP16 file holds: it would be the FP32 engine once more.
-_OPENVINO_PRECISIONS = ("fp32", "int8")
+_OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,16 @@ def plan_engines(bundle: Bundle, runtimes: Sequence[str] = (), precisions: Seque
 
 
 def _candidates(bundle: Bundle, with_onnxruntime: bool) -> list[tuple[str, str]]:
-    have = [precision for precision in PRECISIONS if bundle.has(model_file(precision))]
+    # A bf16 engine is in the bundle only if it was built on a CPU that has it.
+    have = [
+        precision
+        for precision in PRECISIONS
+        if (bundle.engine("openvino", precision) if precision == "bf16" else bundle.has(model_file(precision)))
+    ]
     found = [("openvino", precision) for precision in have if precision in _OPENVINO_PRECISIONS]
     found += [(entry.runtime, entry.precision) for entry in bundle.manifest.engines if entry.runtime != "openvino"]
     if with_onnxruntime:
-        found += [("onnxruntime", precision) for precision in have]
+        found += [("onnxruntime", precision) for precision in have if precision != "bf16"]
     return list(dict.fromkeys(found))
 
 

@@ -32,7 +32,10 @@ def build_engine(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, fp16, int8; repeatable. (default: int8 and fp32)", show_default=False),
+        typer.Option(
+            help="fp32, bf16, fp16, int8; repeatable, and each must pass. (default: try all, keep what passes)",
+            show_default=False,
+        ),
     ] = None,
     calibration_images: Annotated[
         Path | None, typer.Option(help="Folder. (default: the checkpoint's training images)", show_default=False)
@@ -44,6 +47,9 @@ def build_engine(
     method: Annotated[
         Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")
     ] = "mse",
+    islands: Annotated[
+        str, typer.Option(help="Blocks that INT8 leaves in floating point: auto, none, or names with commas.")
+    ] = "auto",
     batch: Annotated[str, typer.Option(help="TensorRT: smallest,best,largest batch.")] = "1,8,32",
     workspace: Annotated[
         int | None, typer.Option(help="TensorRT: most scratch memory, MiB.", show_default=False)
@@ -88,31 +94,34 @@ def build_engine(
     plan = BundlePlan(
         source=origin,
         bundle=place,
-        engines=_requests(runtime, precision or ["int8", "fp32"], options),
+        engines=_requests(runtime, precision, options),
         method=method,
         images=calibration_images,
         held_out=held_out,
         allow_drop=allow_drop,
+        islands=islands,
     )
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")
 
 
-def _requests(runtimes: list[str] | None, precisions: list[str], options: TensorRtOptions) -> tuple[EngineRequest, ...]:
+def _requests(
+    runtimes: list[str] | None, precisions: list[str] | None, options: TensorRtOptions
+) -> tuple[EngineRequest, ...]:
     from ssr_edge.manifest import PRECISIONS
-    from ssr_export.build import BUILDERS, EngineRequest
+    from ssr_export.build import BUILDERS, EngineRequest, candidates
 
     chosen = runtimes or _for_this_machine()
-    for found, known in ((chosen, BUILDERS), (precisions, PRECISIONS)):
+    for found, known in ((chosen, BUILDERS), (precisions or [], PRECISIONS)):
         unknown = [value for value in found if value not in known]
         if unknown:
             raise UsageError(
                 f"{unknown[0]!r} is not known", expected=", ".join(known), next_step="ssr-edge build-engine --help"
             )
     return tuple(
-        EngineRequest(runtime, precision, options)  # type: ignore[arg-type]
+        EngineRequest(runtime, precision, options, asked_for=precisions is not None)  # type: ignore[arg-type]
         for runtime in chosen
-        for precision in precisions
+        for precision in precisions or candidates(runtime)
     )
 
 

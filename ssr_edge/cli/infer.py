@@ -17,7 +17,9 @@ def infer(
     source: Annotated[str, typer.Argument(help="Folder, glob in quotes, image, or - for paths on stdin.")],
     bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
     runtime: Annotated[str, typer.Option(help="auto, openvino, tensorrt, tensorrt-rtx, onnxruntime.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="(default: int8, else fp32)", show_default=False)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="(default: the one the bundle chose)", show_default=False)
+    ] = None,
     output: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,7 +42,7 @@ def infer(
     from ssr_edge.sources import find_sources
 
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
-    chosen = choose_precision(opened, precision)
+    chosen = choose_precision(opened, precision, runtime)
     engine, why = choose_runtime(opened, runtime, chosen)
     paths = find_sources(source)
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))

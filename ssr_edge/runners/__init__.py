@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.errors import BundleError, UsageError
-from ssr_edge.manifest import PRECISIONS
+from ssr_edge.manifest import PRECISIONS, Choice
 from ssr_edge.runners.base import Outputs, Runner
 
 __all__ = ["RUNTIMES", "Outputs", "Runner", "choose_precision", "choose_runtime", "open_runner"]
@@ -25,25 +26,34 @@ def open_runner(bundle: Bundle, runtime: str, precision: str, slots: int = 1) ->
     """Loads an engine of a bundle. runtime: one of RUNTIMES. slots: calls that may be under way at once.
 
     Raises:
-        UsageError: no such runtime. RuntimeUnavailable: its package or its device is missing.
+        UsageError: no such runtime, or one that can't compute so. RuntimeUnavailable: no package or device.
         BundleError: the bundle has no such model or engine, or it was changed.
     """
     if runtime not in _RUNNERS:
         raise UsageError(f"runtime {runtime!r} is not known", expected=", ".join(RUNTIMES), next_step="ssr-edge doctor")
+    if precision == "bf16" and runtime != "openvino":
+        raise UsageError(
+            f"{runtime} has no bf16 engine",
+            expected="bf16 with OpenVINO, or fp16 with TensorRT",
+            next_step=f"--runtime {runtime} --precision fp32",
+        )
     module, name = _RUNNERS[runtime].split(":")
     runner: Runner = getattr(import_module(module), name)(bundle, precision, slots)
     return runner
 
 
-def choose_precision(bundle: Bundle, asked: str | None) -> str:
-    """The precision asked for if the bundle has its model, or the fastest it has: int8, else fp32.
+def choose_precision(bundle: Bundle, asked: str | None, runtime: str = "auto") -> str:
+    """The precision asked for if the bundle has its model, or what the manifest says was chosen for the runtime.
+
+    A bundle in which nothing was chosen for the runtime gives int8, unless the gate dropped it, else fp32.
 
     Raises:
         BundleError: the bundle lacks the precision asked for.
     """
     available = [precision for precision in PRECISIONS if bundle.has(model_file(precision))]
     if asked is None:
-        return "int8" if "int8" in available else "fp32"
+        choice = next((bundle.manifest.chosen[r] for r in _usable(runtime) if r in bundle.manifest.chosen), None)
+        return _without_choice(bundle, available) if choice is None else _runnable(choice)
     if asked not in available:
         raise BundleError(
             f"{bundle.path} has no {asked} model",
@@ -51,6 +61,32 @@ def choose_precision(bundle: Bundle, asked: str | None) -> str:
             next_step=f"ssr-edge build-engine --precision {asked}",
         )
     return asked
+
+
+def _usable(runtime: str) -> list[str]:
+    """The runtimes that `choose_runtime` would consider, preferred first."""
+    if runtime != "auto":
+        return [runtime]
+    from ssr_edge.gpu import find_gpu
+
+    return [*(("tensorrt", "tensorrt-rtx") if find_gpu() is not None else ()), "openvino"]
+
+
+def _runnable(choice: Choice) -> str:
+    """The choice, or the next best where it was bf16 and this CPU, other than the one it was timed on, has none."""
+    if choice.precision != "bf16":
+        return choice.precision
+    from ssr_edge.runners.openvino import has_bf16, openvino_core
+
+    if has_bf16(openvino_core()):
+        return "bf16"
+    others = [c for c in choice.candidates if c.dropped is None and c.precision != "bf16" and c.ms is not None]
+    return min(others, key=lambda candidate: candidate.ms or 0.0).precision if others else "fp32"
+
+
+def _without_choice(bundle: Bundle, available: Sequence[str]) -> str:
+    dropped = {c.precision for choice in bundle.manifest.chosen.values() for c in choice.candidates if c.dropped}
+    return "int8" if "int8" in available and "int8" not in dropped else "fp32"
 
 
 def choose_runtime(bundle: Bundle, asked: str, precision: str) -> tuple[str, str]:

@@ -15,9 +15,35 @@ if TYPE_CHECKING:
     import openvino
 
 RUNTIME = "openvino"
-# OpenVINO would compute an FP32 model in BF16 where the CPU has it; an engine named fp32 must be FP32.
-COMPILE_OPTIONS: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 MAX_BATCH = 64
+
+
+def compile_options(precision: str) -> dict[str, Any]:
+    """OpenVINO's options for an engine of a precision.
+
+    It would compute an FP32 model in BF16 wherever the CPU has it; an engine named fp32 must be FP32.
+    """
+    hint = "bf16" if precision == "bf16" else "f32"
+    return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+
+
+def check_cpu(core: openvino.Core, precision: str) -> None:
+    """Refuses a precision that this CPU would only pretend to compute in.
+
+    Raises:
+        RuntimeUnavailable: bf16 on a CPU without it.
+    """
+    if precision == "bf16" and not has_bf16(core):
+        raise RuntimeUnavailable(
+            f"{cpu_name(core)} has no BF16",
+            expected="a CPU with AVX512_BF16 or AMX for --precision bf16",
+            next_step="ssr-edge infer --precision fp32",
+        )
+
+
+def has_bf16(core: openvino.Core) -> bool:
+    """Whether this CPU computes in BF16 faster than in FP32."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def openvino_core() -> openvino.Core:
@@ -47,6 +73,7 @@ class OpenVinoRunner(Runner):
 
     def __init__(self, bundle: Bundle, precision: str, slots: int = 1) -> None:
         self._core = openvino_core()
+        check_cpu(self._core, precision)
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
         self.version, self.device = openvino_version(), cpu_name(self._core)
         self._compiled = self._load(bundle)
@@ -79,13 +106,13 @@ class OpenVinoRunner(Runner):
         del self._compiled
 
     def _load(self, bundle: Bundle) -> openvino.CompiledModel:
-        entry = bundle.engine(RUNTIME, self.precision)
+        entry, options = bundle.engine(RUNTIME, self.precision), compile_options(self.precision)
         if entry is not None and (entry.version, entry.device) == (self.version, self.device):
             self.origin = entry.file
             # The options are given again: a blob does not carry them, and BF16 would come back.
-            return self._core.import_model(bundle.file(entry.file).read_bytes(), "CPU", COMPILE_OPTIONS)
+            return self._core.import_model(bundle.file(entry.file).read_bytes(), "CPU", options)
         self.origin = f"compiled from {model_file(self.precision)}"
-        return self._core.compile_model(str(bundle.file(model_file(self.precision))), "CPU", COMPILE_OPTIONS)
+        return self._core.compile_model(str(bundle.file(model_file(self.precision))), "CPU", options)
 
 
 def cpu_name(core: openvino.Core) -> str:

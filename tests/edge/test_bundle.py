@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bundle import MANIFEST, Bundle, model_file, write_manifest, writing_bundle
-from ssr_edge.errors import BundleError
+from ssr_edge.bundle import MANIFEST, Bundle, model_file, refused_place, write_manifest, writing_bundle
+from ssr_edge.errors import BundleError, GateRefused
 from ssr_edge.files import sha256_of
 
 
@@ -180,6 +180,40 @@ def test_an_error_keeps_the_old_bundle_and_leaves_nothing_behind(bundle: Bundle,
     assert list(bundle.path.parent.iterdir()) == [bundle.path]
 
 
+def test_a_refused_bundle_is_kept_aside_replaces_an_older_one_and_is_never_the_newest(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "bundles" / "mine"
+    place.parent.mkdir()
+    bundle.path.rename(place)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+    def attempt(number: int) -> None:
+        with writing_bundle(place, copy_of=place) as folder:
+            (folder / f"attempt{number}").touch()
+            raise GateRefused("it lost too much", expected="less", next_step="ssr-edge build-engine")
+
+    for number in (1, 2):
+        with pytest.raises(GateRefused):
+            attempt(number)
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in place.parent.iterdir()) == ["mine", "mine.refused"]
+    aside = refused_place(place)
+    assert sorted(path.name for path in aside.glob("attempt*")) == ["attempt2"]
+    os.utime(place / MANIFEST, (0, 0))
+    monkeypatch.chdir(tmp_path)
+    assert Bundle.newest().path.name == "mine"
+
+
+def test_a_refused_bundle_takes_the_place_of_nothing_but_a_bundle(tmp_path: Path) -> None:
+    foreign = tmp_path / "mine.refused"
+    foreign.mkdir()
+    (foreign / "thesis.tex").touch()
+    with pytest.raises(BundleError, match="is not a bundle"), writing_bundle(tmp_path / "mine"):
+        raise AssertionError("began to write")
+    assert (foreign / "thesis.tex").exists()
+
+
 def test_what_is_no_bundle_is_not_written_over(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -203,3 +237,4 @@ def test_an_empty_folder_may_become_a_bundle(tiny_bundle: Bundle, tmp_path: Path
 
 def test_model_files_are_named_by_precision() -> None:
     assert [model_file(precision) for precision in ("fp32", "int8")] == ["model.fp32.onnx", "model.int8.onnx"]
+    assert model_file("bf16") == "model.fp32.onnx", "OpenVINO computes it from the FP32 file"

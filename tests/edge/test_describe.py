@@ -9,6 +9,7 @@ import pytest
 from ssr_edge.bundle import Bundle
 from ssr_edge.describe import describe
 from ssr_edge.errors import BundleError
+from ssr_edge.manifest import Candidate, Choice, Islands
 
 
 @pytest.fixture(autouse=True)
@@ -53,12 +54,29 @@ def test_engines_that_failed_or_were_not_judged_say_so(tiny_bundle: Bundle, caps
     manifest = tiny_bundle.manifest.model_copy(deep=True)
     first, second = manifest.engines
     assert first.gate is not None
-    first.gate = first.gate.model_copy(update={"passed": False, "allowed_drop": True, "agreement": 0.5})
+    first.gate = first.gate.model_copy(
+        update={"passed": False, "allowed_drop": True, "allowed_by": "dr-grey", "agreement": 0.5}
+    )
     second.gate = None
     describe(replace(tiny_bundle, manifest=manifest))
     text = capsys.readouterr().out
-    assert "gate failed, let through by --allow-drop: 50.0% of 6 labels agree" in text
+    assert "gate failed, let through by --allow-drop (dr-grey): 50.0% of 6 labels agree" in text
     assert "gate not run" in text
+
+
+def test_what_was_chosen_kept_in_floating_point_dropped_and_refused_is_told(
+    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tiny_bundle.manifest.model_copy(deep=True)
+    dropped = Candidate(precision="bf16", dropped="90.0% of the labels agree")
+    manifest.chosen = {"openvino": Choice(precision="int8", device="a CPU", why="2 ms an image", candidates=[dropped])}
+    manifest.islands = Islands(asked="auto", blocks=["stem", "stages.1.blocks.0"], why="it passes so")
+    manifest.refused = "openvino int8 lost too much"
+    words = told(replace(tiny_bundle, manifest=manifest), capsys)
+    assert words["chosen"] == "openvino int8 on a CPU: 2 ms an image"
+    assert words["INT8"] == "islands stem, stages.1.blocks.0 in floating point: it passes so"
+    assert words["refused"].startswith("openvino int8 lost too much")
+    assert words["bf16"] == "was dropped: 90.0% of the labels agree"
 
 
 def test_a_bundle_without_engines_says_how_to_build_them(

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
-from ssr_edge.bundle import Bundle, write_manifest
-from ssr_edge.errors import GateRefused
+from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.bundle import Bundle, refused_place, write_manifest
+from ssr_edge.manifest import GateResult
+from ssr_edge.runners import Outputs
+from ssr_export import engines as engines_module
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.calibrate import read_calibration
-from ssr_export.gate import describe, gate
+from ssr_export.gate import HeldOut, allowed, describe, judge_engine, judge_outputs, read_held_out, refusal
 from ssr_export.quantize import quantize
+
+
+def widen(ranges: dict[str, float]) -> dict[str, float]:
+    return {tensor: 20 * largest for tensor, largest in ranges.items()}
 
 
 @pytest.fixture
@@ -23,12 +33,31 @@ def wrong_bundle(demo_bundle: Bundle, tmp_path: Path) -> Bundle:
     shutil.copytree(demo_bundle.path, folder)
     calibration = read_calibration(folder / "calibration.json")
     assert calibration is not None
-    ranges = {tensor: 20 * largest for tensor, largest in calibration.ranges.items()}
-    onnx.save(quantize(onnx.load(folder / "model.fp32.onnx"), ranges), folder / "model.int8.onnx")
+    model = quantize(onnx.load(folder / "model.fp32.onnx"), widen(calibration.ranges))
+    onnx.save(model, folder / "model.int8.onnx")
     manifest = demo_bundle.manifest.model_copy(deep=True)
     manifest.engines = [build_engine(folder, EngineRequest("openvino", "int8"), print)]
     write_manifest(folder, manifest)
     return Bundle(folder, manifest)
+
+
+@pytest.fixture(scope="module")
+def held_out(demo_bundle: Bundle, demo_images: list[Path]) -> HeldOut:
+    return read_held_out(demo_bundle, demo_images)
+
+
+def outputs(labels: np.ndarray) -> Outputs:
+    logits = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    return Outputs(logits, logits)
+
+
+def judged(images: int, flipped: list[int], patients: int) -> GateResult:
+    """The verdict on an engine that differs from a perfect FP32 model on the images numbered `flipped`."""
+    truth = np.arange(images) % len(CLASSES)
+    found = truth.copy()
+    found[flipped] = (found[flipped] + 1) % len(CLASSES)
+    names = [str(number % patients) for number in range(images)]
+    return judge_outputs(outputs(found), HeldOut(np.zeros((images, 1), np.uint8), truth, names, outputs(truth)))
 
 
 def test_the_demos_int8_engine_passes_on_images_it_was_not_trained_on(
@@ -36,25 +65,72 @@ def test_the_demos_int8_engine_passes_on_images_it_was_not_trained_on(
 ) -> None:
     engine = demo_bundle.engine("openvino", "int8")
     assert engine is not None
-    result = gate(demo_bundle, engine, demo_images + calibration_images, allow_drop=False)
+    result = judge_engine(demo_bundle, engine, read_held_out(demo_bundle, demo_images + calibration_images))
+    assert result.passed
     assert result.images == len(demo_images) + len(calibration_images)
-    assert result.agreement >= 0.98
+    assert result.patients == len({name.patient for p in demo_images + calibration_images if (name := parse_name(p))})
+    assert result.agreement >= 0.95
+    assert set(result.drops) == {"macro_f1", "balanced_accuracy", "malignant_sensitivity"}
+
+
+def test_wrong_ranges_are_refused_with_the_figures(wrong_bundle: Bundle, held_out: HeldOut) -> None:
+    engine = wrong_bundle.manifest.engines[0]
+    result = judge_engine(wrong_bundle, engine, held_out)
+    assert not result.passed
+    assert result.agreement < 0.9
+    error = refusal(engine, result)
+    assert error.exit_code == 4
+    assert f"{result.agreement:.1%} of the labels agree" in error.found
+    assert f"on {len(held_out.images)} images of {result.patients} patients" in error.found
+
+
+def test_one_flipped_label_of_a_small_class_is_not_taken_for_a_loss() -> None:
+    # Macro-F1 falls by six times its limit and agreement under its own, yet one image is what chance does.
+    result = judged(22, [3], 22)
+    assert result.passed
     assert result.macro_f1 is not None
-    assert result.macro_f1_fp32 is not None
-    assert abs(result.macro_f1 - result.macro_f1_fp32) <= 0.01
+    assert result.macro_f1 < 1 - 0.04
+    assert len(result.unsure) >= 2
+    assert "too few images" in describe(result)
 
 
-def test_wrong_ranges_are_refused_with_the_figures(wrong_bundle: Bundle, demo_images: list[Path]) -> None:
-    with pytest.raises(GateRefused, match="lost too much") as refusal:
-        gate(wrong_bundle, wrong_bundle.manifest.engines[0], demo_images, allow_drop=False)
-    assert refusal.value.exit_code == 4
-    assert f"of {len(demo_images)} labels agree" in refusal.value.found
+def test_the_same_share_of_flipped_labels_on_many_images_is_a_loss() -> None:
+    assert not judged(440, list(range(0, 440, 22)), 440).passed
 
 
-def test_allow_drop_lets_it_through_and_says_so(wrong_bundle: Bundle, demo_images: list[Path]) -> None:
-    result = gate(wrong_bundle, wrong_bundle.manifest.engines[0], demo_images, allow_drop=True)
+def test_flips_of_one_patient_are_less_sure_than_as_many_of_many() -> None:
+    # Four of a hundred: all of patient 0, or each of another patient.
+    of_one, of_many = judged(100, [0, 20, 40, 60], 20), judged(100, [0, 21, 42, 63], 20)
+    assert of_one.agreement == of_many.agreement == 0.96
+    assert of_one.passed
+    assert not of_many.passed
+
+
+def test_more_than_one_label_in_twenty_is_refused_however_few_images_there_are() -> None:
+    assert not judged(22, [3, 4], 22).passed
+    assert not judged(19, [3], 19).passed
+
+
+def test_a_loss_within_the_limits_passes_on_enough_images() -> None:
+    result = judged(800, list(range(0, 800, 160)), 80)
+    assert result.passed
+    assert result.unsure == []
+
+
+def test_logits_that_are_not_finite_are_refused_though_the_labels_agree(held_out: HeldOut) -> None:
+    logits = held_out.expected.logits.copy()
+    logits[0, logits[0].argmin()] = -np.inf
+    result = judge_outputs(Outputs(logits, held_out.expected.probabilities), held_out)
+    assert result.agreement == 1.0
+    assert not result.passed
+
+
+def test_allow_drop_lets_it_through_and_says_who_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "dr-grey")
+    result = allowed(judged(22, [1, 2, 3], 22))
     assert not result.passed
     assert result.allowed_drop
+    assert result.allowed_by == "dr-grey"
 
 
 def test_without_labels_agreement_alone_is_judged(demo_bundle: Bundle, demo_images: list[Path], tmp_path: Path) -> None:
@@ -63,8 +139,55 @@ def test_without_labels_agreement_alone_is_judged(demo_bundle: Bundle, demo_imag
         shutil.copyfile(image, path)
     engine = demo_bundle.engine("openvino", "fp32")
     assert engine is not None
-    result = gate(demo_bundle, engine, unlabelled, allow_drop=False)
+    result = judge_engine(demo_bundle, engine, read_held_out(demo_bundle, unlabelled))
     assert not result.labelled
-    assert result.macro_f1 is None
+    assert result.drops == {}
+    assert result.patients is None
     assert result.agreement == 1.0
+    # Four images that agree prove little: 0.025 ** (1 / 4).
+    assert result.agreement_interval == (pytest.approx(0.398, abs=1e-3), 1.0)
     assert "agreement alone" in describe(result)
+
+
+def test_the_command_refuses_wrong_ranges_and_keeps_the_previous_bundle(
+    demo_bundle: Bundle,
+    demo_images: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ssr_edge: Callable[..., Any],
+) -> None:
+    place = tmp_path / "bundle"
+    shutil.copytree(demo_bundle.path, place)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    build = engines_module.build_engine
+
+    def build_wrong(folder: Path, request: EngineRequest, say: Callable[[str], None]) -> object:
+        calibration = read_calibration(folder / "calibration.json")
+        assert calibration is not None
+        wrong = quantize(onnx.load(folder / "model.fp32.onnx"), widen(calibration.ranges))
+        onnx.save(wrong, folder / "model.int8.onnx")
+        return build(folder, request, say)
+
+    monkeypatch.setattr(engines_module, "build_engine", build_wrong)
+    held = demo_images[0].parent
+    asked = ("--precision", "int8", "--islands", "none", "--held-out", held)
+    answer = ssr_edge("build-engine", place, *asked)
+    assert answer.code == 4
+    assert "openvino int8 lost too much" in answer.err
+    assert str(refused_place(place)) in answer.err
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "bundle.refused"]
+    aside = Bundle.open(refused_place(place))
+    assert aside.manifest.refused is not None
+    assert "lost too much" in aside.manifest.refused
+    engine = aside.engine("openvino", "int8")
+    assert engine is not None
+    assert engine.gate is not None
+    assert not engine.gate.passed
+
+    # To a place where nothing stood: nothing stands there after it either, and an older refusal is replaced.
+    fresh = tmp_path / "fresh"
+    for _ in range(2):
+        assert ssr_edge("build-engine", place, "--bundle", fresh, *asked).code == 4
+        assert not fresh.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "bundle.refused", "fresh.refused"]

@@ -49,7 +49,7 @@ def judge_bundle(
             next_step=f"ssr-edge bench FOLDER --bundle {bundle.path}  (judges on labelled images without it)",
         )
     images = _images(load_checkpoint(checkpoint)[1], data, part)
-    with open_runner(bundle, runtime, choose_precision(bundle, precision)) as runner:
+    with open_runner(bundle, runtime, choose_precision(bundle, precision, runtime)) as runner:
         predicted = [
             runner.infer(np.ascontiguousarray(images.pixels[start : start + _BATCH])).logits.argmax(axis=1)
             for start in range(0, len(images), _BATCH)

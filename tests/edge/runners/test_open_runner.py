@@ -40,9 +40,10 @@ def test_a_precision_without_a_model_is_refused(tiny_bundle: Bundle, runtime: st
         open_runner(tiny_bundle, runtime, "int4")
 
 
-def test_int8_is_taken_where_there_is_one_else_fp32(tiny_bundle: Bundle) -> None:
-    assert choose_precision(tiny_bundle, None) == "int8"
-    assert choose_precision(without(tiny_bundle, "model.int8.onnx"), None) == "fp32"
+def test_where_nothing_was_chosen_int8_is_taken_if_there_is_one_else_fp32(tiny_bundle: Bundle) -> None:
+    unchosen = replace(tiny_bundle, manifest=tiny_bundle.manifest.model_copy(update={"chosen": {}}))
+    assert choose_precision(unchosen, None) == "int8"
+    assert choose_precision(without(unchosen, "model.int8.onnx"), None) == "fp32"
     assert [choose_precision(tiny_bundle, asked) for asked in ("fp32", "fp16", "int8")] == ["fp32", "fp16", "int8"]
 
 

@@ -1,0 +1,84 @@
+"""How sure a figure of the gate is: paired bootstrap intervals, patients drawn instead of images.
+
+Images of one patient look alike and are lost together; drawing them one by one would call a figure surer than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.metrics import Scores, scores
+
+_RESAMPLES, _SEED = 2000, 0
+_LEVELS = (2.5, 97.5)
+# What the gate judges labelled images by. Balanced accuracy is the mean of the classes' recalls.
+FIGURES = {
+    "macro_f1": "macro_f1",
+    "balanced_accuracy": "macro_recall",
+    "malignant_sensitivity": "malignant_sensitivity",
+}
+
+Labels = npt.NDArray[np.int64]
+Interval = tuple[float, float]
+
+
+def share_interval(held: npt.NDArray[np.bool_], patients: Sequence[Hashable]) -> Interval:
+    """95 % interval of the share of images [n] for which something holds. patients: [n], who each image is of.
+
+    Where it holds for all, no draw can differ, which would look like certainty: the lower end then is that of an event
+    never seen in so many patients.
+    """
+    numbers, weights = _draw(patients)
+    if held.all():
+        return (1 - _LEVELS[1] / 100) ** (1 / weights.shape[1]), 1.0
+    counts = np.bincount(numbers)
+    return _interval((weights @ np.bincount(numbers, held)) / (weights @ counts))
+
+
+def paired_drops(
+    truth: Labels, reference: Labels, predicted: Labels, patients: Sequence[Hashable]
+) -> dict[str, tuple[float, float, Interval]]:
+    """Each of FIGURES of the reference and of an engine, with the 95 % interval of reference - engine.
+
+    truth, reference, predicted: class numbers [n], positions in CLASSES. Every draw of patients judges both, so that
+    what makes a draw hard does so for both. A figure whose images are missing (no malignant one) is left out.
+    """
+    numbers, weights = _draw(patients)
+    base, engine = (_confusions(truth, labels, numbers) for labels in (reference, predicted))
+    whole_base, whole_engine = scores(base.sum(axis=0)), scores(engine.sum(axis=0))
+    drawn_base, drawn_engine = _scores_of_draws(base, weights), _scores_of_draws(engine, weights)
+    drops = {}
+    for figure, name in FIGURES.items():
+        before, after = float(getattr(whole_base, name)), float(getattr(whole_engine, name))
+        if not np.isnan(before):
+            drops[figure] = before, after, _interval(getattr(drawn_base, name) - getattr(drawn_engine, name))
+    return drops
+
+
+def _draw(patients: Sequence[Hashable]) -> tuple[Labels, Labels]:
+    """The patient number of each image [n], and how often each draw holds each patient [draws, patients]."""
+    known = {patient: number for number, patient in enumerate(dict.fromkeys(patients))}
+    numbers = np.array([known[patient] for patient in patients])
+    weights = np.random.default_rng(_SEED).multinomial(len(known), np.full(len(known), 1 / len(known)), _RESAMPLES)
+    return numbers, weights
+
+
+def _confusions(truth: Labels, labels: Labels, numbers: Labels) -> Labels:
+    """Each patient's confusion matrix: [patients, 8, 8]."""
+    confusions = np.zeros((numbers.max() + 1, len(CLASSES), len(CLASSES)), np.int64)
+    np.add.at(confusions, (numbers, truth, labels), 1)
+    return confusions
+
+
+def _scores_of_draws(confusions: Labels, weights: Labels) -> Scores:
+    drawn: Labels = np.tensordot(weights, confusions, axes=1)  # [draws, 8, 8]
+    return scores(drawn)
+
+
+def _interval(values: npt.NDArray[np.float64]) -> Interval:
+    low, high = np.nanpercentile(values, _LEVELS)
+    return float(low), float(high)

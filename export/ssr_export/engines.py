@@ -1,0 +1,185 @@
+"""Builds a bundle's candidates for each runtime, has each judged by the gate, and ships those that pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import onnx
+
+from ssr_edge.bundle import Bundle, model_file, write_manifest
+from ssr_edge.errors import ExportError, RuntimeUnavailable
+from ssr_edge.gpu import find_gpu
+from ssr_edge.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
+from ssr_export.build import EngineRequest, build_engine
+from ssr_export.calibrate import read_calibration
+from ssr_export.choose import choose_engine
+from ssr_export.gate import HeldOut, allowed, describe, judge_engine, read_held_out, refusal
+from ssr_export.image_sets import first_readable
+from ssr_export.island_screen import Screen
+from ssr_export.islands import SCREEN_IMAGES, named_islands, search
+from ssr_export.models import CALIBRATION
+from ssr_export.quantize import block_names, quantize
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Workshop:
+    """A bundle in the making. held_out: files to judge by. screen_images: files to look for islands on.
+
+    islands: as `--islands` says it. allow_drop: ship what the gate would refuse.
+    """
+
+    folder: Path
+    manifest: Manifest
+    held_out: Sequence[Path]
+    screen_images: Sequence[Path]
+    islands: str
+    allow_drop: bool
+    say: Say
+    _judge: HeldOut | None = field(default=None, init=False)
+
+    def add_engines(self, requests: Sequence[EngineRequest]) -> None:
+        """Builds what is asked for, runtime by runtime, and writes the manifest.
+
+        Raises:
+            GateRefused: an engine that was asked for by its precision did not pass, or nothing but FP32 did.
+            UsageError: `islands` names a block that the network lacks. BuildError: see `ssr_export.build`.
+        """
+        if any(request.precision == "int8" for request in requests):
+            self._use_named_islands()
+        for runtime in dict.fromkeys(request.runtime for request in requests):
+            self._add_runtime([request for request in requests if request.runtime == runtime])
+        write_manifest(self.folder, self.manifest)
+
+    def _add_runtime(self, requests: Sequence[EngineRequest]) -> None:
+        failed: list[EngineEntry] = []
+        for request in requests:
+            engine = self._build(request)
+            if _failed(engine):
+                engine = self._mend(request, engine)
+            if engine.gate is None or engine.gate.passed:
+                continue
+            if self.allow_drop:
+                engine.gate = allowed(engine.gate)
+                self.say(f"  let through by --allow-drop, said by {engine.gate.allowed_by}")
+            elif request.asked_for:
+                raise refusal(engine, engine.gate)
+            else:
+                failed.append(engine)
+        left = {request.precision for request in requests} - {engine.precision for engine in failed}
+        if failed and left <= {"fp32"}:
+            # A bundle of FP32 alone is many times slower than what was hoped for: shipped only where it is asked for.
+            assert failed[-1].gate is not None
+            raise refusal(failed[-1], failed[-1].gate)
+        self._choose(engine, {other.precision: self._drop(other) for other in failed})
+
+    def _build(self, request: EngineRequest) -> EngineEntry:
+        """Builds an engine, puts it into the manifest and judges it if this machine can."""
+        if request.precision == "int8" and self.manifest.islands is not None:
+            request = replace(request, islands=tuple(self.manifest.islands.blocks))
+        engine = build_engine(self.folder, request, self.say)
+        kept = [other for other in self.manifest.engines if other.file != engine.file]
+        self.manifest.engines = [*kept, engine]
+        size = (self.folder / engine.file).stat().st_size / 1e6
+        what = f"{engine.runtime} {engine.precision} for {engine.device}"
+        self.say(f"built {what}: {size:.1f} MB in {engine.build_seconds:.1f} s")
+        # The gate opens the bundle as a user would, so what was just built must be in the manifest.
+        write_manifest(self.folder, self.manifest)
+        engine.gate = self._gate(engine)
+        return engine
+
+    def _gate(self, engine: EngineEntry) -> GateResult | None:
+        if not self.held_out:
+            self.say("  not gated: no held-out images (--held-out FOLDER)")
+            return None
+        if not _runs_here(engine.runtime):
+            self.say("  not gated: this machine has no GPU to run it on")
+            return None
+        bundle = Bundle(self.folder, self.manifest)
+        if self._judge is None:
+            self._judge = read_held_out(bundle, self.held_out)
+        try:
+            result = judge_engine(bundle, engine, self._judge)
+        except RuntimeUnavailable as error:
+            self.say(f"  not gated: {error.found}")
+            return None
+        self.say(f"  gate {'passed' if result.passed else 'failed'}: {describe(result)}")
+        return result
+
+    def _use_named_islands(self) -> None:
+        if self.islands == "auto":
+            return  # begins with what the bundle has
+        named = named_islands(self.islands, block_names(self._int8_sources()[0]))
+        if named or self.manifest.islands is not None:
+            self._write_int8(Islands(asked=self.islands, blocks=named, why="named by --islands"))
+
+    def _mend(self, request: EngineRequest, engine: EngineEntry) -> EngineEntry:
+        """The engine with the islands that make it pass, or without any where none do."""
+        if request.precision != "int8" or self.islands != "auto" or not self.screen_images:
+            return engine
+        self.say("  looking for the blocks that cost INT8 its labels")
+        model, ranges = self._int8_sources()
+        built = engine
+
+        def passes(blocks: list[str]) -> bool:
+            nonlocal built
+            self._write_int8(Islands(asked="auto", blocks=blocks, why="on trial"))
+            built = self._build(request)
+            return not _failed(built)
+
+        screen = Screen(model, ranges, first_readable(self.screen_images, SCREEN_IMAGES))
+        found = search(screen, block_names(model), passes, self.say)
+        self.say(f"  {found.why}")
+        if found.blocks:
+            self.manifest.islands = found
+            return built
+        self._write_int8(found)
+        return self._build(request)
+
+    def _int8_sources(self) -> tuple[onnx.ModelProto, dict[str, float]]:
+        calibration = read_calibration(self.folder / CALIBRATION)
+        if calibration is None:
+            raise ExportError(
+                f"the bundle has no {CALIBRATION} that can be read",
+                expected="the ranges that INT8 is written from",
+                next_step="ssr-edge build-engine CHECKPOINT",
+            )
+        return onnx.load(self.folder / model_file("fp32")), calibration.ranges
+
+    def _write_int8(self, islands: Islands) -> None:
+        model, ranges = self._int8_sources()
+        onnx.save(quantize(model, ranges, islands.blocks), self.folder / model_file("int8"))
+        self.manifest.islands = islands
+
+    def _drop(self, engine: EngineEntry) -> str:
+        """Takes a candidate out of the bundle again; returns why."""
+        assert engine.gate is not None
+        self.manifest.engines.remove(engine)
+        file = self.folder / engine.file
+        file.unlink()
+        file.with_suffix(".json").unlink()
+        why = "; ".join(engine.gate.reasons)
+        self.say(f"dropped {engine.runtime} {engine.precision}: {why}")
+        return why
+
+    def _choose(self, latest: EngineEntry, dropped: dict[Precision, str]) -> None:
+        if not _runs_here(latest.runtime):
+            return
+        built_for = (latest.runtime, latest.version, latest.device)
+        engines = [e for e in self.manifest.engines if (e.runtime, e.version, e.device) == built_for]
+        write_manifest(self.folder, self.manifest)
+        choice = choose_engine(self.folder, engines, dropped)
+        if choice is not None:
+            self.manifest.chosen[latest.runtime] = choice
+            self.say(f"chosen for {latest.runtime}: {choice.precision}, {choice.why}")
+
+
+def _failed(engine: EngineEntry) -> bool:
+    return engine.gate is not None and not engine.gate.passed
+
+
+def _runs_here(runtime: str) -> bool:
+    return runtime == "openvino" or find_gpu() is not None

@@ -1,0 +1,119 @@
+"""Which candidates ship: what was asked for must pass, others may be dropped, FP32 alone is no default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ssr_edge.bundle import Bundle, refused_place
+from ssr_edge.errors import GateRefused, UsageError
+from ssr_edge.manifest import EngineEntry, GateResult
+from ssr_export import engines
+from ssr_export.build import EngineRequest
+from ssr_export.make_bundle import BundlePlan, make_bundle
+
+Fail = Callable[[str], None]
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """`fail("int8")`: engines of that precision lose too much; all others are perfect."""
+
+    def set_up(precision: str) -> None:
+        def judge(_: Bundle, engine: EngineEntry, __: object) -> GateResult:
+            lost = engine.precision == precision
+            return GateResult(
+                images=10,
+                labelled=False,
+                agreement=0.1 if lost else 1.0,
+                macro_f1=None,
+                macro_f1_fp32=None,
+                max_probability_difference=0.0,
+                passed=not lost,
+                reasons=["its labels are noise"] if lost else [],
+            )
+
+        monkeypatch.setattr(engines, "judge_engine", judge)
+        monkeypatch.setattr(engines, "read_held_out", lambda *_: None)
+
+    return set_up
+
+
+@pytest.fixture
+def plan(tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]) -> Callable[..., BundlePlan]:
+    def make(asked_for: bool, islands: str = "none", allow_drop: bool = False) -> BundlePlan:
+        requests = [EngineRequest("openvino", p, asked_for=asked_for) for p in ("fp32", "int8")]  # type: ignore[arg-type]
+        return BundlePlan(
+            source=tiny_bundle.path,
+            bundle=tmp_path / "b",
+            engines=tuple(requests),
+            method="percentile",
+            held_out=demo_images[0].parent,
+            allow_drop=allow_drop,
+            islands=islands,
+        )
+
+    return make
+
+
+def test_a_candidate_that_fails_is_dropped_with_its_files_and_the_reason(
+    fail: Fail, plan: Callable[..., BundlePlan], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail("fp32")
+    made = make_bundle(plan(asked_for=False), print)
+    assert [engine.precision for engine in made.manifest.engines] == ["int8"]
+    assert not [path for path in (made.path / "engines").iterdir() if "fp32" in path.name]
+    choice = made.manifest.chosen["openvino"]
+    assert (choice.precision, choice.why) == ("int8", "the only one that passed")
+    assert [c.dropped for c in choice.candidates] == ["its labels are noise", None]
+    assert "dropped openvino fp32: its labels are noise" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked_for", [True, False], ids=["asked for", "nothing but fp32 left"])
+def test_refused(fail: Fail, plan: Callable[..., BundlePlan], asked_for: bool) -> None:
+    fail("int8")
+    request = plan(asked_for)
+    with pytest.raises(GateRefused, match="openvino int8 lost too much: its labels are noise"):
+        make_bundle(request, print)
+    assert not request.bundle.exists()
+    aside = Bundle.open(refused_place(request.bundle)).manifest
+    assert {engine.precision for engine in aside.engines} == {"fp32", "int8"}
+    assert aside.refused is not None
+
+
+def test_allow_drop_ships_it_and_the_manifest_says_who(
+    fail: Fail, plan: Callable[..., BundlePlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "dr-grey")
+    fail("int8")
+    made = make_bundle(plan(asked_for=True, allow_drop=True), print)
+    engine = made.engine("openvino", "int8")
+    assert engine is not None
+    assert engine.gate is not None
+    assert (engine.gate.passed, engine.gate.allowed_drop, engine.gate.allowed_by) == (False, True, "dr-grey")
+
+
+def test_named_islands_are_built_and_written_down(fail: Fail, plan: Callable[..., BundlePlan]) -> None:
+    fail("nothing")
+    made = make_bundle(plan(asked_for=True, islands="stages.1.blocks.0,stem"), print)
+    assert made.manifest.islands is not None
+    assert made.manifest.islands.blocks == ["stem", "stages.1.blocks.0"]
+    assert {e.precision: e.islands for e in made.manifest.engines} == {
+        "fp32": [], "int8": ["stem", "stages.1.blocks.0"],
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=r"no block 'stages\.7'"):
+        make_bundle(plan(asked_for=True, islands="stages.7"), print)
+
+
+def test_a_search_that_finds_nothing_leaves_plain_int8(fail: Fail, plan: Callable[..., BundlePlan]) -> None:
+    fail("int8")
+    request = plan(asked_for=True, islands="auto")
+    with pytest.raises(GateRefused):
+        make_bundle(request, print)
+    aside = Bundle.open(refused_place(request.bundle))
+    assert aside.manifest.islands is not None
+    assert aside.manifest.islands.blocks == []
+    assert aside.manifest.islands.trials != []
+    assert aside.file("model.int8.onnx").stat().st_size < 0.4 * aside.file("model.fp32.onnx").stat().st_size

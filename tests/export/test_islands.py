@@ -1,0 +1,166 @@
+"""Islands: the block that spoils INT8 is found, kept in floating point, and what it cost is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import UsageError
+from ssr_edge.manifest import Islands
+from ssr_edge.preprocess import load
+from ssr_export.calibrate import read_calibration
+from ssr_export.island_screen import Screen, Screened
+from ssr_export.islands import named_islands, search
+from ssr_export.qdq_rules import check_qdq
+from ssr_export.quantize import block_names, quantization_points, quantize
+from ssr_train.checkpoint import load_checkpoint, save_checkpoint
+
+PLANTED = "stages.3.blocks.0"
+BLOCKS = ["stem", "a", "b", "c", "d", "e", "f", "g"]
+
+
+@pytest.fixture(scope="module")
+def planted_checkpoint(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's weights with a branch BatchNorm blown up: four channels' variance is 1e-4, so they grow sixtyfold."""
+    network, card = load_checkpoint(demo_checkpoint)
+    network.get_submodule(PLANTED).spatial.square_bn.running_var[40:44] = 1e-4  # type: ignore[union-attr, operator]
+    folder = tmp_path_factory.mktemp("planted")
+    for beside in ("calibration", "images"):
+        (folder / beside).symlink_to(demo_checkpoint.parent / beside)
+    save_checkpoint(folder / "weights.safetensors", network, card)
+    return folder / "weights.safetensors"
+
+
+@pytest.mark.slow
+def test_the_planted_block_fails_int8_and_auto_finds_it(
+    planted_checkpoint: Path, tmp_path: Path, ssr_edge: Callable[..., Any]
+) -> None:
+    asked = ("build-engine", planted_checkpoint, "--bundle", tmp_path / "b", "--precision", "int8")
+    refused = ssr_edge(*asked, "--islands", "none")
+    assert refused.code == 4
+    assert not (tmp_path / "b").exists()
+
+    answer = ssr_edge(*asked)
+    assert answer.code == 0, answer.err
+    manifest = Bundle.open(tmp_path / "b").manifest
+    assert manifest.islands is not None
+    assert PLANTED in manifest.islands.blocks
+    assert len(manifest.islands.blocks) <= 2
+    first = next(trial for trial in manifest.islands.trials if trial.kept)
+    assert first.block == PLANTED
+    assert first.error < 0.6 * first.before
+    assert first.added_ms >= 0
+    engine = manifest.engines[0]
+    assert engine.islands == manifest.islands.blocks
+    assert engine.gate is not None
+    assert engine.gate.passed
+
+
+@pytest.fixture(scope="module")
+def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
+    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
+
+
+@pytest.fixture(scope="module")
+def ranges(tiny_bundle: Bundle) -> dict[str, float]:
+    calibration = read_calibration(tiny_bundle.file("calibration.json"))
+    assert calibration is not None
+    return calibration.ranges
+
+
+def test_an_islands_convolutions_read_floats_and_all_others_int8(
+    fp32: onnx.ModelProto, ranges: dict[str, float]
+) -> None:
+    blocks = block_names(fp32)
+    assert blocks == ["stem", *(f"stages.{stage}.blocks.0" for stage in range(4))]
+    model = quantize(fp32, ranges, {"stages.1.blocks.0"})
+    producer = {output: node.op_type for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        if node.op_type == "Conv" and ".attention." not in node.name:
+            quantised = producer.get(node.input[1]) == "DequantizeLinear"
+            assert quantised == (not node.name.startswith("stages.1.blocks.0."))
+            assert (producer[node.input[0]] == "DequantizeLinear") == quantised
+    # Its conv1, spatial, conv3 and skip: four points fewer.
+    points = [len(quantization_points(fp32, islands)) for islands in ((), {"stages.1.blocks.0"})]
+    assert points[0] - points[1] == 4
+    check_qdq(model)
+
+
+def test_with_every_block_an_island_nothing_is_quantised(fp32: onnx.ModelProto, ranges: dict[str, float]) -> None:
+    assert quantize(fp32, ranges, block_names(fp32)) == fp32
+
+
+def test_a_screen_sees_no_error_without_int8_and_ranks_by_gain_for_time(
+    fp32: onnx.ModelProto, ranges: dict[str, float], demo_images: list[Path]
+) -> None:
+    images = np.stack([load(path) for path in demo_images[:2]])
+    spoilt = next(p.tensor for p in quantization_points(fp32) if p.consumer == "stages.2.blocks.0.conv3")
+    screen = Screen(fp32, ranges | {spoilt: 200 * ranges[spoilt]}, images)
+    blocks = block_names(fp32)
+    assert screen.error(blocks) < 1e-6
+    ranking = screen.rank([], blocks)
+    assert ranking[0].block == "stages.2.blocks.0"
+    assert ranking[0].error < 0.5 * screen.error([])
+    gains = [screened.gain_for_time for screened in ranking]
+    assert gains == sorted(gains, reverse=True)
+
+
+class FakeScreen(Screen):
+    """A network whose logit error is the sum of its blocks' errors; a time of 1 ms each."""
+
+    def __init__(self, errors: dict[str, float]) -> None:
+        self.errors = errors
+
+    def error(self, islands: Sequence[str]) -> float:  # type: ignore[override]
+        return sum(error for block, error in self.errors.items() if block not in islands)
+
+    def rank(self, islands: Sequence[str], blocks: Sequence[str]) -> list[Screened]:  # type: ignore[override]
+        tried = [Screened(b, self.error([*islands, b]), 1.0, self.errors[b]) for b in blocks]
+        return sorted(tried, key=lambda screened: screened.gain_for_time, reverse=True)
+
+
+def searched(errors: dict[str, float], needed: set[str]) -> tuple[Islands, list[list[str]]]:
+    tried: list[list[str]] = []
+
+    def passes(blocks: list[str]) -> bool:
+        tried.append(blocks)
+        return needed <= set(blocks)
+
+    return search(FakeScreen(errors), BLOCKS, passes, lambda line: None), tried
+
+
+def test_the_search_adds_the_best_block_until_the_engine_passes() -> None:
+    errors = dict.fromkeys(BLOCKS, 0.01) | {"f": 0.5, "b": 0.3}
+    found, tried = searched(errors, {"b", "f"})
+    assert tried == [["f"], ["b", "f"]]
+    assert found.blocks == ["b", "f"]
+    assert [trial.block for trial in found.trials if trial.kept] == ["f", "b"]
+    assert len(found.trials) == len(BLOCKS) + 4
+
+
+def test_the_search_ends_when_no_block_helps() -> None:
+    found, tried = searched(dict.fromkeys(BLOCKS, 0.0) | {"c": 0.4}, {"stem"})
+    assert tried == [["c"]]
+    assert found.blocks == []
+    assert "no further block" in found.why
+
+
+def test_the_search_ends_at_half_of_the_blocks() -> None:
+    found, tried = searched(dict.fromkeys(BLOCKS, 0.1), {"nothing would do"})
+    assert len(tried) == 4
+    assert found.blocks == []
+    assert "not even 4 blocks" in found.why
+
+
+def test_named_islands_are_in_graph_order_and_unknown_ones_refused() -> None:
+    assert named_islands("c, stem", BLOCKS) == ["stem", "c"]
+    assert named_islands("auto", BLOCKS) == named_islands("none", BLOCKS) == []
+    with pytest.raises(UsageError, match=r"no block 'stages\.9'") as error:
+        named_islands("stem,stages.9", BLOCKS)
+    assert "stem, a, b" in error.value.expected
