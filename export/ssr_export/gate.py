@@ -93,5 +93,6 @@ def _refused(engine: EngineEntry, result: GateResult) -> GateRefused:
     return GateRefused(
         f"{engine.runtime} {engine.precision} lost too much: {describe(result)}",
         expected=f"at least {AGREEMENT:.0%} agreement and a macro-F1 at most {MACRO_F1_DROP} lower",
-        next_step="ssr-edge build-engine --method mse, or with more --calibration-images; --allow-drop ships it anyway",
+        next_step="ssr-edge build-engine --equalise --correct-bias, or more --calibration-images; "
+        "--allow-drop ships it anyway",
     )

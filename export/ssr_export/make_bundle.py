@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssr_edge.bundle import Bundle, write_manifest, writing_bundle
@@ -16,6 +16,7 @@ from ssr_export.gate import describe, gate
 from ssr_export.image_sets import find_image_sets, image_files
 from ssr_export.models import CALIBRATION, write_models
 from ssr_export.ranges import Method
+from ssr_export.remedies import Remedies
 from ssr_train.checkpoint import load_checkpoint
 
 Say = Callable[[str], None]
@@ -26,7 +27,8 @@ class BundlePlan:
     """What to build. source: a checkpoint file or a bundle's folder. bundle: where the result goes.
 
     engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
-    allow_drop: ship an engine that the gate would refuse.
+    allow_drop: ship an engine that the gate would refuse. remedies: for a checkpoint; a bundle's models stay as they
+    are.
     """
 
     source: Path
@@ -36,6 +38,7 @@ class BundlePlan:
     images: Path | None = None
     held_out: Path | None = None
     allow_drop: bool = False
+    remedies: Remedies = field(default_factory=Remedies)
 
 
 def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
@@ -51,7 +54,7 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
     held_out = image_files(plan.held_out) if plan.held_out else images.held_out
     cache = read_calibration(plan.bundle / CALIBRATION)
     with writing_bundle(plan.bundle) as folder:
-        manifest = write_models(folder, plan.source, network, card, images, plan.method, cache, say)
+        manifest = write_models(folder, plan.source, network, card, images, plan.method, plan.remedies, cache, say)
         _add_engines(folder, manifest, plan, held_out, say)
         write_manifest(folder, manifest)
     return Bundle.open(plan.bundle)

@@ -35,7 +35,7 @@ def quantization_points(model: onnx.ModelProto) -> list[QuantizationPoint]:
     """
     points: dict[str, QuantizationPoint] = {}
     for node in model.graph.node:
-        if _is_quantized_conv(node):
+        if is_quantized_conv(node):
             points.setdefault(node.input[0], QuantizationPoint(node.input[0], node.name))
         elif (skip := _skip_input(model, node)) is not None:
             points.setdefault(skip, QuantizationPoint(skip, node.name))
@@ -69,7 +69,7 @@ def quantize(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelP
         )
     for node in graph.node:
         skip = _skip_input(model, node)
-        if _is_quantized_conv(node):
+        if is_quantized_conv(node):
             node.input[0] = f"{node.input[0]}_dq"
             nodes.append(_dequantize_weight(graph, weights[node.input[1]]))
             node.input[1] = nodes[-1].output[0]
@@ -84,7 +84,8 @@ def quantize(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelP
     return quantized
 
 
-def _is_quantized_conv(node: onnx.NodeProto) -> bool:
+def is_quantized_conv(node: onnx.NodeProto) -> bool:
+    """Whether a node is a convolution that `quantize` makes INT8."""
     # Attention works on 1x1 maps: quantising it saves no time and costs accuracy.
     return node.op_type == "Conv" and ".attention." not in node.name
 

@@ -42,8 +42,14 @@ def build_engine(
         typer.Option(help="Folder for the gate. [default: the checkpoint's val and test]", show_default=False),
     ] = None,
     method: Annotated[
-        Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")
+        Literal["minmax", "percentile", "entropy", "mse", "auto"], typer.Option(help="How INT8 ranges are chosen.")
     ] = "percentile",
+    equalise: Annotated[
+        bool, typer.Option("--equalise", help="Bring the channels of each tensor to like ranges; exact in FP32.")
+    ] = False,
+    correct_bias: Annotated[
+        bool, typer.Option("--correct-bias", help="Take back the mean error of each INT8 convolution.")
+    ] = False,
     batch: Annotated[str, typer.Option(help="TensorRT: smallest,best,largest batch.")] = "1,8,32",
     workspace: Annotated[
         int | None, typer.Option(help="TensorRT: most scratch memory, MiB.", show_default=False)
@@ -68,6 +74,7 @@ def build_engine(
     """Build the engines of a bundle for this machine, from a checkpoint or from a bundle made elsewhere."""
     with importing("export"):
         from ssr_export.make_bundle import BundlePlan, make_bundle
+        from ssr_export.remedies import Remedies
         from ssr_export.tensorrt_builder import TensorRtOptions
 
     from ssr_edge.bundle import BUNDLES, MANIFEST
@@ -93,6 +100,7 @@ def build_engine(
         images=calibration_images,
         held_out=held_out,
         allow_drop=allow_drop,
+        remedies=Remedies(equalise=equalise, correct_bias=correct_bias),
     )
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")
