@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.manifest import GateResult
+from ssr_edge.manifest import CalibrationEntry, GateResult
 from ssr_edge.quantisation import worst_first
 
 # rich would fold to 80 columns in a file or a pipe, in the middle of paths.
@@ -48,7 +48,7 @@ def describe(bundle: Bundle) -> None:
     )
     facts.add_row("ONNX", f"logits within {manifest.onnx_parity.relative_error:.1e} of PyTorch")
     if manifest.calibration is not None:
-        facts.add_row("INT8 ranges", f"{manifest.calibration.method}, from {len(manifest.calibration.images)} images")
+        facts.add_row("INT8 ranges", _ranges(manifest.calibration))
     if manifest.quantisation is not None:
         worst = worst_first(manifest.quantisation)[0]
         facts.add_row(
@@ -76,6 +76,15 @@ def describe(bundle: Bundle) -> None:
         facts.add_row("engines", "none: ssr-edge build-engine " + str(bundle.path))
     console.print(facts)
     console.print("Decision support for research, not a medical device.")
+
+
+def _ranges(calibration: CalibrationEntry) -> str:
+    remedies = [
+        word
+        for word, done in (("equalised", calibration.equalised), ("biases corrected", calibration.bias_corrected))
+        if done
+    ]
+    return ", ".join([f"{calibration.method}, from {len(calibration.images)} images", *remedies])
 
 
 def _verdict(gate: GateResult | None) -> str:

@@ -72,11 +72,16 @@ class OnnxParity(_Entry):
 
 
 class CalibrationEntry(_Entry):
-    """How INT8's ranges were found. images: SHA-256 of each image file. ranges_sha256: of the ranges alone."""
+    """How INT8's ranges were found. images: SHA-256 of each image file. ranges_sha256: of the ranges alone.
+
+    equalised, bias_corrected: the remedies applied; False in bundles older than they are.
+    """
 
     method: str
     images: list[str]
     ranges_sha256: str
+    equalised: bool = False
+    bias_corrected: bool = False
 
 
 class SignalError(_Entry):

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import onnx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ssr_edge.errors import ExportError, InputError
+from ssr_edge.errors import ExportError
 from ssr_edge.files import replacing, sha256_of
-from ssr_edge.preprocess import Image, load
-from ssr_edge.progress import progress
+from ssr_export.activations import Activations, stream_activations
 from ssr_export.histogram import MagnitudeHistogram
-from ssr_export.quantize import quantization_points
-from ssr_export.ranges import Method, choose_range
-
-# Two images' activations of SSResNeXt-50 are about 150 MB; larger batches are no faster on a CPU.
-_BATCH = 2
+from ssr_export.ranges import Fixed, Method, choose_method, choose_range
 
 
 class Calibration(BaseModel):
     """What a calibration found; saved as JSON it is the range cache.
 
     model: SHA-256 of the FP32 ONNX file. images: SHA-256 of each image file used, sorted. ranges: tensor -> magnitude
-    that maps to 127.
+    that maps to 127. chosen: tensor -> method, where `auto` chose it by tensor.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -34,6 +28,7 @@ class Calibration(BaseModel):
     model: str
     images: list[str]
     ranges: dict[str, float]
+    chosen: dict[str, Fixed] = Field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -53,14 +48,31 @@ def calibrate(model: Path, images: Sequence[Path], method: Method, cache: Calibr
     cache: returned as it is when it was found for the same model, images and method.
 
     Raises:
-        ExportError: no image can be read, or an activation is not finite.
+        ExportError: no image can be read, an activation is not finite, or `auto` has a single image.
     """
     model_hash, image_hashes = sha256_of(model), sorted(map(sha256_of, images))
     if cache is not None and (cache.model, cache.images, cache.method) == (model_hash, image_hashes, method):
         return cache
-    histograms = collect_histograms(model, images)
-    ranges = {tensor: choose_range(histogram, method) for tensor, histogram in histograms.items()}
-    return Calibration(method=method, model=model_hash, images=image_hashes, ranges=ranges)
+    if method == "auto":
+        chosen, ranges = _choose_by_tensor(model, images)
+    else:
+        histograms = collect_histograms(model, images)
+        chosen, ranges = {}, {tensor: choose_range(histogram, method) for tensor, histogram in histograms.items()}
+    return Calibration(method=method, model=model_hash, images=image_hashes, ranges=ranges, chosen=chosen)
+
+
+def _choose_by_tensor(model: Path, images: Sequence[Path]) -> tuple[dict[str, Fixed], dict[str, float]]:
+    """`auto`: every fourth image judges the methods whose ranges come from the others."""
+    if len(images) < 2:
+        raise ExportError(
+            "one image can't both find ranges and judge them",
+            expected="--method auto with at least two calibration images; 64 or more judge well",
+            next_step="ssr-edge build-engine --method percentile",
+        )
+    collected = collect_histograms(model, [path for number, path in enumerate(images) if number % 4])
+    held_out = collect_histograms(model, images[::4])
+    chosen = {tensor: choose_method(histogram, held_out[tensor]) for tensor, histogram in collected.items()}
+    return chosen, {tensor: choose_range(collected[tensor], method) for tensor, method in chosen.items()}
 
 
 def read_calibration(path: Path) -> Calibration | None:
@@ -77,47 +89,13 @@ def collect_histograms(model: Path, images: Sequence[Path]) -> dict[str, Magnitu
     Raises:
         ExportError: no image can be read, or an activation is not finite.
     """
-    import onnxruntime
-
-    graph = onnx.load(model)
-    points = [point.tensor for point in quantization_points(graph)]
-    del graph.graph.output[:]
-    graph.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in points)
-    options = onnxruntime.SessionOptions()
-    # ONNX Runtime's arena keeps the largest buffers of every shape it has seen; freeing them keeps memory flat.
-    options.enable_cpu_mem_arena = False
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    histograms = {tensor: MagnitudeHistogram() for tensor in points}
-    counted = 0
-    with progress("calibrating, image", len(images)) as advance:
-        for start in range(0, len(images), _BATCH):
-            paths = images[start : start + _BATCH]
-            batch = _readable(paths)
-            if batch:
-                activations = session.run(points, {"images": np.stack(batch)})
-                _add(histograms, dict(zip(points, activations, strict=True)))
-                counted += len(batch)
-            advance(len(paths), "")
-    if counted == 0:
-        raise ExportError(
-            f"none of the {len(images)} calibration images can be read",
-            expected="at least one image; 64 or more of every class give good ranges",
-            next_step="ssr-edge build-engine --calibration-images FOLDER",
-        )
-    return histograms
+    histograms: dict[str, MagnitudeHistogram] = defaultdict(MagnitudeHistogram)
+    for activations in stream_activations(model, images, "calibrating"):
+        _add(histograms, activations)
+    return dict(histograms)
 
 
-def _readable(paths: Sequence[Path]) -> list[Image]:
-    images = []
-    for path in paths:
-        try:
-            images.append(load(path))
-        except InputError:
-            continue
-    return images
-
-
-def _add(histograms: dict[str, MagnitudeHistogram], activations: dict[str, np.ndarray]) -> None:
+def _add(histograms: dict[str, MagnitudeHistogram], activations: Activations) -> None:
     for tensor, values in activations.items():
         try:
             histograms[tensor].add(values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from ssr_edge.bundle import Bundle, model_file, write_manifest
-from ssr_edge.errors import ExportError, RuntimeUnavailable
+from ssr_edge.errors import ExportError, RuntimeUnavailable, UsageError
 from ssr_edge.gpu import find_gpu
 from ssr_edge.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
 from ssr_export.build import EngineRequest, build_engine
@@ -113,12 +113,21 @@ class Workshop:
         if self.islands == "auto":
             return  # begins with what the bundle has
         named = named_islands(self.islands, block_names(self._int8_sources()[0]))
+        if named and self._biases_are_corrected():
+            raise UsageError(
+                "--islands on a model whose biases were corrected for INT8 everywhere",
+                expected="one of the two: islands, or --correct-bias",
+                next_step="ssr-edge build-engine CHECKPOINT --islands " + self.islands,
+            )
         if named or self.manifest.islands is not None:
             self._write_int8(Islands(asked=self.islands, blocks=named, why="named by --islands"))
 
     def _mend(self, request: EngineRequest, engine: EngineEntry) -> EngineEntry:
         """The engine with the islands that make it pass, or without any where none do."""
         if request.precision != "int8" or self.islands != "auto" or not self.screen_images:
+            return engine
+        if self._biases_are_corrected():
+            self.say("  no islands are looked for: the biases were corrected for INT8 everywhere")
             return engine
         self.say("  looking for the blocks that cost INT8 its labels")
         model, ranges = self._int8_sources()
@@ -138,6 +147,9 @@ class Workshop:
             return built
         self._write_int8(found)
         return self._build(request)
+
+    def _biases_are_corrected(self) -> bool:
+        return self.manifest.calibration is not None and self.manifest.calibration.bias_corrected
 
     def _int8_sources(self) -> tuple[onnx.ModelProto, dict[str, float]]:
         calibration = read_calibration(self.folder / CALIBRATION)

@@ -149,7 +149,7 @@ def refusal(engine: EngineEntry, result: GateResult) -> GateRefused:
     return GateRefused(
         f"{engine.runtime} {engine.precision} lost too much: {'; '.join(result.reasons)} (on {_on(result)})",
         expected=f"at least {AGREEMENT:.0%} agreement with FP32, and no figure more than {DROP} lower",
-        next_step="ssr-edge build-engine --method mse, or with more --calibration-images; --allow-drop ships it anyway",
+        next_step="ssr-edge build-engine --equalise, or more --calibration-images; --allow-drop ships it anyway",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssr_edge.bundle import Bundle, refused_place, write_manifest, writing_bundle
@@ -15,6 +15,7 @@ from ssr_export.engines import Workshop
 from ssr_export.image_sets import find_image_sets, image_files
 from ssr_export.models import CALIBRATION, write_models
 from ssr_export.ranges import Method
+from ssr_export.remedies import Remedies
 from ssr_train.checkpoint import load_checkpoint
 
 Say = Callable[[str], None]
@@ -26,6 +27,7 @@ class BundlePlan:
 
     engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
     allow_drop: ship an engine that the gate would refuse. islands: `auto`, `none` or block names with commas.
+    remedies: for a checkpoint; a bundle's models stay as they are.
     """
 
     source: Path
@@ -36,6 +38,7 @@ class BundlePlan:
     held_out: Path | None = None
     allow_drop: bool = False
     islands: str = "auto"
+    remedies: Remedies = field(default_factory=Remedies)
 
 
 def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
@@ -51,7 +54,7 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
     held_out = image_files(plan.held_out) if plan.held_out else images.held_out
     cache = read_calibration(plan.bundle / CALIBRATION)
     with writing_bundle(plan.bundle) as folder:
-        manifest = write_models(folder, plan.source, network, card, images, plan.method, cache, say)
+        manifest = write_models(folder, plan.source, network, card, images, plan.method, plan.remedies, cache, say)
         _add_engines(folder, manifest, plan, held_out, images.calibration, say)
     return Bundle.open(plan.bundle)
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import onnx
+from torch import Tensor
 
 from ssr_edge.bundle import model_file
 from ssr_edge.files import sha256_of
 from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.quantisation import worst_first
+from ssr_export.activations import readable_batches
+from ssr_export.bias_correction import correct_biases
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import Calibration, calibrate
 from ssr_export.certificate import fold_with_certificate
+from ssr_export.equalise import equalise
 from ssr_export.half import to_half
 from ssr_export.image_sets import ImageSets, first_readable
 from ssr_export.onnx import check_onnx, export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
+from ssr_export.remedies import Remedies
 from ssr_train.checkpoint import CheckpointCard
 from ssr_train.complexity import multiply_adds, parameter_count
 from ssr_train.dataset import normalise, to_rgb
@@ -38,6 +43,7 @@ def write_models(
     card: CheckpointCard,
     images: ImageSets,
     method: Method,
+    remedies: Remedies,
     cache: Calibration | None,
     say: Say,
 ) -> Manifest:
@@ -55,6 +61,9 @@ def write_models(
         f"on {certificate.images} images"
     )
     fp32 = folder / model_file("fp32")
+    if remedies.equalise:
+        folded = equalise(folded, normalised_batches(images.calibration))
+        say("equalised: channels that share an INT8 step were brought to like ranges")
     export_onnx(folded, fp32)
     parity = check_onnx(fp32, folded, proof)
     say(f"ONNX: logits differ from PyTorch by {parity.relative_error:.1e} of the largest")
@@ -63,7 +72,11 @@ def write_models(
     say(f"calibrated {len(calibration.ranges)} activations on {len(calibration.images)} images ({method})")
     model = onnx.load(fp32)
     onnx.save(to_half(model), folder / model_file("fp16"))
-    onnx.save(quantize(model, calibration.ranges), folder / model_file("int8"))
+    int8 = quantize(model, calibration.ranges)
+    if remedies.correct_bias:
+        correct_biases(fp32, int8, calibration.ranges, images.calibration)
+        say("corrected the mean error of each INT8 convolution in its bias")
+    onnx.save(int8, folder / model_file("int8"))
     quantisation = _measured(folder, model, calibration, images, say)
     return Manifest(
         name=card.arch["name"],
@@ -82,7 +95,13 @@ def write_models(
         multiply_adds=multiply_adds(folded),
         fold=certificate,
         onnx_parity=parity,
-        calibration=CalibrationEntry(method=method, images=calibration.images, ranges_sha256=calibration.sha256),
+        calibration=CalibrationEntry(
+            method=method,
+            images=calibration.images,
+            ranges_sha256=calibration.sha256,
+            equalised=remedies.equalise,
+            bias_corrected=remedies.correct_bias,
+        ),
         quantisation=quantisation,
         metrics=card.metrics,
     )
@@ -101,3 +120,8 @@ def _measured(
         f"{worst.both.sqnr_db:.1f} dB"
     )
     return report
+
+
+def normalised_batches(paths: list[Path]) -> Iterator[Tensor]:
+    """Image files as the network takes them: float32 RGB [n, 3, 224, 224], n <= 8; an unreadable one is passed over."""
+    return (normalise(to_rgb(batch)) for _, batch in readable_batches(paths, _PROOF_IMAGES))

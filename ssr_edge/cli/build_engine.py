@@ -45,8 +45,14 @@ def build_engine(
         typer.Option(help="Folder for the gate. (default: the checkpoint's val and test)", show_default=False),
     ] = None,
     method: Annotated[
-        Literal["minmax", "percentile", "entropy", "mse"], typer.Option(help="How INT8 ranges are chosen.")
+        Literal["minmax", "mse", "entropy", "mse", "auto"], typer.Option(help="How INT8 ranges are chosen.")
     ] = "mse",
+    equalise: Annotated[
+        bool, typer.Option("--equalise", help="Bring the channels of each tensor to like ranges; exact in FP32.")
+    ] = False,
+    correct_bias: Annotated[
+        bool, typer.Option("--correct-bias", help="Take back the mean error of each INT8 convolution.")
+    ] = False,
     islands: Annotated[
         str, typer.Option(help="Blocks that INT8 leaves in floating point: auto, none, or names with commas.")
     ] = "auto",
@@ -74,6 +80,7 @@ def build_engine(
     """Build the engines of a bundle for this machine, from a checkpoint or from a bundle made elsewhere."""
     with importing("export"):
         from ssr_export.make_bundle import BundlePlan, make_bundle
+        from ssr_export.remedies import Remedies
         from ssr_export.tensorrt_builder import TensorRtOptions
 
     from ssr_edge.bundle import BUNDLES, MANIFEST
@@ -100,6 +107,7 @@ def build_engine(
         held_out=held_out,
         allow_drop=allow_drop,
         islands=islands,
+        remedies=Remedies(equalise=equalise, correct_bias=correct_bias),
     )
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")

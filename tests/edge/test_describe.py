@@ -97,3 +97,11 @@ def test_a_changed_file_is_refused_before_anything_is_told(
     with pytest.raises(BundleError, match="was changed"):
         describe(Bundle.open(tmp_path / "copy"))
     assert capsys.readouterr().out == ""
+
+
+def test_remedies_are_told(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = tiny_bundle.manifest.model_copy(deep=True)
+    assert manifest.calibration is not None
+    manifest.calibration.equalised = manifest.calibration.bias_corrected = True
+    words = told(Bundle(tiny_bundle.path, manifest), capsys)
+    assert words["INT8"] == "ranges percentile, from 15 images, equalised, biases corrected"

@@ -55,3 +55,10 @@ def test_an_unknown_field_or_a_wrong_value_is_refused(
     with pytest.raises(ValidationError) as error:
         Manifest.model_validate(fields)
     assert error.value.errors()[0]["loc"][: len(place)] == place
+
+
+def test_a_calibration_older_than_the_remedies_loads_as_plain(fields: dict[str, Any]) -> None:
+    del fields["calibration"]["equalised"], fields["calibration"]["bias_corrected"]
+    calibration = Manifest.model_validate(fields).calibration
+    assert calibration is not None
+    assert (calibration.equalised, calibration.bias_corrected) == (False, False)

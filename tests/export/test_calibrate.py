@@ -103,3 +103,18 @@ def test_memory_does_not_grow_with_the_number_of_images(model: Path, calibration
         return int(run.stdout)
 
     assert peak(12) < 1.1 * peak(1)
+
+
+def test_auto_chooses_by_tensor_from_three_quarters_of_the_images(model: Path, calibration_images: list[Path]) -> None:
+    images = calibration_images[:8]
+    found = calibrate(model, images, "auto")
+    rest = [path for number, path in enumerate(images) if number % 4]
+    fixed = {method: calibrate(model, rest, method).ranges for method in ("minmax", "percentile", "entropy", "mse")}
+    assert found.chosen.keys() == found.ranges.keys() == fixed["mse"].keys()
+    assert all(found.ranges[tensor] == fixed[method][tensor] for tensor, method in found.chosen.items())
+    assert len(found.images) == 8
+
+
+def test_auto_needs_an_image_to_judge_by(model: Path, calibration_images: list[Path]) -> None:
+    with pytest.raises(ExportError, match="one image"):
+        calibrate(model, calibration_images[:1], "auto")

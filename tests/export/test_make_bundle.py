@@ -15,6 +15,7 @@ from ssr_edge.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_export.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.remedies import Remedies
 from ssr_export.tensorrt_builder import TensorRtOptions
 
 
@@ -88,6 +89,29 @@ def test_building_again_takes_the_ranges_from_the_cache(
     cache.write_text(json.dumps(fields))
     make_bundle(plan, print)
     assert set(json.loads(cache.read_text())["ranges"].values()) == {7.0}
+
+
+def test_remedies_are_recorded_and_change_the_int8_model_alone_in_what_it_computes(
+    tiny_checkpoint: Path, calibration_images: list[Path], tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    folder, remedies = calibration_images[0].parent, Remedies(equalise=True, correct_bias=True)
+    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, remedies=remedies)
+    made = make_bundle(plan, print)
+    plain, calibration = tiny_bundle.manifest.calibration, made.manifest.calibration
+    assert plain is not None and calibration is not None
+    assert (plain.equalised, plain.bias_corrected) == (False, False)
+    assert (calibration.equalised, calibration.bias_corrected) == (True, True)
+    # The ranges' cache is keyed by the FP32 file, which equalisation rewrites: it can't be used for the other one.
+    assert sha256_of(made.path / "model.fp32.onnx") != sha256_of(tiny_bundle.path / "model.fp32.onnx")
+    images = np.stack([load(path) for path in calibration_images[:4]])
+    logits = {}
+    for bundle in (tiny_bundle, made):
+        for precision in ("fp32", "int8"):
+            with open_runner(bundle, "onnxruntime", precision) as runner:
+                logits[bundle is made, precision] = runner.infer(images).logits
+    largest = np.abs(logits[False, "fp32"]).max()
+    assert np.abs(logits[True, "fp32"] - logits[False, "fp32"]).max() <= 1e-4 * largest
+    assert np.abs(logits[True, "int8"] - logits[False, "int8"]).max() > 1e-4 * largest
 
 
 def test_a_checkpoint_whose_images_are_not_here_asks_for_a_folder(demo_checkpoint: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ssr_export.histogram import MagnitudeHistogram
 from ssr_export.quantize import QMAX
-from ssr_export.ranges import Method, choose_range
+from ssr_export.ranges import Fixed, choose_method, choose_range
 
 
 def histogram_of(values: np.ndarray) -> MagnitudeHistogram:
@@ -56,17 +56,27 @@ def test_entropy_keeps_the_whole_of_a_uniform_distribution() -> None:
     assert choose_range(histogram_of(values), "entropy") > 0.95
 
 
-@pytest.mark.parametrize("method", get_args(Method))
-def test_a_tensor_of_zeros_has_a_usable_range(method: Method) -> None:
+@pytest.mark.parametrize("method", get_args(Fixed))
+def test_a_tensor_of_zeros_has_a_usable_range(method: Fixed) -> None:
     assert choose_range(histogram_of(np.zeros(100)), method) == 1.0
 
 
-@pytest.mark.parametrize("method", get_args(Method))
-def test_a_constant_tensor_is_covered(method: Method) -> None:
+@pytest.mark.parametrize("method", get_args(Fixed))
+def test_a_constant_tensor_is_covered(method: Fixed) -> None:
     assert choose_range(histogram_of(np.full(100, 3.0)), method) == pytest.approx(3.0, rel=0.01)
 
 
-@pytest.mark.parametrize("method", get_args(Method))
-def test_scaling_the_data_scales_the_range(method: Method, outliers: np.ndarray) -> None:
+@pytest.mark.parametrize("method", get_args(Fixed))
+def test_scaling_the_data_scales_the_range(method: Fixed, outliers: np.ndarray) -> None:
     once = choose_range(histogram_of(outliers), method)
     assert choose_range(histogram_of(outliers * 8), method) == pytest.approx(8 * once, rel=1e-6)
+
+
+def test_auto_takes_the_method_with_the_least_error_on_values_it_has_not_seen(outliers: np.ndarray) -> None:
+    collected = histogram_of(outliers)
+    # Where only outliers are left to judge, clipping any of them is the worst that can be done.
+    assert choose_method(collected, histogram_of(outliers[:5])) == "minmax"
+    typical = outliers[5:]
+    errors = {method: quantisation_error(typical, choose_range(collected, method)) for method in get_args(Fixed)}
+    assert errors[choose_method(collected, histogram_of(typical))] <= 1.02 * min(errors.values())
+    assert min(errors.values()) < 0.1 * errors["minmax"]

@@ -1,0 +1,68 @@
+"""Streams real images through the FP32 model and hands out its activations: what calibration and its remedies read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ssr_edge.errors import ExportError, InputError
+from ssr_edge.preprocess import Image, load
+from ssr_edge.progress import progress
+from ssr_export.quantize import quantization_points
+
+Activations = dict[str, npt.NDArray[np.float32]]
+# Two images' activations of SSResNeXt-50 are about 150 MB; larger batches are no faster on a CPU.
+_BATCH = 2
+
+
+def stream_activations(model: Path, images: Sequence[Path], what: str) -> Iterator[Activations]:
+    """Runs the FP32 model on image files and yields each batch's quantisation points: tensor -> float32 [n, C, H, W].
+
+    what: the progress bar's words. An unreadable image is passed over.
+
+    Raises:
+        ExportError: no image can be read.
+    """
+    import onnxruntime
+
+    graph = onnx.load(model)
+    points = [point.tensor for point in quantization_points(graph)]
+    del graph.graph.output[:]
+    graph.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in points)
+    options = onnxruntime.SessionOptions()
+    # ONNX Runtime's arena keeps the largest buffers of every shape it has seen; freeing them keeps memory flat.
+    options.enable_cpu_mem_arena = False
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with progress(f"{what}, image", len(images)) as advance:
+        for start, batch in readable_batches(images, _BATCH):
+            yield dict(zip(points, session.run(points, {"images": batch}), strict=True))
+            advance(min(_BATCH, len(images) - start), "")
+
+
+def readable_batches(images: Sequence[Path], size: int) -> Iterator[tuple[int, Image]]:
+    """Decodes image files a batch at a time: where the batch begins, and uint8 BGR [n, 224, 224, 3], n <= size.
+
+    Raises:
+        ExportError: none can be read.
+    """
+    found = 0
+    for start in range(0, len(images), size):
+        batch = []
+        for path in images[start : start + size]:
+            try:
+                batch.append(load(path))
+            except InputError:
+                continue
+        found += len(batch)
+        if batch:
+            yield start, np.stack(batch)
+    if found == 0:
+        raise ExportError(
+            f"none of the {len(images)} calibration images can be read",
+            expected="at least one image; 64 or more of every class give good ranges",
+            next_step="ssr-edge build-engine --calibration-images FOLDER",
+        )

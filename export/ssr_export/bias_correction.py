@@ -1,0 +1,92 @@
+"""Bias correction: takes back the mean error that rounding and clipping leave in each convolution's output.
+
+Nagel et al. 2019 (arXiv 1906.04721), section 4.2, from calibration images instead of BatchNorm's statistics. A
+convolution is linear, so the mean of its outputs is its output on the mean input, zero padding at the borders included:
+one mean map of an activation is all that has to be kept, however many images there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import numpy_helper
+from torch.nn import functional as F
+
+from ssr_export.activations import stream_activations
+from ssr_export.quantize import QMAX, is_quantized_conv, quantize_weight
+
+Map = npt.NDArray[np.float64]
+
+
+@dataclass
+class MeanMaps:
+    """Mean input of a convolution over images, [C, H, W]: as FP32 has it, and after its Q/DQ pair."""
+
+    exact: Map
+    quantized: Map
+
+
+def correct_biases(
+    model: Path, quantized: onnx.ModelProto, ranges: Mapping[str, float], images: Sequence[Path]
+) -> None:
+    """Changes the biases of `quantized`, made from `model` with `ranges`, so that each convolution's mean output a
+    channel over `images` is FP32's, given FP32's input. Floats only: no weight and no range changes.
+
+    Raises:
+        ExportError: no image can be read.
+    """
+    maps = mean_maps(model, ranges, images)
+    original = onnx.load(model)
+    weights = {tensor.name: tensor for tensor in original.graph.initializer}
+    biases = {tensor.name: tensor for tensor in quantized.graph.initializer}
+    for node in original.graph.node:
+        if is_quantized_conv(node):
+            error = mean_output_error(node, numpy_helper.to_array(weights[node.input[1]]), maps[node.input[0]])
+            bias = biases[node.input[2]]
+            corrected = (numpy_helper.to_array(bias) - error).astype(np.float32)
+            bias.CopyFrom(numpy_helper.from_array(corrected, bias.name))
+
+
+def mean_maps(model: Path, ranges: Mapping[str, float], images: Sequence[Path]) -> dict[str, MeanMaps]:
+    """Mean map of each quantisation point over image files."""
+    sums: dict[str, MeanMaps] = {}
+    count = 0
+    for activations in stream_activations(model, images, "correcting biases"):
+        for tensor, values in activations.items():
+            scale = np.float32(ranges[tensor] / QMAX)
+            rounded = np.clip(np.rint(values / scale), -QMAX - 1, QMAX) * scale
+            exact, quantized = values.sum(0, dtype=np.float64), rounded.sum(0, dtype=np.float64)
+            if tensor in sums:
+                sums[tensor].exact += exact
+                sums[tensor].quantized += quantized
+            else:
+                sums[tensor] = MeanMaps(exact, quantized)
+        count += len(values)
+    return {tensor: MeanMaps(total.exact / count, total.quantized / count) for tensor, total in sums.items()}
+
+
+def mean_output_error(node: onnx.NodeProto, weight: npt.NDArray[np.float32], maps: MeanMaps) -> Map:
+    """Mean of INT8's output less FP32's for each channel [O] of a Conv node; weight: its FP32 weight [O, C/g, h, w]."""
+    values, scale = quantize_weight(weight)
+    rounded: Map = values.astype(np.float64) * scale.reshape(-1, 1, 1, 1)
+    return _mean_output(node, rounded, maps.quantized) - _mean_output(node, weight.astype(np.float64), maps.exact)
+
+
+def _mean_output(node: onnx.NodeProto, weight: Map, mean_input: Map) -> Map:
+    settings: dict[str, Any] = {
+        attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
+    }
+    top, left, bottom, right = settings.get("pads", (0, 0, 0, 0))
+    padded = F.pad(torch.from_numpy(mean_input)[None], (left, right, top, bottom))
+    output = F.conv2d(
+        padded, torch.from_numpy(weight), stride=settings.get("strides", 1), groups=settings.get("group", 1)
+    )
+    result: Map = output.mean((0, 2, 3)).numpy()
+    return result
