@@ -104,7 +104,7 @@ def test_mean_outputs_given_fp32_inputs_are_fp32s(
     def mean_output(x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
         found = torch.nn.functional.conv2d(
             torch.from_numpy(x).double(),
-            torch.from_numpy(w).double(),
+            torch.from_numpy(w.copy()).double(),
             torch.from_numpy(bias).double(),
             stride=2,
             padding=1,

@@ -60,7 +60,7 @@ def test_a_folder_of_photos_is_not_replaced_by_a_bundle(ssr_edge: Run, tiny_bund
         (("BUNDLE", "--batch", "8,1,32"), 2, "--batch '8,1,32' is not a batch profile"),
         (("BUNDLE", "--batch", "0,1,2"), 2, "is not a batch profile"),
         (("BUNDLE", "--batch", "8"), 2, "is not a batch profile"),
-        (("BUNDLE", "--runtime", "openvino", "--precision", "fp16"), 1, "OpenVINO computes in FP32 or INT8 on a CPU"),
+        (("BUNDLE", "--runtime", "openvino", "--precision", "fp16"), 1, "OpenVINO computes in FP32, BF16 or INT8"),
     ],
 )
 def test_errors_leave_the_bundle_as_it_was(

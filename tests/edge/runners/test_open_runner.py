@@ -50,7 +50,7 @@ def test_where_nothing_was_chosen_int8_is_taken_if_there_is_one_else_fp32(tiny_b
 def test_a_precision_that_the_bundle_lacks_is_refused(tiny_bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="has no int8 model") as error:
         choose_precision(without(tiny_bundle, "model.int8.onnx"), "int8")
-    assert error.value.expected == "one of fp32, fp16"
+    assert error.value.expected == "one of fp32, bf16, fp16"
     assert error.value.next_step == "ssr-edge build-engine --precision int8"
 
 
