@@ -22,7 +22,7 @@ import onnx
 from ssr_edge.breakhis import CLASSES, parse_name
 from ssr_edge.metrics import measure
 from ssr_edge.preprocess import Image, load
-from ssr_edge.runners.openvino import COMPILE_OPTIONS, openvino_core
+from ssr_edge.runners.openvino import compile_options, openvino_core
 from ssr_export.bias_correction import correct_biases
 from ssr_export.calibrate import calibrate
 from ssr_export.equalise import equalise
@@ -106,7 +106,7 @@ def print_table(networks: dict[str, SSResNeXt], calibration: list[Path], held_ou
 
 def run_openvino(model: Path, images: Image) -> Logits:
     """Logits [n, 8] of an ONNX file."""
-    compiled = openvino_core().compile_model(str(model), "CPU", COMPILE_OPTIONS)
+    compiled = openvino_core().compile_model(str(model), "CPU", compile_options("int8"))
     batches = [compiled({0: images[start : start + _BATCH]}) for start in range(0, len(images), _BATCH)]
     return np.concatenate([np.array(batch["logits"]) for batch in batches])
 

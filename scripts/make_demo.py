@@ -15,6 +15,7 @@ from pathlib import Path
 from ssr_edge.breakhis import CLASSES
 from ssr_train.breakhis import Record, read
 from ssr_train.checkpoint import load_checkpoint, save_checkpoint
+from ssr_train.splits import Part
 
 DEMO = Path(__file__).resolve().parent.parent / "ssr_edge" / "demo"
 A_CLASS = 3
@@ -29,7 +30,8 @@ def main() -> None:
     network, card = load_checkpoint(run / "checkpoint.safetensors")
     split = card.to_split()
     records = read(Path(card.data), card.magnification)
-    for folder, part in (("calibration", "val"), ("images", "test")):
+    parts: dict[str, Part] = {"calibration": "val", "images": "test"}
+    for folder, part in parts.items():
         target = DEMO / folder
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
