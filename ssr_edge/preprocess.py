@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,19 @@ def resize(image: Image, size: int = IMAGE_SIZE) -> Image:
 def load(path: str | Path, size: int = IMAGE_SIZE) -> Image:
     """`decode`, then `resize`: uint8 [size, size, 3], BGR, in [0, 255]."""
     return resize(decode(path), size)
+
+
+def load_first(paths: Iterable[str | Path], count: int) -> list[Image]:
+    """The first `count` images that can be read, resized, or as many as there are; the others are passed over."""
+    images: list[Image] = []
+    for path in paths:
+        try:
+            images.append(load(path))
+        except InputError:
+            continue
+        if len(images) == count:
+            break
+    return images
 
 
 def _is_complete(data: Image) -> bool:

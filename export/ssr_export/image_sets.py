@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.breakhis import parse_name
-from ssr_edge.errors import DataError, InputError
-from ssr_edge.preprocess import IMAGE_SUFFIXES, Image, load
+from ssr_edge.errors import DataError
+from ssr_edge.preprocess import IMAGE_SUFFIXES, Image, load_first
 from ssr_train.breakhis import read
 from ssr_train.checkpoint import CheckpointCard
 
@@ -79,14 +79,7 @@ def first_readable(paths: Sequence[Path], count: int) -> Image:
     Raises:
         DataError: none of them can be read.
     """
-    images: list[Image] = []
-    for path in paths:
-        try:
-            images.append(load(path))
-        except InputError:
-            continue
-        if len(images) == count:
-            break
+    images = load_first(paths, count)
     if not images:
         raise DataError(
             f"none of the {len(paths)} calibration images can be read",

@@ -24,7 +24,7 @@ from ssr_edge.decide import Prediction
 from ssr_edge.environment import usable_cores
 from ssr_edge.errors import InputError, SsrEdgeError
 from ssr_edge.pipeline import classify
-from ssr_edge.preprocess import Image, load
+from ssr_edge.preprocess import Image, load_first
 from ssr_edge.runners.base import Runner
 
 # Warm-up ends when two groups of this many calls take the same time within the tolerance.
@@ -142,14 +142,7 @@ def _is_settled(times: list[float]) -> bool:
 
 
 def _load_pool(paths: list[str], size: int) -> Image:
-    images: list[Image] = []
-    for path in paths:
-        try:
-            images.append(load(path))
-        except InputError:
-            continue
-        if len(images) == size:
-            break
+    images = load_first(paths, size)
     if not images:
         raise InputError(
             f"none of the {len(paths)} images can be read",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ssr_edge.cli.calibration_options import DEFAULT_METHOD, CalibrationImages, CorrectBias, Equalise, MethodOption
 from ssr_edge.cli.defaults import bundle_name, find_checkpoint
 from ssr_edge.cli.extras import importing
 from ssr_edge.errors import UsageError
@@ -37,22 +38,14 @@ def build_engine(
             show_default=False,
         ),
     ] = None,
-    calibration_images: Annotated[
-        Path | None, typer.Option(help="Folder. (default: the checkpoint's training images)", show_default=False)
-    ] = None,
+    calibration_images: CalibrationImages = None,
     held_out: Annotated[
         Path | None,
         typer.Option(help="Folder for the gate. (default: the checkpoint's val and test)", show_default=False),
     ] = None,
-    method: Annotated[
-        Literal["minmax", "mse", "entropy", "mse", "auto"], typer.Option(help="How INT8 ranges are chosen.")
-    ] = "mse",
-    equalise: Annotated[
-        bool, typer.Option("--equalise", help="Bring the channels of each tensor to like ranges; exact in FP32.")
-    ] = False,
-    correct_bias: Annotated[
-        bool, typer.Option("--correct-bias", help="Take back the mean error of each INT8 convolution.")
-    ] = False,
+    method: MethodOption = DEFAULT_METHOD,
+    equalise: Equalise = False,
+    correct_bias: CorrectBias = False,
     islands: Annotated[
         str, typer.Option(help="Blocks that INT8 leaves in floating point: auto, none, or names with commas.")
     ] = "auto",

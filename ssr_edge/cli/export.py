@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from ssr_edge.cli.calibration_options import DEFAULT_METHOD, CalibrationImages, CorrectBias, Equalise, MethodOption
 from ssr_edge.cli.defaults import bundle_name, find_checkpoint
 from ssr_edge.cli.extras import importing
 
@@ -18,18 +19,10 @@ def export(
     bundle: Annotated[
         Path | None, typer.Option(help="Folder to write. (default: bundles/RUN)", show_default=False)
     ] = None,
-    calibration_images: Annotated[
-        Path | None, typer.Option(help="Folder. (default: the checkpoint's training images)", show_default=False)
-    ] = None,
-    method: Annotated[
-        Literal["minmax", "mse", "entropy", "mse", "auto"], typer.Option(help="How INT8 ranges are chosen.")
-    ] = "mse",
-    equalise: Annotated[
-        bool, typer.Option("--equalise", help="Bring the channels of each tensor to like ranges; exact in FP32.")
-    ] = False,
-    correct_bias: Annotated[
-        bool, typer.Option("--correct-bias", help="Take back the mean error of each INT8 convolution.")
-    ] = False,
+    calibration_images: CalibrationImages = None,
+    method: MethodOption = DEFAULT_METHOD,
+    equalise: Equalise = False,
+    correct_bias: CorrectBias = False,
 ) -> None:
     """Fold a checkpoint and write its FP32, FP16 and INT8 models, without engines."""
     with importing("export"):

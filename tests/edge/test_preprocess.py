@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_edge.errors import InputError
-from ssr_edge.preprocess import Image, decode, load, resize
+from ssr_edge.preprocess import Image, decode, load, load_first, resize
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +221,13 @@ def test_a_refusal_says_what_to_do_next(tmp_path: Path) -> None:
         load(tmp_path / "missing.png")
     assert error.value.exit_code == 3
     assert "ssr-edge infer" in error.value.next_step
+
+
+def test_the_first_readable_images_are_taken_in_order(demo_images: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"")
+    found = load_first([broken, demo_images[0], broken, demo_images[1], demo_images[2]], 2)
+    assert len(found) == 2
+    assert np.array_equal(found[0], load(demo_images[0]))
+    assert np.array_equal(found[1], load(demo_images[1]))
+    assert load_first([broken], 5) == []

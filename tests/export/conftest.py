@@ -1,14 +1,16 @@
-"""The demo's bundle, built once for all tests of the export stage."""
+"""What the tests of the export stage share: the demo's bundle, built once, and the tiny one's model and ranges."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.cli.defaults import DEMO_CHECKPOINT
 from ssr_export.build import EngineRequest
+from ssr_export.calibrate import read_calibration
 from ssr_export.make_bundle import BundlePlan, make_bundle
 
 
@@ -23,3 +25,17 @@ def demo_bundle(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
     engines = (EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32"))
     target = tmp_path_factory.mktemp("bundles") / "demo"
     return make_bundle(BundlePlan(demo_checkpoint, target, engines, "mse"), print)
+
+
+@pytest.fixture(scope="module")
+def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
+    """The tiny network's FP32 model, read anew for each module."""
+    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
+
+
+@pytest.fixture(scope="module")
+def ranges(tiny_bundle: Bundle) -> dict[str, float]:
+    """The ranges its INT8 model was written from."""
+    calibration = read_calibration(tiny_bundle.file("calibration.json"))
+    assert calibration is not None
+    return calibration.ranges

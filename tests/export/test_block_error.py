@@ -21,7 +21,7 @@ from ssr_edge.manifest import QuantisationReport
 from ssr_edge.preprocess import MEAN_BGR, STD_BGR, load
 from ssr_edge.quantisation import worst_first
 from ssr_export.block_error import measure_quantisation
-from ssr_export.calibrate import collect_histograms, read_calibration
+from ssr_export.calibrate import collect_histograms
 from ssr_export.fold import fold
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import QMAX, quantize, quantize_weight
@@ -29,18 +29,6 @@ from ssr_export.ranges import choose_range
 from ssr_train.network import SSResNeXt
 
 TINY = "ssresnext14_8x4d"
-
-
-@pytest.fixture(scope="module")
-def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
-
-
-@pytest.fixture(scope="module")
-def ranges(tiny_bundle: Bundle) -> dict[str, float]:
-    calibration = read_calibration(tiny_bundle.file("calibration.json"))
-    assert calibration is not None
-    return calibration.ranges
 
 
 @pytest.fixture(scope="module")

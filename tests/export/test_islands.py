@@ -14,7 +14,6 @@ from ssr_edge.bundle import Bundle
 from ssr_edge.errors import UsageError
 from ssr_edge.manifest import Islands
 from ssr_edge.preprocess import load
-from ssr_export.calibrate import read_calibration
 from ssr_export.island_screen import Screen, Screened
 from ssr_export.islands import named_islands, search
 from ssr_export.qdq_rules import check_qdq
@@ -60,18 +59,6 @@ def test_the_planted_block_fails_int8_and_auto_finds_it(
     assert engine.islands == manifest.islands.blocks
     assert engine.gate is not None
     assert engine.gate.passed
-
-
-@pytest.fixture(scope="module")
-def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
-
-
-@pytest.fixture(scope="module")
-def ranges(tiny_bundle: Bundle) -> dict[str, float]:
-    calibration = read_calibration(tiny_bundle.file("calibration.json"))
-    assert calibration is not None
-    return calibration.ranges
 
 
 def test_an_islands_convolutions_read_floats_and_all_others_int8(

@@ -16,21 +16,8 @@ from onnx import numpy_helper
 from ssr_edge.bundle import Bundle
 from ssr_edge.errors import ExportError
 from ssr_edge.preprocess import load
-from ssr_export.calibrate import read_calibration
 from ssr_export.qdq_rules import check_qdq
 from ssr_export.quantize import QMAX, quantization_points, quantize, quantize_weight
-
-
-@pytest.fixture(scope="module")
-def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
-
-
-@pytest.fixture(scope="module")
-def ranges(tiny_bundle: Bundle) -> dict[str, float]:
-    calibration = read_calibration(tiny_bundle.file("calibration.json"))
-    assert calibration is not None
-    return calibration.ranges
 
 
 @settings(max_examples=100, deadline=None)
