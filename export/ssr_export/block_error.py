@@ -103,7 +103,7 @@ class _Variant:
 
 def _session(model: onnx.ModelProto) -> Any:
     options = onnxruntime.SessionOptions()
-    # Optimised, ONNX Runtime computes something else than the file says (weights' figures leak into the activations'):
+    # Optimised, ONNX Runtime computes something else than the file says:
     # seen as 32.6 dB instead of 33.9 dB for the activations of one block.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Seven sessions take turns: each must give its memory back, and its threads must sleep, not spin.
