@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Speed is never asserted, and a folder may be used by all examples of a property.
-settings.register_profile("ssr-edge", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# CI draws the same examples every time, so that a red run is about the change; runs by hand look further.
+settings.register_profile(
+    "ssr-edge",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("ssr-edge")
 
 DEMO = Path(__file__).parents[1] / "ssr_edge" / "demo"

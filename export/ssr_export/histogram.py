@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 BINS = 2048
+# Magnitudes below this are as good as zero; it also keeps BINS / limit within float32.
+SMALLEST = 2.0**-64
 
 
 @dataclass
@@ -51,7 +53,7 @@ class MagnitudeHistogram:
     def _grow(self, largest: float) -> None:
         if self.limit == 0.0:
             # A power of two makes BINS / limit exact in floating point.
-            self.limit = float(2.0 ** np.ceil(np.log2(largest)))
+            self.limit = max(SMALLEST, float(2.0 ** np.ceil(np.log2(largest))))
         while self.limit < largest:
             self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), np.zeros(BINS // 2, np.int64)])
             self.limit *= 2

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ssr_export.histogram import MagnitudeHistogram
+from ssr_export.histogram import SMALLEST, MagnitudeHistogram
 from ssr_export.quantize import QMAX
 
 Fixed = Literal["minmax", "percentile", "entropy", "mse"]
@@ -18,13 +18,13 @@ _LEVELS = QMAX + 1  # magnitudes 0 .. 127
 
 
 def choose_range(histogram: MagnitudeHistogram, method: Fixed) -> float:
-    """The positive magnitude that maps to 127; 1.0 for a tensor that was always zero, whose range does not matter.
+    """The positive magnitude that maps to 127; 1.0 for a tensor as good as zero, whose range does not matter.
 
     minmax: the largest seen. percentile: 99.99 % of the values lie below. entropy: least Kullback-Leibler divergence
     between the values and their quantised selves (as TensorRT's removed entropy calibrator did). mse: least mean
     squared error, rounding and clipping together.
     """
-    if histogram.largest == 0.0:
+    if histogram.largest < SMALLEST:
         return 1.0
     return _METHODS[method](histogram)
 

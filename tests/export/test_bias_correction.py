@@ -105,7 +105,7 @@ def test_mean_outputs_given_fp32_inputs_are_fp32s(
         found = torch.nn.functional.conv2d(
             torch.from_numpy(x).double(),
             torch.from_numpy(w.copy()).double(),
-            torch.from_numpy(bias).double(),
+            torch.from_numpy(bias.copy()).double(),
             stride=2,
             padding=1,
             groups=8,

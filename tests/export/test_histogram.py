@@ -53,3 +53,12 @@ def test_zeros_before_anything_else_land_in_the_first_bin() -> None:
 def test_values_that_are_not_finite_are_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="not finite"):
         MagnitudeHistogram().add(np.array([1.0, bad], np.float32))
+
+
+def test_magnitudes_near_the_end_of_float32_count_as_nothing() -> None:
+    histogram = MagnitudeHistogram()
+    histogram.add(np.array([np.finfo(np.float32).tiny, 0.0], np.float32))
+    assert histogram.counts[0] == 2
+    histogram.add(np.array([1.0], np.float32))
+    assert histogram.counts.sum() == 3
+    assert histogram.limit == 1.0
