@@ -22,7 +22,9 @@ def evaluate(
     ] = None,
     part: Annotated[Literal["val", "test", "all"], typer.Option(help="Part of the checkpoint's split.")] = "test",
     runtime: Annotated[str, typer.Option(help="Of a bundle.")] = "openvino",
-    precision: Annotated[str | None, typer.Option(help="Of a bundle. (default: int8)", show_default=False)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of a bundle. (default: its choice)", show_default=False)
+    ] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Judge a checkpoint, or the engine of a bundle, on images it has not seen."""
@@ -37,9 +39,10 @@ def evaluate(
         name, metrics = judge_bundle(Bundle.open(source), data, part, runtime, precision)
     else:
         name, metrics = judge_checkpoint(find_checkpoint(source), data, part)
+    text = json.dumps({"source": name, "part": part, **asdict(metrics)})
     if json_file == "-":
-        typer.echo(json.dumps({"source": name, "part": part, **asdict(metrics)}))
+        typer.echo(text)
         return
     metrics_table(f"{name}, {part}", metrics)
     if json_file:
-        write_json(json_file, json.dumps({"source": name, "part": part, **asdict(metrics)}))
+        write_json(json_file, text)
