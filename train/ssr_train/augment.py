@@ -14,15 +14,15 @@ STORED_SIZE = 256
 
 
 class Augment:
-    """Callable: uint8 RGB [n, 3, STORED_SIZE, STORED_SIZE] -> uint8 RGB [n, 3, 224, 224], each image drawn anew.
+    """Callable: uint8 RGB [n, 3, STORED_SIZE, STORED_SIZE] -> uint8 RGB [n, 3, size, size], each image drawn anew.
 
     Draws from torch's global generator only, so that seeding it once an epoch fixes the whole epoch.
     """
 
-    def __init__(self, recipe: AugmentRecipe) -> None:
+    def __init__(self, recipe: AugmentRecipe, size: int = IMAGE_SIZE) -> None:
         self._right_angles = recipe.right_angle_rotations
         steps: list[torch.nn.Module] = [
-            v2.RandomResizedCrop(IMAGE_SIZE, scale=(recipe.crop_scale, 1.0), ratio=(4 / 5, 5 / 4), antialias=True)
+            v2.RandomResizedCrop(size, scale=(recipe.crop_scale, 1.0), ratio=(4 / 5, 5 / 4), antialias=True)
         ]
         if recipe.horizontal_flip:
             steps.append(v2.RandomHorizontalFlip())

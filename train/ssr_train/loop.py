@@ -86,7 +86,6 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]
     optimiser = _optimiser(network, recipe)
     first_epoch = load_state(options.run, network, averaged, optimiser) if resume else 0
-    augment = Augment(recipe.augment)
     dtype = autocast_dtype(device)
     # A last batch of one image would have no variance for BatchNorm; the images left over change every epoch.
     steps = max(1, len(training) // recipe.batch_size)
@@ -96,12 +95,13 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
         for epoch in range(first_epoch, recipe.epochs):
             started = time.monotonic()
             torch.manual_seed(options.seed * 100_003 + epoch)
+            augment = Augment(recipe.augment, recipe.image_size_at(epoch))
             network.train()
             order = torch.randperm(len(training))
             total_loss = 0.0
             for step in range(steps):
                 chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-                images = augment(to_rgb(training.pixels[chosen.numpy()])).to(device)  # uint8 [b, 3, 224, 224]
+                images = augment(to_rgb(training.pixels[chosen.numpy()])).to(device)  # uint8 [b, 3, size, size]
                 images = normalise(images).to(memory_format=torch.channels_last)
                 targets = training.targets[chosen].to(device)
                 for group in optimiser.param_groups:
