@@ -17,6 +17,7 @@ from ssr_edge.files import sha256_of
 from ssr_edge.manifest import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest
 
 MANIFEST = "manifest.json"
+CALIBRATION = "calibration.json"
 BUNDLES = Path("bundles")
 REFUSED = ".refused"
 _REBUILD = "ssr-edge build-engine"

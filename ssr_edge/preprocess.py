@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,13 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.errors import InputError
-
-# Read by OpenCV when it is imported: a header that claims more pixels is refused before memory is taken for it.
-MAX_PIXELS = 1 << 27
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-
-import cv2  # noqa: E402
+from ssr_edge.opencv import MAX_PIXELS, cv2
 
 IMAGE_SIZE = 224
 # ImageNet's channel statistics in the order OpenCV gives channels (blue, green, red), for values in [0, 1].

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ssr_edge.environment import usable_cores
 from ssr_edge.errors import ExportError
 from ssr_edge.files import replacing, sha256_of
-from ssr_export.activations import Activations, stream_activations
+from ssr_export.activations import stream_activations
 from ssr_export.histogram import MagnitudeHistogram
 from ssr_export.ranges import Fixed, Method, choose_method, choose_range
 
@@ -42,23 +46,28 @@ class Calibration(BaseModel):
             temporary.write_text(self.model_dump_json(indent=1))
 
 
-def calibrate(model: Path, images: Sequence[Path], method: Method, cache: Calibration | None = None) -> Calibration:
+def calibrate(model: Path, images: Sequence[Path], method: Method, cache: Path | None = None) -> Calibration:
     """Runs the FP32 model on image files and chooses a range for each quantisation point.
 
-    cache: returned as it is when it was found for the same model, images and method.
+    cache: file whose calibration is returned when it was found for the same model, images and method, and which holds
+    the new one when it was not.
 
     Raises:
         ExportError: no image can be read, an activation is not finite, or `auto` has a single image.
     """
     model_hash, image_hashes = sha256_of(model), sorted(map(sha256_of, images))
-    if cache is not None and (cache.model, cache.images, cache.method) == (model_hash, image_hashes, method):
-        return cache
+    known = read_calibration(cache) if cache is not None else None
+    if known is not None and (known.model, known.images, known.method) == (model_hash, image_hashes, method):
+        return known
     if method == "auto":
         chosen, ranges = _choose_by_tensor(model, images)
     else:
         histograms = collect_histograms(model, images)
         chosen, ranges = {}, {tensor: choose_range(histogram, method) for tensor, histogram in histograms.items()}
-    return Calibration(method=method, model=model_hash, images=image_hashes, ranges=ranges, chosen=chosen)
+    found = Calibration(method=method, model=model_hash, images=image_hashes, ranges=ranges, chosen=chosen)
+    if cache is not None:
+        found.write(cache)
+    return found
 
 
 def _choose_by_tensor(model: Path, images: Sequence[Path]) -> tuple[dict[str, Fixed], dict[str, float]]:
@@ -90,18 +99,19 @@ def collect_histograms(model: Path, images: Sequence[Path]) -> dict[str, Magnitu
         ExportError: no image can be read, or an activation is not finite.
     """
     histograms: dict[str, MagnitudeHistogram] = defaultdict(MagnitudeHistogram)
-    for activations in stream_activations(model, images, "calibrating"):
-        _add(histograms, activations)
-    return dict(histograms)
 
-
-def _add(histograms: dict[str, MagnitudeHistogram], activations: Activations) -> None:
-    for tensor, values in activations.items():
+    def add(tensor: str, histogram: MagnitudeHistogram, values: npt.NDArray[np.float32]) -> None:
         try:
-            histograms[tensor].add(values)
+            histogram.add(values)
         except ValueError as error:
             raise ExportError(
                 f"activation {tensor!r}: {error}",
                 expected="finite activations on every calibration image",
                 next_step="ssr-edge evaluate CHECKPOINT  (is the checkpoint sound?)",
             ) from error
+
+    # Counting takes as long as the network does, and leaves Python's lock alone: each core counts a tensor.
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for activations in stream_activations(model, images, "calibrating"):
+            list(pool.map(add, activations, [histograms[tensor] for tensor in activations], activations.values()))
+    return dict(histograms)

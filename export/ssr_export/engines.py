@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from ssr_edge.bundle import Bundle, model_file, write_manifest
+from ssr_edge.bundle import CALIBRATION, Bundle, model_file, write_manifest
 from ssr_edge.errors import ExportError, RuntimeUnavailable, UsageError
 from ssr_edge.gpu import find_gpu
 from ssr_edge.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
@@ -19,7 +19,6 @@ from ssr_export.gate import HeldOut, allowed, describe, judge_engine, read_held_
 from ssr_export.image_sets import first_readable
 from ssr_export.island_screen import Screen
 from ssr_export.islands import SCREEN_IMAGES, named_islands, search
-from ssr_export.models import CALIBRATION
 from ssr_export.quantize import block_names, quantize
 
 Say = Callable[[str], None]

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ssr_edge.opencv import cv2
+
 BINS = 2048
 # Magnitudes below this are as good as zero; it also keeps BINS / limit within float32.
 SMALLEST = 2.0**-64
+# OpenCV hands counts out as float32, which holds whole numbers up to 2^24.
+_PIECE = 1 << 24
 
 
 @dataclass
@@ -25,25 +29,29 @@ class MagnitudeHistogram:
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def add(self, values: npt.NDArray[np.float32]) -> None:
-        """Counts an array of any shape.
+        """Counts an array of any shape; histograms of other tensors can be added to in other threads meanwhile.
 
         Raises:
             ValueError: a value is not finite.
         """
-        magnitudes = np.abs(values).ravel()
-        largest = float(magnitudes.max(initial=0.0))
-        if not np.isfinite(largest):
+        lowest, highest = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+        largest = max(-lowest, highest)
+        # max() keeps its first argument beside a NaN, so both are asked.
+        if not (np.isfinite(lowest) and np.isfinite(highest)):
             raise ValueError("an activation is not finite")
         self.largest = max(self.largest, largest)
         if largest > self.limit:
             self._grow(largest)
         if self.limit == 0.0:  # nothing but zeros so far
-            self.counts[0] += magnitudes.size
+            self.counts[0] += values.size
             return
-        # Bins are closed on the left; a value on the upper limit belongs to the last one.
-        bins = (magnitudes * np.float32(BINS / self.limit)).astype(np.int32)
-        np.minimum(bins, BINS - 1, out=bins)
-        self.counts += np.bincount(bins, minlength=BINS)
+        magnitudes = (values if lowest >= 0 else np.abs(values)).reshape(-1)
+        for start in range(0, magnitudes.size, _PIECE):
+            piece = magnitudes[start : start + _PIECE].reshape(1, -1)
+            # The range is half open; what it leaves out lies on the upper limit and belongs to the last bin.
+            counts = cv2.calcHist([piece], [0], None, [BINS], [0.0, self.limit]).ravel().astype(np.int64)
+            counts[-1] += piece.size - counts.sum()
+            self.counts += counts
 
     @property
     def bin_width(self) -> float:

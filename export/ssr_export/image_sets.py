@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.breakhis import parse_name
+from ssr_edge.environment import usable_cores
 from ssr_edge.errors import DataError
 from ssr_edge.preprocess import IMAGE_SUFFIXES, Image, load_first
-from ssr_train.breakhis import read
+from ssr_train.breakhis import pixel_digest, read
 from ssr_train.checkpoint import CheckpointCard
 
 CALIBRATION_IMAGES = 128
@@ -41,7 +43,7 @@ def find_image_sets(checkpoint: Path, card: CheckpointCard, folder: Path | None,
     if folder is not None:
         files = image_files(folder)
         calibration = [path for number, path in enumerate(files) if number % 4] or files
-        return ImageSets(_stratified([(_label(path), path) for path in calibration], seed), files[::4])
+        return ImageSets(choose_images([(_label(path), path) for path in calibration], seed), files[::4])
     if beside.is_dir():
         return ImageSets(image_files(beside), image_files(checkpoint.parent / "images"))
     if Path(card.data).is_dir():
@@ -49,7 +51,7 @@ def find_image_sets(checkpoint: Path, card: CheckpointCard, folder: Path | None,
         split = card.to_split()
         held_out = split.select(records, "val") + split.select(records, "test")
         training = [(record.label, record.path) for record in split.select(records, "train")]
-        return ImageSets(_stratified(training, seed), [record.path for record in held_out])
+        return ImageSets(choose_images(training, seed), [record.path for record in held_out])
     raise DataError(
         f"no images to calibrate {checkpoint.name} with: {card.data} is not on this machine",
         expected="a folder of microscope images like those it will see",
@@ -89,8 +91,11 @@ def first_readable(paths: Sequence[Path], count: int) -> Image:
     return np.stack(images)
 
 
-def _stratified(labelled: Sequence[tuple[str, Path]], seed: int) -> list[Path]:
-    """At most CALIBRATION_IMAGES paths, one of each label in turn, so that rare classes count."""
+def choose_images(labelled: Sequence[tuple[str, Path]], seed: int, count: int = CALIBRATION_IMAGES) -> list[Path]:
+    """At most `count` of (label, path): one of each label in turn, so that rare classes count, drawn by `seed`.
+
+    An image whose pixels are those of an earlier one is passed over, and so is one that can't be read, unless none can.
+    """
     by_label: dict[str, list[Path]] = defaultdict(list)
     for label, path in labelled:
         by_label[label].append(path)
@@ -98,7 +103,22 @@ def _stratified(labelled: Sequence[tuple[str, Path]], seed: int) -> list[Path]:
     for paths in by_label.values():
         generator.shuffle(paths)
     turns = zip_longest(*by_label.values())
-    return [path for turn in turns for path in turn if path is not None][:CALIBRATION_IMAGES]
+    in_turn = [path for turn in turns for path in turn if path is not None]
+    return _distinct(in_turn, count) or in_turn[:count]
+
+
+def _distinct(paths: list[Path], count: int) -> list[Path]:
+    chosen: dict[str, Path] = {}
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        # Piece by piece: a folder of 100,000 tiles is not decoded for the sake of 128.
+        for start in range(0, len(paths), count):
+            piece = paths[start : start + count]
+            for path, digest in zip(piece, pool.map(pixel_digest, piece), strict=True):
+                if digest is not None:
+                    chosen.setdefault(digest, path)
+            if len(chosen) >= count:
+                break
+    return list(chosen.values())[:count]
 
 
 def _label(path: Path) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ssr_edge.bundle import Bundle, refused_place, write_manifest, writing_bundle
-from ssr_edge.errors import GateRefused
+from ssr_edge.bundle import CALIBRATION, Bundle, refused_place, write_manifest, writing_bundle
+from ssr_edge.errors import GateRefused, UsageError
 from ssr_edge.manifest import Manifest
 from ssr_export.build import EngineRequest
 from ssr_export.calibrate import read_calibration
 from ssr_export.engines import Workshop
 from ssr_export.image_sets import find_image_sets, image_files
-from ssr_export.models import CALIBRATION, write_models
+from ssr_export.models import write_models
 from ssr_export.ranges import Method
 from ssr_export.remedies import Remedies
 from ssr_train.checkpoint import load_checkpoint
@@ -27,6 +29,7 @@ class BundlePlan:
 
     engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
     allow_drop: ship an engine that the gate would refuse. islands: `auto`, `none` or block names with commas.
+    cache: file of ranges to use where they fit and to keep those found in; the bundle's own when left out.
     remedies: for a checkpoint; a bundle's models stay as they are.
     """
 
@@ -38,6 +41,7 @@ class BundlePlan:
     held_out: Path | None = None
     allow_drop: bool = False
     islands: str = "auto"
+    cache: Path | None = None
     remedies: Remedies = field(default_factory=Remedies)
 
 
@@ -52,11 +56,30 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
     network, card = load_checkpoint(plan.source)
     images = find_image_sets(plan.source, card, plan.images)
     held_out = image_files(plan.held_out) if plan.held_out else images.held_out
-    cache = read_calibration(plan.bundle / CALIBRATION)
+    if plan.cache is not None:
+        _check_cache(plan.cache)
     with writing_bundle(plan.bundle) as folder:
+        cache = plan.cache or folder / CALIBRATION
+        if plan.cache is None and (plan.bundle / CALIBRATION).is_file():
+            shutil.copyfile(plan.bundle / CALIBRATION, cache)
         manifest = write_models(folder, plan.source, network, card, images, plan.method, plan.remedies, cache, say)
         _add_engines(folder, manifest, plan, held_out, images.calibration, say)
     return Bundle.open(plan.bundle)
+
+
+def _check_cache(path: Path) -> None:
+    """Asked before anything is computed: the cache is written after a calibration of seconds or minutes."""
+    if path.exists() and read_calibration(path) is None:
+        found = f"{path} is no range cache, and is not written over"
+    elif not os.access(path.parent, os.W_OK):
+        found = f"{path} can't be written"
+    else:
+        return
+    raise UsageError(
+        found,
+        expected="a file that --calibration-cache made, or a new name in a folder that you may write to",
+        next_step="ssr-edge build-engine --calibration-cache ranges.json",
+    )
 
 
 def _rebuild(plan: BundlePlan, say: Say) -> Bundle:

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from torch import Tensor
 
-from ssr_edge.bundle import model_file
+from ssr_edge.bundle import CALIBRATION, model_file
 from ssr_edge.files import sha256_of
 from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.quantisation import worst_first
@@ -31,7 +31,6 @@ from ssr_train.dataset import normalise, to_rgb
 from ssr_train.network import SSResNeXt
 
 Say = Callable[[str], None]
-CALIBRATION = "calibration.json"
 _PROOF_IMAGES = 8
 _ERROR_IMAGES = 16
 
@@ -44,12 +43,13 @@ def write_models(
     images: ImageSets,
     method: Method,
     remedies: Remedies,
-    cache: Calibration | None,
+    cache: Path,
     say: Say,
 ) -> Manifest:
     """Writes model.fp32.onnx, model.fp16.onnx, model.int8.onnx, calibration.json and histograms.json into `folder`.
 
-    cache: an earlier calibration, used if it fits. Returns the manifest so far, without engines.
+    cache: file of an earlier calibration, used if it fits and replaced if not. Returns the manifest so far, without
+    engines.
 
     Raises:
         ExportError: a fold, a parity check or a calibration is outside its limit.

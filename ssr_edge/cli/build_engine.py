@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ssr_edge.cli.calibration_options import DEFAULT_METHOD, CalibrationImages, CorrectBias, Equalise, MethodOption
+from ssr_edge.cli.calibration_options import (
+    DEFAULT_METHOD,
+    CalibrationCache,
+    CalibrationImages,
+    CorrectBias,
+    Equalise,
+    MethodOption,
+)
 from ssr_edge.cli.defaults import bundle_name, find_checkpoint
 from ssr_edge.cli.extras import importing
 from ssr_edge.errors import UsageError
@@ -39,6 +46,7 @@ def build_engine(
         ),
     ] = None,
     calibration_images: CalibrationImages = None,
+    calibration_cache: CalibrationCache = None,
     held_out: Annotated[
         Path | None,
         typer.Option(help="Folder for the gate. (default: the checkpoint's val and test)", show_default=False),
@@ -87,6 +95,9 @@ def build_engine(
         version_compatible=version_compatible,
     )
     if source is not None and (source / MANIFEST).exists():
+        _not_for_a_bundle(
+            {"--equalise": equalise, "--correct-bias": correct_bias, "--calibration-cache": calibration_cache}
+        )
         origin, place = source, bundle or source
     else:
         origin = find_checkpoint(source)
@@ -100,10 +111,20 @@ def build_engine(
         held_out=held_out,
         allow_drop=allow_drop,
         islands=islands,
+        cache=calibration_cache,
         remedies=Remedies(equalise=equalise, correct_bias=correct_bias),
     )
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")
+
+
+def _not_for_a_bundle(given: dict[str, object]) -> None:
+    for option in (option for option, value in given.items() if value):
+        raise UsageError(
+            f"{option} changes the models, and those of a bundle stay as they are",
+            expected="a checkpoint or a run",
+            next_step=f"ssr-edge build-engine CHECKPOINT {option}",
+        )
 
 
 def _requests(

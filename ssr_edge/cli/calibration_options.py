@@ -14,6 +14,10 @@ DEFAULT_METHOD: MethodName = "mse"
 CalibrationImages = Annotated[
     Path | None, typer.Option(help="Folder. (default: the checkpoint's training images)", show_default=False)
 ]
+CalibrationCache = Annotated[
+    Path | None,
+    typer.Option(help="JSON file: ranges found before, used if they fit, else replaced.", show_default=False),
+]
 MethodOption = Annotated[MethodName, typer.Option(help="How INT8 ranges are chosen.")]
 Equalise = Annotated[
     bool, typer.Option("--equalise", help="Bring the channels of each tensor to like ranges; exact in FP32.")

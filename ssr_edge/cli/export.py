@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ssr_edge.cli.calibration_options import DEFAULT_METHOD, CalibrationImages, CorrectBias, Equalise, MethodOption
+from ssr_edge.cli.calibration_options import (
+    DEFAULT_METHOD,
+    CalibrationCache,
+    CalibrationImages,
+    CorrectBias,
+    Equalise,
+    MethodOption,
+)
 from ssr_edge.cli.defaults import bundle_name, find_checkpoint
 from ssr_edge.cli.extras import importing
 
@@ -20,6 +27,7 @@ def export(
         Path | None, typer.Option(help="Folder to write. (default: bundles/RUN)", show_default=False)
     ] = None,
     calibration_images: CalibrationImages = None,
+    calibration_cache: CalibrationCache = None,
     method: MethodOption = DEFAULT_METHOD,
     equalise: Equalise = False,
     correct_bias: CorrectBias = False,
@@ -34,6 +42,6 @@ def export(
     source = find_checkpoint(checkpoint)
     target = bundle or BUNDLES / bundle_name(source)
     remedies = Remedies(equalise=equalise, correct_bias=correct_bias)
-    plan = BundlePlan(source, target, (), method, images=calibration_images, remedies=remedies)
+    plan = BundlePlan(source, target, (), method, images=calibration_images, cache=calibration_cache, remedies=remedies)
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge build-engine {made.path}")

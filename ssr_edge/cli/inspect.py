@@ -26,6 +26,14 @@ def inspect(
         str | None,
         typer.Option(help="With --plot: a tensor of the table; plots its histogram and range.", show_default=False),
     ] = None,
+    tensorrt_cache: Annotated[
+        str | None,
+        typer.Option(
+            help="Print INT8's ranges as the calibration cache of this version of TensorRT (up to 10.x).",
+            metavar="VERSION",
+            show_default=False,
+        ),
+    ] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Say what a bundle is, where it came from and what was measured of it; checks every file's hash."""
@@ -36,6 +44,9 @@ def inspect(
 
     _check(quantisation, plot, tensor)
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
+    if tensorrt_cache is not None:
+        typer.echo(_tensorrt_cache(opened, tensorrt_cache), nl=False)
+        return
     if plot is not None:
         _plot(opened, plot, tensor)
     text = opened.manifest.model_dump_json(indent=2)
@@ -63,6 +74,15 @@ def _check(quantisation: bool, plot: Path | None, tensor: str | None) -> None:
             expected="--quantisation --tensor NAME --plot FILE",
             next_step=f"ssr-edge inspect --quantisation --tensor {tensor} --plot histogram.png",
         )
+
+
+def _tensorrt_cache(bundle: Bundle, version: str) -> str:
+    import json
+
+    from ssr_edge.bundle import CALIBRATION
+    from ssr_edge.tensorrt_cache import tensorrt_cache
+
+    return tensorrt_cache(json.loads(bundle.file(CALIBRATION).read_bytes())["ranges"], version)
 
 
 def _plot(bundle: Bundle, file: Path, tensor: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,25 +39,52 @@ def test_the_order_of_the_images_does_not_matter(model: Path, calibration_images
 def test_the_cache_spares_the_work_when_it_fits(
     model: Path, calibration_images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = calibrate(model, calibration_images[:2], "mse")
-    first.write(tmp_path / "calibration.json")
+    cache = tmp_path / "calibration.json"
+    first = calibrate(model, calibration_images[:2], "mse", cache)
 
     def refuse(*_: object) -> None:
         raise AssertionError("calibrated again")
 
     monkeypatch.setattr(calibration_module, "collect_histograms", refuse)
-    cached = read_calibration(tmp_path / "calibration.json")
-    assert calibrate(model, calibration_images[1::-1], "mse", cached) == first
+    assert calibrate(model, calibration_images[1::-1], "mse", cache) == first
 
 
 @pytest.mark.parametrize("change", ["model", "images", "method"])
-def test_the_cache_is_not_used_for_anything_else(model: Path, calibration_images: list[Path], change: str) -> None:
+def test_the_cache_is_not_used_for_anything_else(
+    model: Path, calibration_images: list[Path], change: str, tmp_path: Path
+) -> None:
+    cache = tmp_path / "calibration.json"
     true = calibrate(model, calibration_images[:2], "minmax")
     stale = true.model_copy(update={"ranges": dict.fromkeys(true.ranges, 123.0)})
+    stale.write(cache)
+    assert calibrate(model, calibration_images[:2], "minmax", cache).ranges == stale.ranges
     other = {"model": "0" * 64, "images": ["0" * 64], "method": "mse"}[change]
-    assert calibrate(model, calibration_images[:2], "minmax", stale).ranges == stale.ranges
-    unfit = stale.model_copy(update={change: other})
-    assert calibrate(model, calibration_images[:2], "minmax", unfit).ranges == true.ranges
+    stale.model_copy(update={change: other}).write(cache)
+    assert calibrate(model, calibration_images[:2], "minmax", cache) == true
+    assert read_calibration(cache) == true
+
+
+def test_a_killed_calibration_leaves_the_cache_as_it_was(
+    model: Path, calibration_images: list[Path], tmp_path: Path
+) -> None:
+    cache = tmp_path / "calibration.json"
+    before = calibrate(model, calibration_images[:1], "minmax", cache)
+    # Killed at the worst moment: the new text is written, half of it on disk, and does not yet have its name.
+    program = (
+        "import os, signal, sys; from pathlib import Path; from ssr_export.calibrate import calibrate\n"
+        "whole = Path.write_text\n"
+        "def half(path, text, *rest):\n"
+        "    whole(path, text[: len(text) // 2], *rest)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Path.write_text = half\n"
+        "model, cache, *images = map(Path, sys.argv[1:])\n"
+        "calibrate(model, images, 'minmax', cache)"
+    )
+    arguments = [sys.executable, "-c", program, str(model), str(cache), *map(str, calibration_images[1:3])]
+    assert subprocess.run(arguments, capture_output=True).returncode == -signal.SIGKILL
+    assert read_calibration(cache) == before
+    after = calibrate(model, calibration_images[1:3], "minmax", cache)
+    assert read_calibration(cache) == after != before
 
 
 def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BuildError, DataError
+from ssr_edge.errors import BuildError, DataError, UsageError
 from ssr_edge.files import sha256_of
 from ssr_edge.preprocess import load
 from ssr_edge.runners import open_runner
@@ -89,6 +90,35 @@ def test_building_again_takes_the_ranges_from_the_cache(
     cache.write_text(json.dumps(fields))
     make_bundle(plan, print)
     assert set(json.loads(cache.read_text())["ranges"].values()) == {7.0}
+
+
+def test_a_cache_of_ones_own_is_kept_and_used_for_another_bundle(
+    tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
+) -> None:
+    cache, folder = tmp_path / "ranges.json", calibration_images[0].parent
+    plan = BundlePlan(tiny_checkpoint, tmp_path / "a", (), "percentile", images=folder, cache=cache)
+    first = make_bundle(plan, print)
+    assert cache.read_bytes() == (first.path / "calibration.json").read_bytes()
+    fields = json.loads(cache.read_text())
+    fields["ranges"] = dict.fromkeys(fields["ranges"], 7.0)
+    cache.write_text(json.dumps(fields))
+    second = make_bundle(dataclasses.replace(plan, bundle=tmp_path / "b"), print)
+    assert set(json.loads((second.path / "calibration.json").read_text())["ranges"].values()) == {7.0}
+
+
+@pytest.mark.parametrize("content", ["my notes", '{"ranges": {}}', ""])
+def test_a_cache_that_is_something_else_is_not_written_over(
+    tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path, content: str
+) -> None:
+    cache = tmp_path / "notes.txt"
+    cache.write_text(content)
+    folder = calibration_images[0].parent
+    with pytest.raises(UsageError, match="not written over"):
+        make_bundle(BundlePlan(tiny_checkpoint, tmp_path / "b", (), "mse", images=folder, cache=cache), print)
+    assert cache.read_text() == content
+    nowhere = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "mse", images=folder, cache=tmp_path / "no" / "r.json")
+    with pytest.raises(UsageError, match="can't be written"):
+        make_bundle(nowhere, print)
 
 
 def test_remedies_are_recorded_and_change_the_int8_model_alone_in_what_it_computes(

@@ -69,18 +69,19 @@ def contradictory_twins(records: Sequence[Record]) -> tuple[list[Record], list[l
     """
     by_pixels: dict[str, list[Record]] = defaultdict(list)
     with ThreadPoolExecutor() as pool:
-        for record, digest in zip(records, pool.map(_pixel_digest, records), strict=True):
-            by_pixels[digest].append(record)
+        for record, digest in zip(records, pool.map(pixel_digest, [r.path for r in records]), strict=True):
+            by_pixels[digest or f"unreadable {record.name}"].append(record)
     twins = [group for group in by_pixels.values() if len({record.label for record in group}) > 1]
     dropped = {record.name for group in twins for record in group}
     return [record for record in records if record.name not in dropped], twins
 
 
-def _pixel_digest(record: Record) -> str:
+def pixel_digest(path: Path) -> str | None:
+    """Fingerprint of an image's size and pixels, whatever its file format and name; None for an unreadable image."""
     try:
-        image = decode(record.path)
+        image = decode(path)
     except InputError:
-        return f"unreadable {record.name}"
+        return None
     return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
 
 

@@ -32,8 +32,8 @@ class Recipe(BaseModel):
     schedule: `step` multiplies the rate by 0.9 every 5 epochs (paper); `cosine` warms up, then falls to zero.
     dice_weight: weight of the Dice loss; cross-entropy has the rest (paper: 0.5).
     ema_decay: decay of the averaged weights by step; 0 keeps the last step's weights.
-    image_sizes: edge lengths in pixels of the training images, each for an equal share of the epochs. Small images first
-        cost less (128 pixels a third of 224) and pretrain the same weights (progressive resizing, Howard 2018).
+    image_sizes: edge lengths in pixels of the training images, each for an equal share of the epochs. Small images
+        first cost less (128 pixels a third of 224) and pretrain the same weights (progressive resizing, Howard 2018).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

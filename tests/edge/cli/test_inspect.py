@@ -32,6 +32,17 @@ def test_json_is_the_manifest(ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path
     assert json.loads((tmp_path / "m.json").read_text())["name"] == "ssresnext14_8x4d"
 
 
+def test_ranges_are_printed_as_tensorrts_calibration_cache(ssr_edge: Run, tiny_bundle: Bundle) -> None:
+    answer = ssr_edge("inspect", tiny_bundle.path, "--tensorrt-cache", "10.3.0")
+    ranges = json.loads(tiny_bundle.file("calibration.json").read_text())["ranges"]
+    header, *lines = answer.out.splitlines()
+    assert header == "TRT-100300-EntropyCalibration2"
+    assert [line.rsplit(": ", 1)[0] for line in lines] == list(ranges)
+    refused = ssr_edge("inspect", tiny_bundle.path, "--tensorrt-cache", "11.4.1")
+    assert refused.code == 2
+    assert "has no calibrators" in refused.err
+
+
 def test_a_changed_bundle_is_refused(ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
     shutil.copytree(tiny_bundle.path, tmp_path / "copy")
     (tmp_path / "copy" / "model.int8.onnx").write_bytes(b"")

@@ -1,0 +1,45 @@
+"""The calibration cache of implicit INT8: the text that TensorRT's own calibrators write."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_edge.errors import UsageError
+from ssr_edge.tensorrt_cache import tensorrt_cache
+
+
+def test_the_text_is_header_and_scales() -> None:
+    # 3c008912 stands for the range 0.996 in a cache that TensorRT 7.2 wrote for MNIST's input.
+    scale = struct.unpack(">f", bytes.fromhex("3c008912"))[0]
+    text = tensorrt_cache({"data": scale * 127, "stem/relu": 127.0}, "7.2.2")
+    assert text == "TRT-7202-EntropyCalibration2\ndata: 3c008912\nstem/relu: 3f800000\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "number"), [("8.5.3", 8503), ("8.6.1.6", 8601), ("10.3.0", 100300), ("10.13.2.6", 101302)]
+)
+def test_versions_are_numbered_as_tensorrt_does(version: str, number: int) -> None:
+    assert tensorrt_cache({}, version) == f"TRT-{number}-EntropyCalibration2\n"
+
+
+@given(st.dictionaries(st.text("abc/_.0123456789", min_size=1), st.floats(1e-6, 1e6)))
+def test_ranges_come_back_from_the_text(ranges: dict[str, float]) -> None:
+    _, *lines = tensorrt_cache(ranges, "10.3.0").splitlines()
+    found = {
+        name: struct.unpack(">f", bytes.fromhex(digits))[0] * 127 for name, digits in (x.split(": ") for x in lines)
+    }
+    assert found == pytest.approx(ranges, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("11.0.0", "has no calibrators"), ("10", "not a version"), ("ten", "not a version"), ("", "not a version")],
+)
+def test_other_versions_are_refused_in_words(version: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason) as refused:
+        tensorrt_cache({}, version)
+    assert "--tensorrt-cache 10.3.0" in refused.value.next_step
