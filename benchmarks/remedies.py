@@ -23,7 +23,6 @@ from ssr_edge.breakhis import CLASSES, parse_name
 from ssr_edge.metrics import measure
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners.openvino import compile_options, openvino_core
-from ssr_export.bias_correction import correct_biases
 from ssr_export.calibrate import calibrate
 from ssr_export.equalise import equalise
 from ssr_export.fold import fold
@@ -94,12 +93,10 @@ def print_table(networks: dict[str, SSResNeXt], calibration: list[Path], held_ou
             print("| method and remedies | labels as FP32 | logit error | largest | macro-F1 | check |")
             print("|---|---|---|---|---|---|")
         for method in get_args(Method):
-            ranges = calibrate(fp32, calibration, method).ranges
-            model = quantize(onnx.load(fp32), ranges)
+            found = calibrate(fp32, calibration, method, correct_bias=True)
             for correction in ("", "biases corrected"):
-                if correction:
-                    correct_biases(fp32, model, ranges, calibration)
-                onnx.save(model, int8)
+                corrections = found.bias_errors if correction else None
+                onnx.save(quantize(onnx.load(fp32), found.ranges, bias_errors=corrections), int8)
                 words = [method, remedy, correction]
                 print(judge.row(", ".join(word for word in words if word), int8), flush=True)
 

@@ -33,25 +33,25 @@ class MeanMaps:
     quantized: Map
 
 
-def correct_biases(
-    model: Path, quantized: onnx.ModelProto, ranges: Mapping[str, float], images: Sequence[Path]
-) -> None:
-    """Changes the biases of `quantized`, made from `model` with `ranges`, so that each convolution's mean output a
-    channel over `images` is FP32's, given FP32's input. Floats only: no weight and no range changes.
+def bias_errors(model: Path, ranges: Mapping[str, float], images: Sequence[Path]) -> dict[str, list[float]]:
+    """What `quantize` has to take off each bias so that a convolution's mean output over `images` is FP32's.
+
+    For each bias of a quantised convolution of `model`, the mean error [O] of its output given FP32's input, so that
+    one convolution's correction depends on no other's.
 
     Raises:
         ExportError: no image can be read.
     """
     maps = mean_maps(model, ranges, images)
-    original = onnx.load(model)
-    weights = {tensor.name: tensor for tensor in original.graph.initializer}
-    biases = {tensor.name: tensor for tensor in quantized.graph.initializer}
-    for node in original.graph.node:
+    graph = onnx.load(model).graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    errors = {}
+    for node in graph.node:
         if is_quantized_conv(node):
             error = mean_output_error(node, numpy_helper.to_array(weights[node.input[1]]), maps[node.input[0]])
-            bias = biases[node.input[2]]
-            corrected = (numpy_helper.to_array(bias) - error).astype(np.float32)
-            bias.CopyFrom(numpy_helper.from_array(corrected, bias.name))
+            # Seven digits are what the FP32 bias can hold.
+            errors[node.input[2]] = [float(f"{value:.7g}") for value in error]
+    return errors
 
 
 def mean_maps(model: Path, ranges: Mapping[str, float], images: Sequence[Path]) -> dict[str, MeanMaps]:

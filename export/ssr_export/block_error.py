@@ -19,24 +19,23 @@ from ssr_edge.progress import progress
 from ssr_export.blocks import GraphBlock, cut, find_blocks, given
 from ssr_export.error_sums import ErrorSums
 from ssr_export.histogram import MagnitudeHistogram
-from ssr_export.quantize import is_quantized_conv, quantization_points, quantize
+from ssr_export.quantize import BiasErrors, is_quantized_conv, quantization_points, quantize
 from ssr_export.tensor_statistics import ActivationStatistics, for_plotting, weight_statistics
 
 # Activations are held for one batch only, so memory does not grow with the images.
 _BATCH = 2
 _LOGITS = "logits"
-# Whether weights and whether activations are quantised.
-_VARIANTS = {"weights": (True, False), "activations": (False, True), "both": (True, True)}
 _Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 
 def measure_quantisation(
-    model: onnx.ModelProto, ranges: Mapping[str, float], images: Image
+    model: onnx.ModelProto, ranges: Mapping[str, float], images: Image, bias_errors: BiasErrors | None = None
 ) -> tuple[QuantisationReport, Histograms]:
     """Compares the FP32 model with its quantised forms on real images.
 
-    ranges: as for `quantize`. images: uint8 BGR [n, 224, 224, 3], n >= 1. The error of a block is taken at its output
-    while its input is the FP32 network's, so that it holds nothing of the blocks before.
+    ranges: as for `quantize`. bias_errors: too, for the form with both weights and activations quantised. images: uint8
+    BGR [n, 224, 224, 3], n >= 1. The error of a block is taken at its output while its input is the FP32 network's, so
+    that it holds nothing of the blocks before.
 
     Raises:
         ExportError: a range is unusable, or an activation is not finite.
@@ -45,8 +44,9 @@ def measure_quantisation(
     activations = _activations(model, blocks, ranges)
     weights = _weights(model, blocks)
     variants = {
-        name: _Variant(quantize(model, ranges, weights=weights_too, activations=activations_too), blocks)
-        for name, (weights_too, activations_too) in _VARIANTS.items()
+        "weights": _Variant(quantize(model, ranges, activations=False), blocks),
+        "activations": _Variant(quantize(model, ranges, weights=False), blocks),
+        "both": _Variant(quantize(model, ranges, bias_errors=bias_errors), blocks),
     }
     wanted = {tensor for block in blocks for tensor in (block.source, block.target)}
     exact = _Exact(model, [*sorted(wanted | {entry.tensor for entry in activations}), _LOGITS])

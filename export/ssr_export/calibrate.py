@@ -16,15 +16,20 @@ from ssr_edge.environment import usable_cores
 from ssr_edge.errors import ExportError
 from ssr_edge.files import replacing, sha256_of
 from ssr_export.activations import stream_activations
+from ssr_export.bias_correction import bias_errors
 from ssr_export.histogram import MagnitudeHistogram
 from ssr_export.ranges import Fixed, Method, choose_method, choose_range
+
+# A mean over an image's whole map needs few images.
+BIAS_IMAGES = 32
 
 
 class Calibration(BaseModel):
     """What a calibration found; saved as JSON it is the range cache.
 
     model: SHA-256 of the FP32 ONNX file. images: SHA-256 of each image file used, sorted. ranges: tensor -> magnitude
-    that maps to 127. chosen: tensor -> method, where `auto` chose it by tensor.
+    that maps to 127. chosen: tensor -> method, where `auto` chose it by tensor. bias_errors: bias -> mean error of its
+    convolution [O], where biases are corrected.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -33,6 +38,7 @@ class Calibration(BaseModel):
     images: list[str]
     ranges: dict[str, float]
     chosen: dict[str, Fixed] = Field(default_factory=dict)
+    bias_errors: dict[str, list[float]] = Field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -46,9 +52,12 @@ class Calibration(BaseModel):
             temporary.write_text(self.model_dump_json(indent=1))
 
 
-def calibrate(model: Path, images: Sequence[Path], method: Method, cache: Path | None = None) -> Calibration:
+def calibrate(
+    model: Path, images: Sequence[Path], method: Method, cache: Path | None = None, correct_bias: bool = False
+) -> Calibration:
     """Runs the FP32 model on image files and chooses a range for each quantisation point.
 
+    correct_bias: also measures the mean error of each convolution, in a second pass over some of the images.
     cache: file whose calibration is returned when it was found for the same model, images and method, and which holds
     the new one when it was not.
 
@@ -57,7 +66,8 @@ def calibrate(model: Path, images: Sequence[Path], method: Method, cache: Path |
     """
     model_hash, image_hashes = sha256_of(model), sorted(map(sha256_of, images))
     known = read_calibration(cache) if cache is not None else None
-    if known is not None and (known.model, known.images, known.method) == (model_hash, image_hashes, method):
+    key = (model_hash, image_hashes, method, correct_bias)
+    if known is not None and (known.model, known.images, known.method, bool(known.bias_errors)) == key:
         return known
     if method == "auto":
         chosen, ranges = _choose_by_tensor(model, images)
@@ -65,6 +75,8 @@ def calibrate(model: Path, images: Sequence[Path], method: Method, cache: Path |
         histograms = collect_histograms(model, images)
         chosen, ranges = {}, {tensor: choose_range(histogram, method) for tensor, histogram in histograms.items()}
     found = Calibration(method=method, model=model_hash, images=image_hashes, ranges=ranges, chosen=chosen)
+    if correct_bias:
+        found.bias_errors = bias_errors(model, ranges, images[:BIAS_IMAGES])
     if cache is not None:
         found.write(cache)
     return found

@@ -9,11 +9,11 @@ from pathlib import Path
 import onnx
 
 from ssr_edge.bundle import CALIBRATION, Bundle, model_file, write_manifest
-from ssr_edge.errors import ExportError, RuntimeUnavailable, UsageError
+from ssr_edge.errors import ExportError, RuntimeUnavailable
 from ssr_edge.gpu import find_gpu
 from ssr_edge.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
 from ssr_export.build import EngineRequest, build_engine
-from ssr_export.calibrate import read_calibration
+from ssr_export.calibrate import Calibration, read_calibration
 from ssr_export.choose import choose_engine
 from ssr_export.gate import HeldOut, allowed, describe, judge_engine, read_held_out, refusal
 from ssr_export.image_sets import first_readable
@@ -112,12 +112,6 @@ class Workshop:
         if self.islands == "auto":
             return  # begins with what the bundle has
         named = named_islands(self.islands, block_names(self._int8_sources()[0]))
-        if named and self._biases_are_corrected():
-            raise UsageError(
-                "--islands on a model whose biases were corrected for INT8 everywhere",
-                expected="one of the two: islands, or --correct-bias",
-                next_step="ssr-edge build-engine CHECKPOINT --islands " + self.islands,
-            )
         if named or self.manifest.islands is not None:
             self._write_int8(Islands(asked=self.islands, blocks=named, why="named by --islands"))
 
@@ -125,11 +119,8 @@ class Workshop:
         """The engine with the islands that make it pass, or without any where none do."""
         if request.precision != "int8" or self.islands != "auto" or not self.screen_images:
             return engine
-        if self._biases_are_corrected():
-            self.say("  no islands are looked for: the biases were corrected for INT8 everywhere")
-            return engine
         self.say("  looking for the blocks that cost INT8 its labels")
-        model, ranges = self._int8_sources()
+        model, calibration = self._int8_sources()
         built = engine
 
         def passes(blocks: list[str]) -> bool:
@@ -138,7 +129,8 @@ class Workshop:
             built = self._build(request)
             return not _failed(built)
 
-        screen = Screen(model, ranges, first_readable(self.screen_images, SCREEN_IMAGES))
+        few = first_readable(self.screen_images, SCREEN_IMAGES)
+        screen = Screen(model, calibration.ranges, few, calibration.bias_errors)
         found = search(screen, block_names(model), passes, self.say)
         self.say(f"  {found.why}")
         if found.blocks:
@@ -147,10 +139,7 @@ class Workshop:
         self._write_int8(found)
         return self._build(request)
 
-    def _biases_are_corrected(self) -> bool:
-        return self.manifest.calibration is not None and self.manifest.calibration.bias_corrected
-
-    def _int8_sources(self) -> tuple[onnx.ModelProto, dict[str, float]]:
+    def _int8_sources(self) -> tuple[onnx.ModelProto, Calibration]:
         calibration = read_calibration(self.folder / CALIBRATION)
         if calibration is None:
             raise ExportError(
@@ -158,11 +147,12 @@ class Workshop:
                 expected="the ranges that INT8 is written from",
                 next_step="ssr-edge build-engine CHECKPOINT",
             )
-        return onnx.load(self.folder / model_file("fp32")), calibration.ranges
+        return onnx.load(self.folder / model_file("fp32")), calibration
 
     def _write_int8(self, islands: Islands) -> None:
-        model, ranges = self._int8_sources()
-        onnx.save(quantize(model, ranges, islands.blocks), self.folder / model_file("int8"))
+        model, found = self._int8_sources()
+        int8 = quantize(model, found.ranges, islands.blocks, found.bias_errors)
+        onnx.save(int8, self.folder / model_file("int8"))
         self.manifest.islands = islands
 
     def _drop(self, engine: EngineEntry) -> str:

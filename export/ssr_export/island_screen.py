@@ -18,7 +18,7 @@ import onnx
 from ssr_edge.preprocess import Image
 from ssr_edge.progress import progress
 from ssr_edge.runners.openvino import compile_options, openvino_core
-from ssr_export.quantize import quantize
+from ssr_export.quantize import BiasErrors, quantize
 
 # A difference of time below this share of the engine's can't be seen in so few calls; it counts as this much.
 _NOISE = 0.02
@@ -41,8 +41,15 @@ class Screen:
     images: uint8 BGR [n, 224, 224, 3]. Keeps one compiled network at a time beside the one it is compared with.
     """
 
-    def __init__(self, model: onnx.ModelProto, ranges: Mapping[str, float], images: Image) -> None:
-        self._core, self._model, self._ranges, self._images = openvino_core(), model, ranges, images
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        ranges: Mapping[str, float],
+        images: Image,
+        bias_errors: BiasErrors | None = None,
+    ) -> None:
+        self._core, self._model, self._images = openvino_core(), model, images
+        self._ranges, self._bias_errors = ranges, bias_errors
         self._expected = self._logits(self._compile(model))
 
     def error(self, islands: Collection[str]) -> float:
@@ -66,7 +73,7 @@ class Screen:
         return sorted(found, key=lambda screened: screened.gain_for_time, reverse=True)
 
     def _variant(self, islands: Collection[str]) -> Any:
-        return self._compile(quantize(self._model, self._ranges, islands))
+        return self._compile(quantize(self._model, self._ranges, islands, self._bias_errors))
 
     def _compile(self, model: onnx.ModelProto) -> Any:
         read = self._core.read_model(model.SerializeToString())

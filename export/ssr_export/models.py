@@ -14,7 +14,6 @@ from ssr_edge.files import sha256_of
 from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.quantisation import worst_first
 from ssr_export.activations import readable_batches
-from ssr_export.bias_correction import correct_biases
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import Calibration, calibrate
 from ssr_export.certificate import fold_with_certificate
@@ -67,15 +66,13 @@ def write_models(
     export_onnx(folded, fp32)
     parity = check_onnx(fp32, folded, proof)
     say(f"ONNX: logits differ from PyTorch by {parity.relative_error:.1e} of the largest")
-    calibration = calibrate(fp32, images.calibration, method, cache)
+    calibration = calibrate(fp32, images.calibration, method, cache, remedies.correct_bias)
     calibration.write(folder / CALIBRATION)
-    say(f"calibrated {len(calibration.ranges)} activations on {len(calibration.images)} images ({method})")
+    biases = ", biases corrected" if remedies.correct_bias else ""
+    say(f"calibrated {len(calibration.ranges)} activations on {len(calibration.images)} images ({method}{biases})")
     model = onnx.load(fp32)
     onnx.save(to_half(model), folder / model_file("fp16"))
-    int8 = quantize(model, calibration.ranges)
-    if remedies.correct_bias:
-        correct_biases(fp32, int8, calibration.ranges, images.calibration)
-        say("corrected the mean error of each INT8 convolution in its bias")
+    int8 = quantize(model, calibration.ranges, bias_errors=calibration.bias_errors)
     onnx.save(int8, folder / model_file("int8"))
     quantisation = _measured(folder, model, calibration, images, say)
     return Manifest(
@@ -112,7 +109,7 @@ def _measured(
 ) -> QuantisationReport:
     """INT8's error by block; its histograms go into `folder`."""
     few = first_readable(images.calibration, _ERROR_IMAGES)
-    report, histograms = measure_quantisation(model, calibration.ranges, few)
+    report, histograms = measure_quantisation(model, calibration.ranges, few, calibration.bias_errors)
     histograms.write(folder)
     worst = worst_first(report)[0]
     say(

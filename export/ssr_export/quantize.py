@@ -8,7 +8,7 @@ classifier stay in floating point, and so do blocks that are named islands.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 from ssr_edge.errors import ExportError
 
 QMAX = 127
+# For the bias of each quantised convolution the mean error [O] to take off it: `ssr_export.bias_correction`.
+BiasErrors = Mapping[str, Sequence[float]]
 _BLOCK = re.compile(r"stem|stages\.\d+\.blocks\.\d+")
 
 
@@ -54,6 +56,7 @@ def quantize(
     model: onnx.ModelProto,
     ranges: Mapping[str, float],
     islands: Collection[str] = (),
+    bias_errors: BiasErrors | None = None,
     *,
     weights: bool = True,
     activations: bool = True,
@@ -61,8 +64,9 @@ def quantize(
     """Returns a copy of an FP32 model with Q/DQ pairs.
 
     ranges: for each quantisation point, the magnitude that maps to 127; positive and finite. islands: names from
-    `block_names` whose convolutions and addition stay in floating point. weights, activations: off, these stay in
-    floating point: to tell the error of the one from that of the other.
+    `block_names` whose convolutions and addition stay in floating point. bias_errors: taken off the biases of quantised
+    convolutions. weights, activations: off, these stay in floating point: to tell the error of the one from that of
+    the other.
 
     Raises:
         ExportError: a range is missing, zero, negative or not finite.
@@ -91,6 +95,8 @@ def quantize(
         if is_quantized_conv(node, islands) and weights:
             nodes.append(_dequantize_weight(graph, constants[node.input[1]]))
             node.input[1] = nodes[-1].output[0]
+        if is_quantized_conv(node, islands) and bias_errors:
+            _subtract(constants[node.input[2]], bias_errors[node.input[2]])
         if skip is not None and activations:
             node.input[list(node.input).index(skip)] = f"{skip}_dq"
         nodes.append(node)
@@ -139,6 +145,11 @@ def quantize_weight(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int
     scale[scale == 0] = 1
     shape = (-1,) + (1,) * (weight.ndim - 1)
     return np.clip(np.rint(weight / scale.reshape(shape)), -QMAX, QMAX).astype(np.int8), scale
+
+
+def _subtract(bias: TensorProto, error: Sequence[float]) -> None:
+    corrected = numpy_helper.to_array(bias) - np.asarray(error, np.float32)
+    bias.CopyFrom(numpy_helper.from_array(corrected, bias.name))
 
 
 def _dequantize_weight(graph: onnx.GraphProto, initializer: TensorProto) -> onnx.NodeProto:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 # The same names as ssr_export.ranges.Method, which can't be imported here: `--help` must stay light.
-MethodName = Literal["minmax", "percentile", "entropy", "mse", "auto"]
+MethodName = Literal["minmax", "percentile", "entropy", "mse", "lp", "auto"]
 DEFAULT_METHOD: MethodName = "mse"
 
 CalibrationImages = Annotated[
@@ -22,4 +22,6 @@ MethodOption = Annotated[MethodName, typer.Option(help="How INT8 ranges are chos
 Equalise = Annotated[
     bool, typer.Option("--equalise", help="Bring the channels of each tensor to like ranges; exact in FP32.")
 ]
-CorrectBias = Annotated[bool, typer.Option("--correct-bias", help="Take back the mean error of each INT8 convolution.")]
+CorrectBias = Annotated[
+    bool, typer.Option("--correct-bias/--no-correct-bias", help="Take back the mean error of each INT8 convolution.")
+]

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from ssr_edge.bundle import Bundle
 from ssr_export.activations import stream_activations
-from ssr_export.bias_correction import MeanMaps, correct_biases, mean_output_error
+from ssr_export.bias_correction import MeanMaps, bias_errors, mean_output_error
 from ssr_export.calibrate import calibrate
 from ssr_export.quantize import QMAX, is_quantized_conv, quantize, quantize_weight
 
@@ -68,8 +68,8 @@ def corrected(
     ranges = {
         tensor: largest / 2 for tensor, largest in calibrate(model, calibration_images[:4], "minmax").ranges.items()
     }
-    before, after = quantize(onnx.load(model), ranges), quantize(onnx.load(model), ranges)
-    correct_biases(model, after, ranges, calibration_images[:4])
+    errors = bias_errors(model, ranges, calibration_images[:4])
+    before, after = quantize(onnx.load(model), ranges), quantize(onnx.load(model), ranges, bias_errors=errors)
     return before, after, ranges
 
 

@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.errors import ExportError
 from ssr_export import calibrate as calibration_module
+from ssr_export.bias_correction import bias_errors
 from ssr_export.calibrate import Calibration, calibrate, read_calibration
+from ssr_export.ranges import Fixed
 
 
 @pytest.fixture
@@ -62,6 +65,19 @@ def test_the_cache_is_not_used_for_anything_else(
     stale.model_copy(update={change: other}).write(cache)
     assert calibrate(model, calibration_images[:2], "minmax", cache) == true
     assert read_calibration(cache) == true
+
+
+def test_corrected_biases_are_kept_with_the_ranges_and_belong_to_the_key(
+    model: Path, calibration_images: list[Path], tmp_path: Path
+) -> None:
+    cache, images = tmp_path / "calibration.json", calibration_images[:2]
+    plain = calibrate(model, images, "minmax", cache)
+    assert plain.bias_errors == {}
+    corrected = calibrate(model, images, "minmax", cache, correct_bias=True)
+    assert corrected.ranges == plain.ranges
+    assert corrected.bias_errors == bias_errors(model, plain.ranges, images)
+    assert calibrate(model, images, "minmax", cache, correct_bias=True) == corrected == read_calibration(cache)
+    assert calibrate(model, images, "minmax", cache) == plain
 
 
 def test_a_killed_calibration_leaves_the_cache_as_it_was(
@@ -137,7 +153,7 @@ def test_auto_chooses_by_tensor_from_three_quarters_of_the_images(model: Path, c
     images = calibration_images[:8]
     found = calibrate(model, images, "auto")
     rest = [path for number, path in enumerate(images) if number % 4]
-    fixed = {method: calibrate(model, rest, method).ranges for method in ("minmax", "percentile", "entropy", "mse")}
+    fixed = {method: calibrate(model, rest, method).ranges for method in get_args(Fixed)}
     assert found.chosen.keys() == found.ranges.keys() == fixed["mse"].keys()
     assert all(found.ranges[tensor] == fixed[method][tensor] for tensor, method in found.chosen.items())
     assert len(found.images) == 8

@@ -17,7 +17,7 @@ from ssr_edge.bundle import Bundle
 from ssr_edge.errors import ExportError
 from ssr_edge.preprocess import load
 from ssr_export.qdq_rules import check_qdq
-from ssr_export.quantize import QMAX, quantization_points, quantize, quantize_weight
+from ssr_export.quantize import QMAX, is_quantized_conv, quantization_points, quantize, quantize_weight
 
 
 @settings(max_examples=100, deadline=None)
@@ -97,3 +97,17 @@ def test_an_unusable_range_is_refused_by_name(
     broken = {k: v for k, v in ranges.items() if k != tensor} | ({} if bad is None else {tensor: bad})
     with pytest.raises(ExportError, match=tensor):
         quantize(fp32, broken)
+
+
+def test_biases_are_corrected_in_int8_convolutions_and_left_in_islands(
+    fp32: onnx.ModelProto, ranges: dict[str, float]
+) -> None:
+    old = {tensor.name: numpy_helper.to_array(tensor) for tensor in fp32.graph.initializer}
+    quantised = [node for node in fp32.graph.node if is_quantized_conv(node)]
+    errors = {node.input[2]: [0.25] * len(old[node.input[2]]) for node in quantised}
+    model = quantize(fp32, ranges, ["stages.1.blocks.0"], errors)
+    new = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for node in quantised:
+        island = node.name.startswith("stages.1.blocks.0.")
+        np.testing.assert_array_equal(new[node.input[2]], old[node.input[2]] - np.float32(0 if island else 0.25))
+    assert sum(node.name.startswith("stages.1.blocks.0.") for node in quantised) >= 3

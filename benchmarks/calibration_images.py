@@ -1,0 +1,115 @@
+"""How INT8's error falls with the number of calibration images: the curve of docs/measurements/calibration.md.
+
+    python benchmarks/calibration_images.py CHECKPOINT ... --data FOLDER --plot FILE.svg
+
+FOLDER: BreaKHis, whole or in part. For each number and each of five seeds, images are chosen from those that the
+checkpoint was trained on as `build-engine` chooses them, calibrated with `mse`, and the INT8 model is run in OpenVINO
+on the checkpoint's val and test images. `logit error`: mean difference from FP32 over the mean FP32 logit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from remedies import run_openvino
+
+from ssr_edge.preprocess import load
+from ssr_export.calibrate import calibrate
+from ssr_export.fold import fold
+from ssr_export.image_sets import choose_images
+from ssr_export.onnx import export_onnx
+from ssr_export.quantize import quantize
+from ssr_train.breakhis import read
+from ssr_train.checkpoint import load_checkpoint
+
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
+SEEDS = range(5)
+
+
+@dataclass(frozen=True)
+class Point:
+    """The seeds' results at one number of images: logit error, and share of labels that agree with FP32."""
+
+    count: int
+    errors: list[float]
+    agreements: list[float]
+
+    def row(self) -> str:
+        """A line of the table."""
+        low, middle, high = np.quantile(self.errors, [0, 0.5, 1])
+        return (
+            f"| {self.count} | {middle:.4f} | {low:.4f} to {high:.4f} "
+            f"| {np.median(self.agreements):.1%} | {min(self.agreements):.1%} |"
+        )
+
+
+def main() -> None:
+    """Prints a table for each checkpoint and plots them together."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--plot", type=Path)
+    asked = parser.parse_args()
+    curves = {}
+    for checkpoint in asked.checkpoints:
+        name, points = measure_curve(checkpoint, asked.data)
+        curves[name] = points
+    if asked.plot:
+        plot(curves, asked.plot)
+
+
+def measure_curve(checkpoint: Path, data: Path) -> tuple[str, list[Point]]:
+    """The architecture's name and its curve; prints the rows as they come."""
+    network, card = load_checkpoint(checkpoint)
+    records, split = read(data, card.magnification), card.to_split()
+    training = [(record.label, record.path) for record in split.select(records, "train")]
+    held_out = split.select(records, "val") + split.select(records, "test")
+    images = np.stack([load(record.path) for record in held_out])
+    print(f"\n{card.arch['name']}, {len(images)} held-out images\n")
+    print("| images | logit error, median | of five seeds | labels as FP32, median | worst |")
+    print("|---|---|---|---|---|")
+    points = []
+    with tempfile.TemporaryDirectory() as scratch:
+        fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
+        export_onnx(fold(network).float(), fp32)
+        model, exact = onnx.load(fp32), run_openvino(fp32, images)
+        for count in COUNTS:
+            point = Point(count, [], [])
+            for seed in SEEDS:
+                onnx.save(quantize(model, calibrate(fp32, choose_images(training, seed, count), "mse").ranges), int8)
+                found = run_openvino(int8, images)
+                point.errors.append(float(np.abs(found - exact).mean() / np.abs(exact).mean()))
+                point.agreements.append(float((found.argmax(1) == exact.argmax(1)).mean()))
+            print(point.row(), flush=True)
+            points.append(point)
+    return card.arch["name"], points
+
+
+def plot(curves: Mapping[str, Sequence[Point]], file: Path) -> None:
+    """Median and range of the logit error against the number of images, both logarithmic."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, points in curves.items():
+        counts = [point.count for point in points]
+        (line,) = axes.plot(counts, [np.median(point.errors) for point in points], "o-", label=name)
+        low, high = ([f(point.errors) for point in points] for f in (min, max))
+        axes.fill_between(counts, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(COUNTS, [str(count) for count in COUNTS])
+    axes.set_yscale("log")
+    axes.set_xlabel("calibration images")
+    axes.set_ylabel("mean logit error, INT8 from FP32")
+    axes.grid(True, which="both", alpha=0.3)
+    axes.legend()
+    figure.savefig(file)
+
+
+if __name__ == "__main__":
+    main()
