@@ -1,0 +1,20 @@
+"""ssr-edge's own calibration and Q/DQ writer. Settings: method."""
+
+from __future__ import annotations
+
+import onnx
+import onnxruntime  # noqa: F401 (calibrate imports it late; the others' imports are not timed either)
+
+from quantisers.worker import Task, work
+from ssr_export.calibrate import calibrate
+from ssr_export.quantize import quantize
+
+
+def quantise(task: Task) -> None:
+    """As `ssr-edge build-engine` does between the FP32 and the INT8 file."""
+    ranges = calibrate(task.model, task.images, task.settings["method"]).ranges
+    onnx.save(quantize(onnx.load(task.model), ranges), task.output)
+
+
+if __name__ == "__main__":
+    work(quantise, ["ssr-edge", "onnxruntime", "onnx", "numpy"])
