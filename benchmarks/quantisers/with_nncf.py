@@ -1,18 +1,17 @@
-"""NNCF's `quantize`. Settings: backend, `onnx` or `openvino`; signed; exclude.
+"""NNCF's `quantize`. Settings: backend, `onnx` or `openvino`; exclude.
 
-signed: what TensorRT takes: the preset PERFORMANCE with activations forced to signed int8; else NNCF's defaults.
-exclude: regular expressions for the names of nodes to leave in floating point.
+exclude: regular expressions for the names of nodes to leave in floating point. There is no setting for what TensorRT
+takes: activations that are never negative become uint8, and NNCF 3.4 refuses to force them to be signed
+(`signedness_to_force`) as incompatible with its target devices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import nncf
 import onnx
 import openvino
-from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, QuantizationParameters
 
 from quantisers.worker import Task, batches, work
 from ssr_edge.preprocess import Image
@@ -20,29 +19,19 @@ from ssr_edge.preprocess import Image
 
 def quantise(task: Task) -> None:
     """Writes ONNX or, with the backend `openvino`, OpenVINO's .xml and .bin."""
-    settings = task.settings
-    asked: dict[str, Any] = {}
-    if settings["signed"]:
-        signed = QuantizationParameters(signedness_to_force=True)
-        asked = {
-            "preset": nncf.QuantizationPreset.PERFORMANCE,
-            "advanced_parameters": AdvancedQuantizationParameters(activations_quantization_params=signed),
-        }
-    if settings["exclude"]:
-        asked["ignored_scope"] = nncf.IgnoredScope(patterns=settings["exclude"], validate=False)
-    onnx_asked = settings["backend"] == "onnx"
-    model = onnx.load(task.model) if onnx_asked else openvino.Core().read_model(task.model)
-    # NNCF goes over its data several times.
-    data = nncf.Dataset(Images(task), (lambda images: {"images": images}) if onnx_asked else None)
-    quantised = nncf.quantize(model, data, subset_size=len(task.images), **asked)
-    if onnx_asked:
+    is_onnx = task.settings["backend"] == "onnx"
+    model = onnx.load(task.model) if is_onnx else openvino.Core().read_model(task.model)
+    data = nncf.Dataset(Images(task), (lambda images: {"images": images}) if is_onnx else None)
+    ignored = nncf.IgnoredScope(patterns=task.settings["exclude"])
+    quantised = nncf.quantize(model, data, subset_size=len(task.images), ignored_scope=ignored)
+    if is_onnx:
         onnx.save(quantised, task.output)
     else:
         openvino.save_model(quantised, task.output, compress_to_fp16=False)
 
 
 class Images:
-    """Decodes the images anew at each pass."""
+    """Decodes the images anew at each pass: NNCF makes several."""
 
     def __init__(self, task: Task) -> None:
         self._images = task.images

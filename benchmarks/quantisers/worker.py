@@ -31,7 +31,7 @@ class Task:
 
 
 def work(quantise: Callable[[Task], None], packages: Sequence[str]) -> None:
-    """Times `quantise` on the task from stdin; prints seconds, peak_rss_mb and the packages' versions.
+    """Times `quantise` on the task from stdin; prints seconds, cpu_seconds, peak_rss_mb and the packages' versions.
 
     Imports are not in the seconds; decoding the images is. Whatever else is printed goes to stderr.
     """
@@ -41,11 +41,12 @@ def work(quantise: Callable[[Task], None], packages: Sequence[str]) -> None:
     _limit_memory()
     asked = json.load(sys.stdin)
     task = Task(Path(asked["model"]), Path(asked["output"]), [Path(p) for p in asked["images"]], asked["settings"])
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     quantise(task)
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     found = {
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "peak_rss_mb": peak_rss_mb(),
         "versions": {package: version(package) for package in packages},
     }
