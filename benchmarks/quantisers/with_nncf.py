@@ -20,7 +20,8 @@ from ssr_edge.preprocess import Image
 def quantise(task: Task) -> None:
     """Writes ONNX or, with the backend `openvino`, OpenVINO's .xml and .bin."""
     is_onnx = task.settings["backend"] == "onnx"
-    model = onnx.load(task.model) if is_onnx else openvino.Core().read_model(task.model)
+    # convert_model, not read_model: only the first simplifies the graph, which NNCF's fusing patterns expect.
+    model = onnx.load(task.model) if is_onnx else openvino.convert_model(task.model)
     data = nncf.Dataset(Images(task), (lambda images: {"images": images}) if is_onnx else None)
     ignored = nncf.IgnoredScope(patterns=task.settings["exclude"])
     quantised = nncf.quantize(model, data, subset_size=len(task.images), ignored_scope=ignored)
