@@ -104,8 +104,8 @@ def _nncf(backend: str, *, exclude: bool = False) -> Row:
 
 def _modelopt(method: str, *, exclude: bool = False) -> Row:
     left_out = [r".*\.attention\..*", "classifier"] if exclude else []
-    words = "as ours" if exclude else "defaults" if method == "entropy" else "else defaults"
-    return Row(f"ModelOpt {method}, {words}", MODELOPT, {"method": method, "exclude": left_out})
+    words = ", as ours" if exclude else ", defaults" if method == "entropy" else ""
+    return Row(f"ModelOpt {method}{words}", MODELOPT, {"method": method, "exclude": left_out})
 
 
 def rows(checkpoint: Path) -> list[Row]:
