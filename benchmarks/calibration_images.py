@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from remedies import run_openvino
 
+from judge import run_openvino
 from ssr_edge.preprocess import load
 from ssr_export.calibrate import calibrate
 from ssr_export.fold import fold

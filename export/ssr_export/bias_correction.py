@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import torch
 from onnx import numpy_helper
-from torch.nn import functional as F
 
 from ssr_export.activations import stream_activations
 from ssr_export.quantize import QMAX, is_quantized_conv, quantize_weight
@@ -84,9 +82,17 @@ def _mean_output(node: onnx.NodeProto, weight: Map, mean_input: Map) -> Map:
         attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
     }
     top, left, bottom, right = settings.get("pads", (0, 0, 0, 0))
-    padded = F.pad(torch.from_numpy(mean_input)[None], (left, right, top, bottom))
-    output = F.conv2d(
-        padded, torch.from_numpy(weight), stride=settings.get("strides", 1), groups=settings.get("group", 1)
+    down, across = settings.get("strides", (1, 1))
+    _, inputs, height, width = weight.shape
+    padded = np.pad(mean_input, ((0, 0), (top, bottom), (left, right)))
+    rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
+    # What each weight of the kernel meets on average, [C, h, w]: the mean output is its product with the kernel.
+    met = np.array(
+        [
+            [padded[:, y : y + rows : down, x : x + columns : across].mean((1, 2)) for x in range(width)]
+            for y in range(height)
+        ]
     )
-    result: Map = output.mean((0, 2, 3)).numpy()
+    groups = met.transpose(2, 0, 1).reshape(-1, inputs, height, width)
+    result: Map = np.einsum("gocyx,gcyx->go", weight.reshape(len(groups), -1, inputs, height, width), groups).ravel()
     return result

@@ -1,0 +1,79 @@
+"""Judges INT8 models against FP32 on held-out images: what the benchmarks of accuracy have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.metrics import measure
+from ssr_edge.preprocess import Image, load
+from ssr_edge.runners.openvino import compile_options, openvino_core
+from ssr_export.image_sets import ImageSets, find_image_sets
+from ssr_train.checkpoint import CheckpointCard
+
+BATCH = 8
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """agreement: share of labels that are FP32's. logit_error: mean |int8 - fp32| over mean |fp32|. largest: the same
+    of the largest difference and the largest logit.
+    """
+
+    agreement: float
+    logit_error: float
+    largest: float
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class Judge:
+    """images: uint8 BGR [n, 224, 224, 3]. truth: class numbers. exact: FP32's logits [n, 8]."""
+
+    images: Image
+    truth: list[int]
+    exact: Logits
+
+    @staticmethod
+    def of(held_out: list[Path], fp32: Path) -> Judge:
+        """Judges by image files whose names say their class, and by an FP32 model."""
+        names = [parse_name(path) for path in held_out]
+        truth = [CLASSES.index(name.label) for name in names if name is not None]
+        images = np.stack([load(path) for path in held_out])
+        return Judge(images, truth, run_openvino(fp32, images))
+
+    @property
+    def fp32_macro_f1(self) -> float:
+        """FP32's own."""
+        return measure(self.truth, self.exact.argmax(1)).macro_f1
+
+    def figures(self, logits: Logits) -> Figures:
+        """Of a model's logits [n, 8] for the images."""
+        label, exact_label = logits.argmax(1), self.exact.argmax(1)
+        scale, error = np.abs(self.exact), np.abs(logits - self.exact)
+        return Figures(
+            agreement=float((label == exact_label).mean()),
+            logit_error=float(error.mean() / scale.mean()),
+            largest=float(error.max() / scale.max()),
+            macro_f1=measure(self.truth, label).macro_f1,
+        )
+
+
+def image_sets(checkpoint: Path, card: CheckpointCard, data: Path | None) -> ImageSets:
+    """The checkpoint's own split of BreaKHis in `data`; without it, the images beside the checkpoint."""
+    if data is None:
+        return find_image_sets(checkpoint, card, None)
+    # Elsewhere than the checkpoint itself, so that its own split of the data is looked up.
+    return find_image_sets(Path("/"), card.model_copy(update={"data": str(data)}), None)
+
+
+def run_openvino(model: Path, images: Image) -> Logits:
+    """Logits [n, 8] of an ONNX file or of OpenVINO's own format."""
+    compiled = openvino_core().compile_model(str(model), "CPU", compile_options("int8"))
+    batches = [compiled({0: images[start : start + BATCH]}) for start in range(0, len(images), BATCH)]
+    return np.concatenate([np.array(batch["logits"]) for batch in batches])

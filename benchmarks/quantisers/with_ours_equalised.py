@@ -1,0 +1,30 @@
+"""ssr-edge's own with cross-layer equalisation. Settings: those of `with_ours`; checkpoint.
+
+Equalising needs PyTorch, which is in its memory; it folds the checkpoint and writes its FP32 file anew, which is in the
+seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from quantisers import with_ours
+from quantisers.worker import Task, work
+from ssr_export.equalise import equalise
+from ssr_export.fold import fold
+from ssr_export.models import normalised_batches
+from ssr_export.onnx import export_onnx
+from ssr_train.checkpoint import load_checkpoint
+
+
+def quantise(task: Task) -> None:
+    """As `ssr-edge build-engine --equalise` does."""
+    network, _ = load_checkpoint(Path(task.settings["checkpoint"]))
+    fp32 = task.output.with_suffix(".fp32.onnx")
+    export_onnx(equalise(fold(network).float(), normalised_batches(task.images)), fp32)
+    with_ours.quantise(replace(task, model=fp32))
+
+
+if __name__ == "__main__":
+    work(quantise, ["ssr-edge", "onnxruntime", "onnx", "torch", "numpy"])
