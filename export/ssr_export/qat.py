@@ -52,7 +52,7 @@ def qat_start(source: Source, data: Path, say: Callable[[str], None]) -> Start:
         )
     folded, _ = fold_with_certificate(network, normalise(to_rgb(first_readable(images, _PROOF_IMAGES))))
     ranges = _calibrated(folded, images)
-    say(f"folded, and calibrated {len(ranges.inputs)} convolutions on {len(images)} training images")
+    say(f"folded, and calibrated on {len(images)} training images")
     return Start(with_fake_quantisers(folded, ranges), card.to_split(), without_fake_quantisers)
 
 

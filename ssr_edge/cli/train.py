@@ -68,6 +68,10 @@ def train(
         from ssr_train.recipe import load_recipe
         from ssr_train.run_file import read_options, write_options
 
+    if qat is not None:
+        _refuse_with_qat(
+            {"--resume": resume or None, "--arch": arch, "--magnification": magnification, "--split": split}
+        )
     if resume:
         options = read_options(run or _newest_unfinished(), choose_device(device))
     else:
@@ -75,7 +79,6 @@ def train(
         if epochs is not None:
             chosen = chosen.model_copy(update={"epochs": epochs})
         if qat is not None:
-            _refuse_with_qat({"--arch": arch, "--magnification": magnification, "--split": split})
             options = _qat_options(qat, run, data, chosen, seed, choose_device(device))
         elif data is None:
             raise UsageError(
@@ -96,8 +99,8 @@ def _refuse_with_qat(given: dict[str, object]) -> None:
     if named := [option for option, value in given.items() if value is not None]:
         raise UsageError(
             f"{named[0]} together with --qat",
-            expected="architecture, magnification and split as the checkpoint has them",
-            next_step="ssr-edge train --qat CHECKPOINT",
+            expected="a new run, with the checkpoint's own architecture, magnification and split",
+            next_step="ssr-edge train --qat CHECKPOINT  (ssr-edge train --resume goes on with one that was stopped)",
         )
 
 

@@ -90,8 +90,8 @@ def test_a_name_inside_the_file_is_taken(tmp_path: Path) -> None:
 def test_an_unknown_recipe_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError, match="is not known") as error:
         load_recipe(name)
-    assert ", ".join(recipe_names()) == "modern, paper"
-    assert "modern, paper" in error.value.expected
+    assert ", ".join(recipe_names()) == "cpu, modern, paper, qat"
+    assert "cpu, modern, paper, qat" in error.value.expected
 
 
 @given(
