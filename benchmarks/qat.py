@@ -3,7 +3,8 @@
     python benchmarks/qat.py ORIGINAL FINE_TUNED --data FOLDER
 
 FOLDER: BreaKHis, whole or in part. Ranges by `mse` from images that the checkpoints were trained on; judged on val and
-test images, in OpenVINO. `logit error`: mean difference of INT8 from the same checkpoint's FP32 over the mean FP32 logit.
+test images, in OpenVINO. `logit error`: mean difference of INT8 from the same checkpoint's FP32, over the mean FP32
+logit.
 """
 
 from __future__ import annotations

@@ -114,9 +114,16 @@ def _qat_options(
 
     path = find_checkpoint(asked)
     card = load_checkpoint(path)[1]
+    images = data or Path(card.data)
+    if not images.is_dir():
+        raise UsageError(
+            f"{images} is not a folder",
+            expected=f"the data set that {path} was trained on",
+            next_step=f"ssr-edge train --qat {path} --data FOLDER",
+        )
     return TrainOptions(
         run=run or _new_run(f"{card.arch['name']}-qat"),
-        data=data or Path(card.data),
+        data=images,
         arch=ArchConfig.from_dict(card.arch),
         recipe=recipe,
         magnification=card.magnification,

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -186,7 +187,7 @@ def quantize_dequantize_linear(values: np.ndarray, scale: np.float32) -> np.ndar
     model = helper.make_model(
         helper.make_graph(nodes, "pair", [x], [y], constants), opset_imports=[helper.make_opsetid("", 19)]
     )
-    return np.asarray(onnx.reference.ReferenceEvaluator(model).run(None, {"x": values})[0])
+    return np.asarray(ReferenceEvaluator(model).run(None, {"x": values})[0])
 
 
 def some_ranges(folded: SSResNeXt) -> ConvRanges:

@@ -135,6 +135,7 @@ def test_every_later_stage_takes_it(
     bundle = make_bundle(BundlePlan(path, tmp_path / "bundle", engines=(), method="mse"), lambda line: None)
     manifest = bundle.manifest
     assert (manifest.fold.fp32, manifest.fold.fp64) == (0, 0)
+    assert manifest.provenance.fine_tuned_from == card.fine_tuned_from is not None
     assert manifest.parameters == parameter_count(network)
     images = np.stack([load(path) for path in demo_images[:2]])
     with TorchRunner(card.arch, path) as runner:
@@ -158,5 +159,5 @@ def test_a_checkpoint_that_has_changed_is_refused(source: Source, breakhis_tree:
 def test_another_data_set_is_refused(source: Source, breakhis_tree: Path, tmp_path: Path) -> None:
     image = next(breakhis_tree.rglob("*.png"))
     shutil.copy(image, tmp_path / "SOB_B_A-14-22549AB-100-099.png")
-    with pytest.raises(DataError, match="holds none of the images that .* was trained on"):
+    with pytest.raises(DataError, match="holds none of the images that"):
         qat_start(source, tmp_path, lambda line: None)

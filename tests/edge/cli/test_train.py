@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from ssr_edge.cli.defaults import DEMO_CHECKPOINT
 from ssr_train.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]
@@ -141,7 +142,8 @@ def test_a_checkpoint_is_fine_tuned_with_quantisation_and_resumed(
         (("--qat", "CHECKPOINT", "--split", "image"), 2, "--split together with --qat"),
         (("--qat", "CHECKPOINT", "--magnification", "100"), 2, "--magnification together with --qat"),
         (("--qat", "CHECKPOINT", "--resume"), 2, "--resume together with --qat"),
-        (("--qat", "CHECKPOINT", "--data", "nowhere"), 1, "nowhere is not a folder"),
+        (("--qat", "CHECKPOINT", "--data", "nowhere"), 2, "nowhere is not a folder"),
+        (("--qat", str(DEMO_CHECKPOINT)), 2, "CC BY 4.0 is not a folder"),
         (("--qat", "missing"), 2, "missing does not exist"),
     ],
 )
@@ -158,6 +160,7 @@ def test_what_a_fine_tuning_run_cannot_take_is_said(
     answer = ssr_edge("train", *(tiny_checkpoint if argument == "CHECKPOINT" else argument for argument in arguments))
     assert answer.code == code
     assert found in answer.err and "Traceback" not in answer.err
+    assert not Path("runs").exists(), "a run that can't begin must not be what --resume goes on with"
 
 
 def test_no_epochs_at_all_is_wrong_usage(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
