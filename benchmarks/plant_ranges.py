@@ -37,8 +37,8 @@ def _plant(block: Block, generator: torch.Generator) -> None:
     channels = block.conv3.in_channels
     factor = torch.logspace(0, 2, channels)[torch.randperm(channels, generator=generator)]
     for bn in (block.spatial.square_bn, block.spatial.row_bn, block.spatial.column_bn):
-        bn.weight *= factor
-        bn.bias *= factor
+        bn.weight.mul_(factor)
+        bn.bias.mul_(factor)
     for reader in (block.attention.reduce, block.conv3):
         reader.weight /= factor.view(1, -1, 1, 1)
 

@@ -22,8 +22,10 @@ from ssr_edge.metrics import measure
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners.openvino import compile_options, openvino_core
 from ssr_export.calibrate import calibrate
+from ssr_export.equalise import equalise
 from ssr_export.fold import fold
 from ssr_export.image_sets import image_sets_of_split
+from ssr_export.models import normalised_batches
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_train.checkpoint import load_checkpoint
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("original", type=Path)
     parser.add_argument("fine_tuned", type=Path, nargs="*")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--equalise", action="store_true", help="equalise each checkpoint before its calibration")
     asked = parser.parse_args()
     held_out = image_sets_of_split(asked.data, load_checkpoint(asked.original)[1]).held_out
     images = np.stack([load(path) for path in held_out])
@@ -48,7 +51,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     original = None
     for checkpoint in (asked.original, *asked.fine_tuned):
-        exact, found = _both_logits(checkpoint, asked.data, images)
+        exact, found = _both_logits(checkpoint, asked.data, images, asked.equalise)
         original = exact if original is None else original
         label = found.argmax(1)
         print(
@@ -59,13 +62,14 @@ def main() -> None:
         )
 
 
-def _both_logits(checkpoint: Path, data: Path, images: Image) -> tuple[Logits, Logits]:
+def _both_logits(checkpoint: Path, data: Path, images: Image, equalised: bool) -> tuple[Logits, Logits]:
     """FP32's and INT8's logits [n, 8]."""
     network, card = load_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
-        export_onnx(fold(network).float(), fp32)
-        ranges = calibrate(fp32, image_sets_of_split(data, card).calibration, "mse").ranges
+        folded, calibration = fold(network).float(), image_sets_of_split(data, card).calibration
+        export_onnx(equalise(folded, normalised_batches(calibration)) if equalised else folded, fp32)
+        ranges = calibrate(fp32, calibration, "mse").ranges
         onnx.save(quantize(onnx.load(fp32), ranges), int8)
         return _run(fp32, images), _run(int8, images)
 
