@@ -36,6 +36,8 @@ def describe(bundle: Bundle) -> None:
     facts.add_row("classes", f"{' '.join(manifest.classes)} at {magnification}")
     facts.add_row("input", "uint8 [N, 224, 224, 3], BGR, area-resized; normalised inside")
     facts.add_row("weights", f"{manifest.provenance.checkpoint} ({manifest.provenance.checkpoint_sha256[:12]})")
+    if manifest.provenance.fine_tuned_from is not None:
+        facts.add_row("  fine-tuned", f"with quantisation, from {manifest.provenance.fine_tuned_from[:12]}")
     facts.add_row("trained on", f"{manifest.provenance.data} (split {manifest.provenance.data_fingerprint[:12]})")
     for part, figures in manifest.metrics.items():
         facts.add_row(

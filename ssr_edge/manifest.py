@@ -38,13 +38,17 @@ class Preprocessing(_Entry):
 
 
 class Provenance(_Entry):
-    """Where the weights came from. checkpoint: its path then; data_fingerprint: SHA-256 of the names by part."""
+    """Where the weights came from. checkpoint: its path then; data_fingerprint: SHA-256 of the names by part.
+
+    fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned with quantisation; None for one trained from scratch.
+    """
 
     checkpoint: str
     checkpoint_sha256: str
     data: str
     data_fingerprint: str
     tools: dict[str, str]
+    fine_tuned_from: str | None = None
 
 
 class BlockError(_Entry):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ssr_edge.errors import ExportError
+from ssr_train.folded import conv_with_bias, is_folded
 from ssr_train.network import Block, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
 
 
@@ -22,6 +23,7 @@ def fold(network: SSResNeXt) -> SSResNeXt:
     """Returns a folded copy, FP64, in evaluation mode: one convolution with bias where several and a BatchNorm were.
 
     The copy computes the same function of normalised RGB [N, 3, H, W]; `.float()` gives the FP32 network to export.
+    A network that is folded already is only copied.
 
     Raises:
         ExportError: the network is in training mode, or a BatchNorm's statistics are not finite.
@@ -33,6 +35,8 @@ def fold(network: SSResNeXt) -> SSResNeXt:
             next_step="load it with ssr_train.checkpoint.load_checkpoint",
         )
     folded = copy.deepcopy(network).double()
+    if is_folded(folded):
+        return folded
     _fold_in_place(folded, "stem", "stem_bn", "stem")
     for name, block in folded.named_modules():
         if isinstance(block, Block):
@@ -91,16 +95,7 @@ def _scale_and_shift(weight: Tensor, bn: nn.BatchNorm2d, name: str) -> tuple[Ten
 
 
 def _conv_like(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    folded = nn.Conv2d(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        groups=conv.groups,
-        dtype=weight.dtype,
-        device=weight.device,
-    )
+    folded = conv_with_bias(conv)
     with torch.no_grad():
         folded.weight.copy_(weight)
         assert folded.bias is not None

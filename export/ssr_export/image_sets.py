@@ -47,16 +47,25 @@ def find_image_sets(checkpoint: Path, card: CheckpointCard, folder: Path | None,
     if beside.is_dir():
         return ImageSets(image_files(beside), image_files(checkpoint.parent / "images"))
     if Path(card.data).is_dir():
-        records = read(Path(card.data), card.magnification)
-        split = card.to_split()
-        held_out = split.select(records, "val") + split.select(records, "test")
-        training = [(record.label, record.path) for record in split.select(records, "train")]
-        return ImageSets(choose_images(training, seed), [record.path for record in held_out])
+        return image_sets_of_split(Path(card.data), card, seed)
     raise DataError(
         f"no images to calibrate {checkpoint.name} with: {card.data} is not on this machine",
         expected="a folder of microscope images like those it will see",
         next_step=f"ssr-edge build-engine {checkpoint} --calibration-images FOLDER",
     )
+
+
+def image_sets_of_split(data: Path, card: CheckpointCard, seed: int = 0) -> ImageSets:
+    """Looks in a data set that holds a checkpoint's images: training images calibrate, val and test gate.
+
+    Raises:
+        DataError: no folder, or no image of the card's magnification in it.
+    """
+    records = read(data, card.magnification)
+    split = card.to_split()
+    held_out = split.select(records, "val") + split.select(records, "test")
+    training = [(record.label, record.path) for record in split.select(records, "train")]
+    return ImageSets(choose_images(training, seed), [record.path for record in held_out])
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -87,6 +87,7 @@ def write_models(
             data=card.data,
             data_fingerprint=card.to_split().sha256,
             tools=card.tools | {"onnx": onnx.__version__},
+            fine_tuned_from=card.fine_tuned_from,
         ),
         parameters=parameter_count(network),
         multiply_adds=multiply_adds(folded),

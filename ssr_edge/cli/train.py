@@ -1,32 +1,48 @@
-"""`ssr-edge train`: trains an architecture by a recipe; resumable."""
+"""`ssr-edge train`: trains an architecture by a recipe, or fine-tunes a checkpoint with quantisation; resumable."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ssr_edge.cli.defaults import CHECKPOINT, RUNS
+from ssr_edge.cli.defaults import CHECKPOINT, RUNS, find_checkpoint
 from ssr_edge.cli.extras import importing
 from ssr_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from ssr_train.loop import Start, TrainOptions
+    from ssr_train.recipe import Recipe
+
+_ARCH = "ssresnext50_32x4d"
 
 
 def train(
     data: Annotated[
         Path | None, typer.Option(help="BreaKHis's tree, or a folder with an index.csv.", show_default=False)
     ] = None,
-    arch: Annotated[str, typer.Option(help="Architecture; '/shared' behind it shares the kernels' weights.")] = (
-        "ssresnext50_32x4d"
-    ),
-    recipe: Annotated[str, typer.Option(help="paper, modern, or a .toml file.")] = "paper",
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Architecture; '/shared' behind it shares the kernels' weights. (default: {_ARCH})",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="paper, modern, cpu, qat, or a .toml file. (default: paper; with --qat qat)", show_default=False
+        ),
+    ] = None,
     magnification: Annotated[
         int | None, typer.Option(help="40, 100, 200 or 400; all images when left out.", show_default=False)
     ] = None,
     split: Annotated[
-        Literal["image", "patient"], typer.Option(help="What must not stand on both sides of the split.")
-    ] = "image",
+        Literal["image", "patient"] | None,
+        typer.Option(help="What must not stand on both sides of the split. (default: image)", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the split, the first weights and every draw.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
@@ -36,6 +52,12 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where --run, or the newest unfinished run, stopped.")
     ] = (False),
+    qat: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint or run to fine-tune in INT8's arithmetic, on its own split and data.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Train a network: images in, checkpoint out."""
     with importing("train"):
@@ -46,23 +68,82 @@ def train(
         from ssr_train.recipe import load_recipe
         from ssr_train.run_file import read_options, write_options
 
+    if qat is not None:
+        _refuse_with_qat(
+            {"--resume": resume or None, "--arch": arch, "--magnification": magnification, "--split": split}
+        )
     if resume:
         options = read_options(run or _newest_unfinished(), choose_device(device))
     else:
-        if data is None:
+        chosen = load_recipe(recipe or ("paper" if qat is None else "qat"))
+        if epochs is not None:
+            chosen = chosen.model_copy(update={"epochs": epochs})
+        if qat is not None:
+            options = _qat_options(qat, run, data, chosen, seed, choose_device(device))
+        elif data is None:
             raise UsageError(
                 "no images were named", expected="--data FOLDER", next_step="ssr-edge train --data BreaKHis_v1"
             )
-        chosen = load_recipe(recipe)
-        if epochs is not None:
-            chosen = chosen.model_copy(update={"epochs": epochs})
-        folder = run or RUNS / f"{arch.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
-        options = TrainOptions(
-            folder, data, arch_by_name(arch), chosen, magnification, split, seed, choose_device(device)
-        )
+        else:
+            config = arch_by_name(arch or _ARCH)
+            folder = run or _new_run(config.name)
+            options = TrainOptions(
+                folder, data, config, chosen, magnification, split or "image", seed, choose_device(device)
+            )
         write_options(options)
-    checkpoint = run_training(options, resume, typer.echo)
+    checkpoint = run_training(options, resume, typer.echo, _start(options))
     typer.echo(f"wrote {checkpoint}\nnext: ssr-edge build-engine")
+
+
+def _refuse_with_qat(given: dict[str, object]) -> None:
+    if named := [option for option, value in given.items() if value is not None]:
+        raise UsageError(
+            f"{named[0]} together with --qat",
+            expected="a new run, with the checkpoint's own architecture, magnification and split",
+            next_step="ssr-edge train --qat CHECKPOINT  (ssr-edge train --resume goes on with one that was stopped)",
+        )
+
+
+def _qat_options(
+    asked: Path, run: Path | None, data: Path | None, recipe: Recipe, seed: int, device: str
+) -> TrainOptions:
+    from ssr_edge.files import sha256_of
+    from ssr_train.arch import ArchConfig
+    from ssr_train.checkpoint import load_checkpoint
+    from ssr_train.loop import Source, TrainOptions
+
+    path = find_checkpoint(asked)
+    card = load_checkpoint(path)[1]
+    images = data or Path(card.data)
+    if not images.is_dir():
+        raise UsageError(
+            f"{images} is not a folder",
+            expected=f"the data set that {path} was trained on",
+            next_step=f"ssr-edge train --qat {path} --data FOLDER",
+        )
+    return TrainOptions(
+        run=run or _new_run(f"{card.arch['name']}-qat"),
+        data=images,
+        arch=ArchConfig.from_dict(card.arch),
+        recipe=recipe,
+        magnification=card.magnification,
+        split=card.to_split().kind,
+        seed=seed,
+        device=device,
+        source=Source(path, sha256_of(path)),
+    )
+
+
+def _start(options: TrainOptions) -> Start | None:
+    if options.source is None:
+        return None
+    with importing("export"):
+        from ssr_export.qat import qat_start
+    return qat_start(options.source, options.data, typer.echo)
+
+
+def _new_run(name: str) -> Path:
+    return RUNS / f"{name.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _newest_unfinished() -> Path:

@@ -1,4 +1,4 @@
-"""Runs the unfolded network in PyTorch, FP32 eager: the baseline that every engine is measured against."""
+"""Runs a checkpoint's network as it was trained in PyTorch, FP32 eager: the baseline of every engine."""
 
 from __future__ import annotations
 

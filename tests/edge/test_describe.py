@@ -41,6 +41,15 @@ def test_a_bundle_in_words(tiny_bundle: Bundle, tiny_checkpoint: Path, capsys: p
     assert words["Decision"] == "support for research, not a medical device."
 
 
+def test_weights_fine_tuned_with_quantisation_say_from_which(
+    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tiny_bundle.manifest.model_copy(deep=True)
+    assert "fine-tuned" not in told(tiny_bundle, capsys)
+    manifest.provenance.fine_tuned_from = "0123456789abcdef"
+    assert told(replace(tiny_bundle, manifest=manifest), capsys)["fine-tuned"] == "with quantisation, from 0123456789ab"
+
+
 def test_every_engine_is_told_with_its_gate(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     describe(tiny_bundle)
     text = capsys.readouterr().out

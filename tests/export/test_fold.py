@@ -16,6 +16,7 @@ from ssr_edge.errors import ExportError
 from ssr_export.fold import fold
 from ssr_train.arch import ArchConfig, arch_by_name
 from ssr_train.complexity import multiply_adds, parameter_count
+from ssr_train.folded import is_folded, take_folded_form
 from ssr_train.network import ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
@@ -96,6 +97,24 @@ def test_a_folded_network_has_no_batchnorm_and_one_kernel_a_block(make_network: 
     assert ParallelKernels not in kinds
     convolutions = [m for m in folded.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
     assert len(convolutions) == 4
+
+
+@settings(max_examples=20)
+@given(arch=architectures())
+def test_the_folded_form_is_known_without_folding(arch: ArchConfig) -> None:
+    network = SSResNeXt(arch).eval()
+    folded = fold(network)
+    assert is_folded(folded) and not is_folded(network)
+    take_folded_form(network)
+    assert str(network) == str(folded)
+    network.double().load_state_dict(folded.state_dict())
+
+
+def test_folding_a_folded_network_copies_it(make_network: MakeNetwork) -> None:
+    folded = fold(make_network("ssresnext14_8x4d"))
+    again = fold(folded)
+    assert again is not folded
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in folded.state_dict().items())
 
 
 def test_the_original_is_left_as_it_was(make_network: MakeNetwork) -> None:

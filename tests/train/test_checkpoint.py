@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import CheckpointError
+from ssr_train.arch import ArchConfig
 from ssr_train.checkpoint import CheckpointCard, load_checkpoint, save_checkpoint
+from ssr_train.folded import is_folded, take_folded_form
 from ssr_train.network import SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
@@ -60,6 +62,38 @@ def test_the_half_size_file_rounds_weights_and_leaves_batchnorm_alone(
         found = loaded.state_dict()[name]
         assert found.dtype == tensor.dtype
         torch.testing.assert_close(found, tensor, rtol=2**-11 if tensor.dim() >= 2 else 0, atol=2**-24)
+
+
+def test_a_folded_network_comes_back_folded(tmp_path: Path, card: CheckpointCard) -> None:
+    network = SSResNeXt(ArchConfig.from_dict(card.arch))
+    take_folded_form(network)
+    folded_card = card.model_copy(update={"folded": True, "fine_tuned_from": "0123abcd"})
+    save_checkpoint(tmp_path / "x.safetensors", network, folded_card, half=True)
+    loaded, loaded_card = load_checkpoint(tmp_path / "x.safetensors")
+    assert loaded_card == folded_card
+    assert is_folded(loaded) and str(loaded) == str(network)
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=2**-11, atol=2**-24)
+
+
+def test_folded_weights_under_an_unfolded_card_are_refused(
+    tmp_path: Path, make_network: MakeNetwork, card: CheckpointCard
+) -> None:
+    folded = make_network("ssresnext14_8x4d")
+    take_folded_form(folded)
+    for network, says_folded in ((folded, False), (make_network("ssresnext14_8x4d"), True)):
+        path = tmp_path / "x.safetensors"
+        save_checkpoint(path, network, card.model_copy(update={"folded": says_folded}))
+        with pytest.raises(CheckpointError, match="do not fit ssresnext14_8x4d"):
+            load_checkpoint(path)
+
+
+def test_a_card_written_before_fine_tuning_is_read(tmp_path: Path, tiny_checkpoint: Path, card: CheckpointCard) -> None:
+    with safe_open(tiny_checkpoint, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    older = card.model_dump_json(exclude={"folded", "fine_tuned_from"})
+    save_file(state, tmp_path / "older", metadata={"ssr_edge": older})
+    assert load_checkpoint(tmp_path / "older")[1] == card
 
 
 def test_writing_over_a_checkpoint_leaves_nothing_else_behind(

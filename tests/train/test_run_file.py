@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ssr_edge.errors import UsageError
 from ssr_train.arch import arch_by_name
-from ssr_train.loop import TrainOptions
+from ssr_train.loop import Source, TrainOptions
 from ssr_train.recipe import load_recipe
 from ssr_train.run_file import RUN, read_options, write_options
 
@@ -24,6 +25,16 @@ def test_a_run_is_read_back_as_it_was_asked_for(tmp_path: Path) -> None:
     write_options(asked)
     assert read_options(tmp_path / "run", "cpu") == asked
     assert read_options(tmp_path / "run", "cuda:1").device == "cuda:1"
+
+
+def test_a_fine_tuning_run_names_its_checkpoint_and_an_older_run_none(tmp_path: Path) -> None:
+    source = Source(tmp_path / "checkpoint.safetensors", "0123abcd")
+    asked = replace(options(tmp_path / "run"), source=source)
+    write_options(asked)
+    assert read_options(tmp_path / "run", "cpu") == asked
+    write_options(options(tmp_path / "older"))
+    assert "source" not in json.loads((tmp_path / "older" / RUN).read_text())
+    assert read_options(tmp_path / "older", "cpu").source is None
 
 
 def test_the_data_is_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

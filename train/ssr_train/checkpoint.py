@@ -13,6 +13,7 @@ from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import CheckpointError
 from ssr_edge.files import replacing
 from ssr_train.arch import ArchConfig
+from ssr_train.folded import take_folded_form
 from ssr_train.network import SSResNeXt
 from ssr_train.splits import Split
 
@@ -24,6 +25,7 @@ class CheckpointCard(BaseModel):
 
     split: image name -> part; `train` is what the weights have seen. metrics: part -> figures.
     data: where the images lay when it was trained: a hint for calibration, not a promise.
+    folded: the weights are those of the folded form. fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,6 +42,8 @@ class CheckpointCard(BaseModel):
     split: dict[str, str]
     metrics: dict[str, dict[str, Any]]
     tools: dict[str, str]
+    folded: bool = False
+    fine_tuned_from: str | None = None
 
     def to_split(self) -> Split:
         """The division of images that the weights were trained under."""
@@ -58,7 +62,7 @@ def save_checkpoint(path: Path, network: SSResNeXt, card: CheckpointCard, half: 
 
 
 def load_checkpoint(path: Path) -> tuple[SSResNeXt, CheckpointCard]:
-    """Reads a checkpoint into an FP32 network in evaluation mode.
+    """Reads a checkpoint into an FP32 network in evaluation mode, folded where its card says so.
 
     Raises:
         CheckpointError: the file is missing, damaged, or no ssr-edge checkpoint.
@@ -66,6 +70,8 @@ def load_checkpoint(path: Path) -> tuple[SSResNeXt, CheckpointCard]:
     state, card = _read(path)
     try:
         network = SSResNeXt(ArchConfig.from_dict(card.arch), len(card.classes))
+        if card.folded:
+            take_folded_form(network)
         network.load_state_dict({name: _widen(tensor) for name, tensor in state.items()})
     except RuntimeError as error:
         raise _unusable(f"{path}: its weights do not fit {card.arch['name']}") from error

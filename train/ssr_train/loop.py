@@ -2,6 +2,7 @@
 
     ssr-edge train --data BreaKHis_v1 --arch ssresnext50_32x4d --recipe paper
     ssr-edge train --run runs/NAME --resume          goes on where a killed run stopped
+    ssr-edge train --qat CHECKPOINT                  fine-tunes in INT8's arithmetic: another start, the same loop
 
 A run is a folder: run.json (what was asked), split.csv, metrics.jsonl (a line an epoch), state.safetensors (to resume
 from) and, at the end, checkpoint.safetensors. Randomness is seeded anew at each epoch from the run's seed, so an epoch
@@ -23,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ssr_edge.errors import DataError, TrainingError
 from ssr_edge.files import replacing
+from ssr_edge.metrics import Metrics
 from ssr_edge.preprocess import IMAGE_SIZE
 from ssr_edge.progress import progress
 from ssr_train.arch import ArchConfig
@@ -32,6 +34,7 @@ from ssr_train.checkpoint import CheckpointCard, save_checkpoint
 from ssr_train.dataset import LabelledImages, load_images, normalise, to_rgb
 from ssr_train.device import autocast_dtype, tool_versions
 from ssr_train.evaluate import evaluate_images
+from ssr_train.folded import is_folded
 from ssr_train.losses import classification_loss
 from ssr_train.network import SSResNeXt
 from ssr_train.recipe import Recipe
@@ -40,8 +43,19 @@ from ssr_train.state import load_state, save_state
 
 
 @dataclass(frozen=True)
+class Source:
+    """The checkpoint that a run fine-tunes; the hash is that of the file when the run was begun."""
+
+    checkpoint: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class TrainOptions:
-    """What a run needs to know. data: folder of images. device: `cpu`, `cuda`, `cuda:1` ..."""
+    """What a run needs to know. data: folder of images. device: `cpu`, `cuda`, `cuda:1` ...
+
+    source: of a fine-tuning run; `arch`, `magnification` and `split` are then its.
+    """
 
     run: Path
     data: Path
@@ -51,10 +65,26 @@ class TrainOptions:
     split: SplitKind
     seed: int
     device: str
+    source: Source | None = None
 
 
-def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Path:
+@dataclass(frozen=True)
+class Start:
+    """What a fine-tuning run starts from instead of random weights and a new split.
+
+    network: what is trained: it computes as INT8 does. split: that of its source, so that no image which was held out
+    is trained on. plain: takes the trained network and returns a copy with the same weights that computes in FP32.
+    """
+
+    network: SSResNeXt
+    split: Split
+    plain: Callable[[SSResNeXt], SSResNeXt]
+
+
+def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start: Start | None = None) -> Path:
     """Trains a network and returns the path of its checkpoint. say: prints one line for the user.
+
+    start: of a fine-tuning run (`ssr_export.qat`); None begins with random weights.
 
     Raises:
         DataError: images or split that can't be used.
@@ -70,8 +100,10 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
         say(f"dropped {sum(map(len, twins))} images: the same pixels under two labels (for instance {names})")
     # A resumed run keeps its division: made anew from a folder that has changed, it could test on training images.
     split_file = options.run / "split.csv"
-    kept = resume and split_file.exists()
-    split = Split.read(split_file) if kept else make_split(records, options.split, options.seed)
+    if resume and split_file.exists():
+        split = Split.read(split_file)
+    else:
+        split = start.split if start else make_split(records, options.split, options.seed)
     for part in ("train", "val", "test"):
         if missing := missing_classes(records, split, part):
             say(f"{part} has no image of {', '.join(missing)}: its figures leave these classes out")
@@ -82,11 +114,15 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
     split.write(split_file)
 
     # Network, its optimiser and its average.
-    network = SSResNeXt(options.arch).to(device).to(memory_format=torch.channels_last)
+    network = start.network if start else SSResNeXt(options.arch)
+    network = network.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]
     optimiser = _optimiser(network, recipe)
     first_epoch = load_state(options.run, network, averaged, optimiser) if resume else 0
-    dtype = autocast_dtype(device)
+    # bfloat16 keeps eight bits of a value: with it, INT8's own rounding would drown.
+    dtype = None if start else autocast_dtype(device)
+    if start and first_epoch == 0:
+        _judge(network, start, validation, "val before", device, say)
     # A last batch of one image would have no variance for BatchNorm; the images left over change every epoch.
     steps = max(1, len(training) // recipe.batch_size)
 
@@ -133,13 +169,13 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None]) -> Pa
     # The last epoch's weights, judged on what they have not seen, in the precision that they are exported in.
     final = _final(network, averaged, recipe)
     testing = _load(split, records, "test", IMAGE_SIZE, say)
-    metrics = {}
-    for part, images_of_part in (("val", validation), ("test", testing)):
-        found, _ = evaluate_images(final, images_of_part, device, None)
-        metrics[part] = asdict(found)
-        say(f"{part}: macro-F1 {found.macro_f1:.3f}, accuracy {found.accuracy:.3f} on {found.images} images")
+    metrics = {
+        part: asdict(_judge(final, start, images_of_part, part, device, say))
+        for part, images_of_part in (("val", validation), ("test", testing))
+    }
+    saved = start.plain(final) if start else final
     checkpoint = options.run / "checkpoint.safetensors"
-    save_checkpoint(checkpoint, final, _card(options, split, metrics))
+    save_checkpoint(checkpoint, saved, _card(options, split, metrics, is_folded(saved)))
     return checkpoint
 
 
@@ -162,6 +198,23 @@ def _final(network: SSResNeXt, averaged: AveragedModel, recipe: Recipe) -> SSRes
         return network
     assert isinstance(averaged.module, SSResNeXt)
     return averaged.module
+
+
+def _judge(
+    network: SSResNeXt,
+    start: Start | None,
+    images: LabelledImages,
+    name: str,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> Metrics:
+    """Figures in FP32, said aloud; of a fine-tuning run those in INT8 too."""
+    found, _ = evaluate_images(start.plain(network) if start else network, images, device, None)
+    say(f"{name}: macro-F1 {found.macro_f1:.3f}, accuracy {found.accuracy:.3f} on {found.images} images")
+    if start:
+        int8, _ = evaluate_images(network, images, device, None)
+        say(f"{name}, INT8: macro-F1 {int8.macro_f1:.3f}, accuracy {int8.accuracy:.3f} on {int8.images} images")
+    return found
 
 
 def _optimiser(network: SSResNeXt, recipe: Recipe) -> torch.optim.Optimizer:
@@ -192,7 +245,7 @@ def _log(run: Path, line: dict[str, float], seconds: float) -> None:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _card(options: TrainOptions, split: Split, metrics: dict[str, dict[str, object]]) -> CheckpointCard:
+def _card(options: TrainOptions, split: Split, metrics: dict[str, dict[str, object]], folded: bool) -> CheckpointCard:
     return CheckpointCard(
         arch=options.arch.to_dict(),
         magnification=options.magnification,
@@ -205,4 +258,6 @@ def _card(options: TrainOptions, split: Split, metrics: dict[str, dict[str, obje
         split=dict(split.parts),
         metrics=metrics,
         tools=tool_versions(),
+        folded=folded,
+        fine_tuned_from=options.source.sha256 if options.source else None,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from ssr_edge.errors import UsageError
 from ssr_edge.files import replacing
 from ssr_train.arch import ArchConfig
-from ssr_train.loop import TrainOptions
+from ssr_train.loop import Source, TrainOptions
 from ssr_train.recipe import Recipe
 
 RUN = "run.json"
@@ -35,6 +35,9 @@ def write_options(options: TrainOptions) -> None:
         "split": options.split,
         "seed": options.seed,
     }
+    if options.source is not None:
+        checkpoint, sha256 = options.source.checkpoint.resolve(), options.source.sha256
+        fields["source"] = {"checkpoint": str(checkpoint), "sha256": sha256}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(fields, indent=2))
 
@@ -47,6 +50,7 @@ def read_options(run: Path, device: str) -> TrainOptions:
     """
     try:
         fields = json.loads((run / RUN).read_text())
+        source = fields.get("source")
         return TrainOptions(
             run=run,
             data=Path(fields["data"]),
@@ -56,8 +60,9 @@ def read_options(run: Path, device: str) -> TrainOptions:
             split=fields["split"],
             seed=fields["seed"],
             device=device,
+            source=None if source is None else Source(Path(source["checkpoint"]), source["sha256"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{run} holds no run that can be resumed: {error}",
             expected=f"a folder with the {RUN} that ssr-edge train wrote",

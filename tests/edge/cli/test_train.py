@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from ssr_edge.cli.defaults import DEMO_CHECKPOINT
 from ssr_train.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]
@@ -108,6 +109,58 @@ def test_errors_say_found_expected_and_next(
     assert lines[0].startswith("ssr-edge: ") and found in lines[0]
     assert lines[1].startswith("  expected: ") and lines[2].startswith("  next: ")
     assert "Traceback" not in answer.err
+
+
+def test_a_checkpoint_is_fine_tuned_with_quantisation_and_resumed(
+    ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = ssr_edge("train", "--qat", tiny_checkpoint, "--epochs", "1", "--device", "cpu")
+    assert answer.code == 0, answer.err
+    assert "folded, and calibrated on 55 training images" in answer.out
+    (run,) = Path("runs").iterdir()
+    assert run.name.startswith("ssresnext14_8x4d-qat-")
+    card = load_checkpoint(run / "checkpoint.safetensors")[1]
+    assert (card.folded, card.recipe["name"], card.epochs) == (True, "qat", 1)
+    assert f"test: macro-F1 {card.metrics['test']['macro_f1']:.3f}" in answer.out
+
+    (run / "checkpoint.safetensors").unlink()
+    answer = ssr_edge("train", "--resume")
+    assert answer.code == 0, answer.err
+    assert epochs(run) == [1]
+    assert load_checkpoint(run / "checkpoint.safetensors")[1] == card
+
+    answer = ssr_edge("evaluate", run, "--json", "-")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["macro_f1"] == card.metrics["test"]["macro_f1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "found"),
+    [
+        (("--qat", "CHECKPOINT", "--arch", "resnet50"), 2, "--arch together with --qat"),
+        (("--qat", "CHECKPOINT", "--split", "image"), 2, "--split together with --qat"),
+        (("--qat", "CHECKPOINT", "--magnification", "100"), 2, "--magnification together with --qat"),
+        (("--qat", "CHECKPOINT", "--resume"), 2, "--resume together with --qat"),
+        (("--qat", "CHECKPOINT", "--data", "nowhere"), 2, "nowhere is not a folder"),
+        (("--qat", str(DEMO_CHECKPOINT)), 2, "CC BY 4.0 is not a folder"),
+        (("--qat", "missing"), 2, "missing does not exist"),
+    ],
+)
+def test_what_a_fine_tuning_run_cannot_take_is_said(
+    ssr_edge: Run,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    found: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = ssr_edge("train", *(tiny_checkpoint if argument == "CHECKPOINT" else argument for argument in arguments))
+    assert answer.code == code
+    assert found in answer.err and "Traceback" not in answer.err
+    assert not Path("runs").exists(), "a run that can't begin must not be what --resume goes on with"
 
 
 def test_no_epochs_at_all_is_wrong_usage(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:

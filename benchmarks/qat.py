@@ -1,0 +1,84 @@
+"""What fine-tuning with quantisation does to INT8's accuracy: the table of docs/precision.md.
+
+    python benchmarks/qat.py ORIGINAL FINE_TUNED --data FOLDER
+
+FOLDER: BreaKHis, whole or in part. Ranges by `mse` from images that the checkpoints were trained on; judged on val and
+test images, in OpenVINO. `logit error`: mean difference of INT8 from the same checkpoint's FP32, over the mean FP32
+logit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.metrics import measure
+from ssr_edge.preprocess import Image, load
+from ssr_edge.runners.openvino import compile_options, openvino_core
+from ssr_export.calibrate import calibrate
+from ssr_export.equalise import equalise
+from ssr_export.fold import fold
+from ssr_export.image_sets import image_sets_of_split
+from ssr_export.models import normalised_batches
+from ssr_export.onnx import export_onnx
+from ssr_export.quantize import quantize
+from ssr_train.checkpoint import load_checkpoint
+
+Logits = npt.NDArray[np.float32]
+_BATCH = 8
+
+
+def main() -> None:
+    """Prints the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("original", type=Path)
+    parser.add_argument("fine_tuned", type=Path, nargs="*")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--equalise", action="store_true", help="equalise each checkpoint before its calibration")
+    asked = parser.parse_args()
+    held_out = image_sets_of_split(asked.data, load_checkpoint(asked.original)[1]).held_out
+    images = np.stack([load(path) for path in held_out])
+    names = [parse_name(path) for path in held_out]
+    truth = [CLASSES.index(name.label) for name in names if name is not None]
+    print(f"{len(images)} held-out images\n")
+    print("| checkpoint | FP32 macro-F1 | INT8 macro-F1 | INT8 labels as its FP32 | as the original's | logit error |")
+    print("|---|---|---|---|---|---|")
+    original = None
+    for checkpoint in (asked.original, *asked.fine_tuned):
+        exact, found = _both_logits(checkpoint, asked.data, images, asked.equalise)
+        original = exact if original is None else original
+        label = found.argmax(1)
+        print(
+            f"| {checkpoint} | {measure(truth, exact.argmax(1)).macro_f1:.3f} | {measure(truth, label).macro_f1:.3f} "
+            f"| {(label == exact.argmax(1)).mean():.1%} | {(label == original.argmax(1)).mean():.1%} "
+            f"| {np.abs(found - exact).mean() / np.abs(exact).mean():.4f} |",
+            flush=True,
+        )
+
+
+def _both_logits(checkpoint: Path, data: Path, images: Image, equalised: bool) -> tuple[Logits, Logits]:
+    """FP32's and INT8's logits [n, 8]."""
+    network, card = load_checkpoint(checkpoint)
+    with tempfile.TemporaryDirectory() as scratch:
+        fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
+        folded, calibration = fold(network).float(), image_sets_of_split(data, card).calibration
+        export_onnx(equalise(folded, normalised_batches(calibration)) if equalised else folded, fp32)
+        ranges = calibrate(fp32, calibration, "mse").ranges
+        onnx.save(quantize(onnx.load(fp32), ranges), int8)
+        return _run(fp32, images), _run(int8, images)
+
+
+def _run(model: Path, images: Image) -> Logits:
+    compiled = openvino_core().compile_model(str(model), "CPU", compile_options("int8"))
+    batches = [compiled({0: images[start : start + _BATCH]}) for start in range(0, len(images), _BATCH)]
+    return np.concatenate([np.array(batch["logits"]) for batch in batches])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""INT8 in PyTorch that gradients pass straight through: what a network is fine-tuned with.
+
+The values are those of the Q/DQ pairs that `quantize.py` writes, and they stand at the same places: a test holds the
+network of `with_fake_quantisers` against the quantised ONNX file.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from ssr_export.quantize import QMAX, is_quantized_conv
+from ssr_train.network import Block, SSResNeXt
+
+# A tensor is quantised by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).
+_QMIN_ACTIVATION, _QMIN_WEIGHT = -QMAX - 1, -QMAX
+
+
+@dataclass(frozen=True)
+class ConvRanges:
+    """Magnitudes that map to 127, by convolution: its input's and, where a residual addition reads it, its output's."""
+
+    inputs: dict[str, float]
+    outputs: dict[str, float]
+
+
+def ranges_by_conv(model: onnx.ModelProto, ranges: Mapping[str, float]) -> ConvRanges:
+    """The ranges of an FP32 model's quantisation points, by the name of the module that reads or writes the tensor."""
+    convolutions = [node for node in model.graph.node if is_quantized_conv(node)]
+    return ConvRanges(
+        inputs={node.name: ranges[node.input[0]] for node in convolutions},
+        outputs={node.name: ranges[node.output[0]] for node in convolutions if node.output[0] in ranges},
+    )
+
+
+def with_fake_quantisers(folded: SSResNeXt, ranges: ConvRanges) -> SSResNeXt:
+    """Returns a copy of a folded network that computes as its INT8 form does, and whose weights can be trained.
+
+    Rounded are the input and the weight of every convolution outside the attention and the skip input of every
+    residual addition; biases, attention and classifier stay in floating point.
+    """
+    quantised = copy.deepcopy(folded)
+    quantised.stem = _QuantisedConv(quantised.stem, ranges.inputs["stem"])  # type: ignore[assignment]
+    for name, block in _blocks(quantised):
+        # An identity shortcut adds the tensor that conv1 reads: quantised in both places it is the same tensor.
+        skip = ranges.outputs.get(f"{name}.shortcut", ranges.inputs[f"{name}.conv1"])
+        for conv in ("conv1", "spatial", "conv3"):
+            setattr(block, conv, _QuantisedConv(getattr(block, conv), ranges.inputs[f"{name}.{conv}"]))
+        if isinstance(block.shortcut, nn.Conv2d):
+            block.shortcut = _QuantisedConv(block.shortcut, ranges.inputs[f"{name}.shortcut"])
+        block.shortcut = nn.Sequential(block.shortcut, _FakeQuantiser(skip))
+    return quantised
+
+
+def without_fake_quantisers(quantised: SSResNeXt) -> SSResNeXt:
+    """The reverse of `with_fake_quantisers`: a copy with the same weights that computes in FP32."""
+    plain = copy.deepcopy(quantised)
+    plain.stem = _plain(plain.stem)
+    for _, block in _blocks(plain):
+        for conv in ("conv1", "spatial", "conv3"):
+            setattr(block, conv, _plain(getattr(block, conv)))
+        assert isinstance(block.shortcut, nn.Sequential)
+        shortcut = block.shortcut[0]
+        block.shortcut = shortcut if isinstance(shortcut, nn.Identity) else _plain(shortcut)
+    return plain
+
+
+def fake_quantize(values: Tensor, scale: Tensor, qmin: int) -> Tensor:
+    """Rounds float32 values to steps of `scale` between `qmin` and 127, half to even, and gives them back as float32.
+
+    scale: positive, of a shape that broadcasts to the values'. The gradient passes as if nothing had been rounded, and
+    not at all where a value was clipped (straight-through estimator, Bengio et al. 2013, arXiv 1308.3432).
+    """
+    found: Tensor = _StraightThrough.apply(values, scale, qmin)
+    return found
+
+
+def fake_quantize_weight(weight: Tensor) -> Tensor:
+    """float32 [out, in, h, w] -> the same, rounded by output channel to what `quantize_weight` would store."""
+    scale = weight.detach().abs().amax((1, 2, 3), keepdim=True) / QMAX
+    return fake_quantize(weight, torch.where(scale == 0, 1.0, scale), _QMIN_WEIGHT)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: Tensor, qmin: int) -> Tensor:
+        steps = torch.round(values / scale)
+        kept = steps.clamp(qmin, QMAX)
+        ctx.save_for_backward(kept != steps)
+        return kept * scale
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (clipped,) = ctx.saved_tensors
+        return torch.where(clipped, 0.0, gradient), None, None
+
+
+class _FakeQuantiser(nn.Module):
+    """Rounds an activation; its scale is a buffer, so that it is kept in a run's state and moves with the network."""
+
+    def __init__(self, largest: float) -> None:
+        super().__init__()
+        self.scale: Tensor
+        self.register_buffer("scale", torch.tensor(largest / QMAX))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 of any shape -> the same."""
+        return fake_quantize(x, self.scale, _QMIN_ACTIVATION)
+
+
+class _QuantisedConv(nn.Module):
+    """A convolution whose input and weight are rounded; the weight anew at each call, as training moves it."""
+
+    def __init__(self, conv: nn.Conv2d, largest_input: float) -> None:
+        super().__init__()
+        self.input = _FakeQuantiser(largest_input)
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 [N, in, H, W] -> [N, out, H/stride, W/stride]."""
+        weight = fake_quantize_weight(self.conv.weight)
+        found: Tensor = self.conv._conv_forward(self.input(x), weight, self.conv.bias)
+        return found
+
+
+def _plain(module: nn.Module) -> nn.Conv2d:
+    assert isinstance(module, _QuantisedConv)
+    return module.conv
+
+
+def _blocks(network: SSResNeXt) -> list[tuple[str, Block]]:
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, Block)]

@@ -1,0 +1,63 @@
+"""Quantisation-aware fine-tuning: checkpoint -> folded network that computes as INT8 does, for the training loop.
+
+    ssr-edge train --qat CHECKPOINT
+
+Ranges come from the export's own calibration, on images that the checkpoint was trained on, and stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+
+from ssr_edge.errors import CheckpointError, DataError
+from ssr_edge.files import sha256_of
+from ssr_export.calibrate import calibrate
+from ssr_export.certificate import fold_with_certificate
+from ssr_export.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quantisers, without_fake_quantisers
+from ssr_export.image_sets import first_readable, image_sets_of_split
+from ssr_export.onnx import export_onnx
+from ssr_train.checkpoint import load_checkpoint
+from ssr_train.dataset import normalise, to_rgb
+from ssr_train.loop import Source, Start
+from ssr_train.network import SSResNeXt
+
+_PROOF_IMAGES = 8
+
+
+def qat_start(source: Source, data: Path, say: Callable[[str], None]) -> Start:
+    """Folds and calibrates a checkpoint for `ssr_train.loop.train`. data: the data set that it was trained on.
+
+    Raises:
+        CheckpointError: the checkpoint can't be used, or is another than when the run was begun.
+        DataError: `data` holds none of its training images.
+        ExportError: the fold or the calibration is outside its limit.
+    """
+    network, card = load_checkpoint(source.checkpoint)
+    if sha256_of(source.checkpoint) != source.sha256:
+        raise CheckpointError(
+            f"{source.checkpoint} has changed since its fine-tuning was begun",
+            expected=f"the file with SHA-256 {source.sha256}",
+            next_step=f"ssr-edge train --qat {source.checkpoint}  (a new run)",
+        )
+    images = image_sets_of_split(data, card).calibration
+    if not images:
+        raise DataError(
+            f"{data} holds none of the images that {source.checkpoint} was trained on",
+            expected="the data set that it was trained on",
+            next_step=f"ssr-edge train --qat {source.checkpoint} --data FOLDER",
+        )
+    folded, _ = fold_with_certificate(network, normalise(to_rgb(first_readable(images, _PROOF_IMAGES))))
+    ranges = _calibrated(folded, images)
+    say(f"folded, and calibrated on {len(images)} training images")
+    return Start(with_fake_quantisers(folded, ranges), card.to_split(), without_fake_quantisers)
+
+
+def _calibrated(folded: SSResNeXt, images: list[Path]) -> ConvRanges:
+    with TemporaryDirectory(prefix="ssr-edge-qat-") as scratch:
+        fp32 = Path(scratch) / "fp32.onnx"
+        export_onnx(folded, fp32)
+        return ranges_by_conv(onnx.load(fp32), calibrate(fp32, images, "mse").ranges)

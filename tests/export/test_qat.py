@@ -1,0 +1,163 @@
+"""Fine-tuning with quantisation on the tiny tree: from a checkpoint to one that every later stage takes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssr_edge.breakhis import parse_name
+from ssr_edge.errors import CheckpointError, DataError
+from ssr_edge.files import sha256_of
+from ssr_edge.metrics import Metrics
+from ssr_edge.preprocess import load
+from ssr_edge.runners.torch import TorchRunner
+from ssr_export import qat
+from ssr_export.fold import fold
+from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.qat import qat_start
+from ssr_train import loop
+from ssr_train.arch import ArchConfig
+from ssr_train.breakhis import read
+from ssr_train.checkpoint import load_checkpoint
+from ssr_train.complexity import parameter_count
+from ssr_train.dataset import load_images
+from ssr_train.evaluate import evaluate_images
+from ssr_train.folded import is_folded
+from ssr_train.loop import Source, Start, TrainOptions, train
+from ssr_train.recipe import load_recipe
+
+RECIPE = load_recipe("qat").model_copy(update={"epochs": 2, "learning_rate": 1e-3, "ema_decay": 0.5})
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the product catches it."""
+
+
+@pytest.fixture(scope="module")
+def source(tiny_checkpoint: Path) -> Source:
+    return Source(tiny_checkpoint, sha256_of(tiny_checkpoint))
+
+
+@pytest.fixture(scope="module")
+def options(source: Source, breakhis_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+    card = load_checkpoint(source.checkpoint)[1]
+    arch = ArchConfig.from_dict(card.arch)
+    run = tmp_path_factory.mktemp("fine_tuned")
+    return TrainOptions(run, breakhis_tree, arch, RECIPE, card.magnification, "image", 7, "cpu", source)
+
+
+def start(options: TrainOptions) -> Start:
+    assert options.source is not None
+    return qat_start(options.source, options.data, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(options: TrainOptions) -> tuple[Path, list[str]]:
+    """The checkpoint of two epochs, and what the run said."""
+    said: list[str] = []
+    return train(options, False, said.append, start(options)), said
+
+
+def test_the_result_is_a_folded_checkpoint_with_its_sources_split(
+    fine_tuned: tuple[Path, list[str]], source: Source, breakhis_tree: Path
+) -> None:
+    network, card = load_checkpoint(fine_tuned[0])
+    before, before_card = load_checkpoint(source.checkpoint)
+    assert is_folded(network) and not is_folded(before)
+    assert (card.folded, card.fine_tuned_from) == (True, source.sha256)
+    assert (card.arch, card.magnification, card.split) == (before_card.arch, 100, before_card.split)
+    assert (card.recipe["name"], card.epochs, card.seed) == ("qat", 2, 7)
+    moved = (network.stem.weight - fold(before).float().stem.weight).abs().max()
+    assert 0 < moved < 0.01
+    images = load_images(card.to_split().select(read(breakhis_tree), "val"), 224)
+    found, _ = evaluate_images(network, images, torch.device("cpu"), None)
+    assert Metrics(**card.metrics["val"]) == found
+
+
+def test_the_run_says_int8s_figures_before_and_after(fine_tuned: tuple[Path, list[str]]) -> None:
+    words = [line.split(":")[0] for line in fine_tuned[1] if "macro-F1" in line]
+    assert words == ["val before", "val before, INT8", "val", "val, INT8", "test", "test, INT8"]
+
+
+def test_calibration_and_training_see_training_images_only(
+    options: TrainOptions, source: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Beside the demo weights lies a folder of held-out images that `build-engine` calibrates with; not so here.
+    shutil.copy(source.checkpoint, tmp_path / "weights.safetensors")
+    (tmp_path / "calibration").mkdir()
+    seen: list[Path] = []
+    real = qat.calibrate
+
+    def watching(model: Path, images: list[Path], method: str) -> object:
+        seen.extend(images)
+        return real(model, images, method)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(qat, "calibrate", watching)
+    begun = qat_start(replace(source, checkpoint=tmp_path / "weights.safetensors"), options.data, lambda line: None)
+    assert len(seen) == 55
+    assert {begun.split.parts[path.stem] for path in seen} == {"train"}
+    assert len({name.label for path in seen if (name := parse_name(path))}) == 8
+
+
+def test_a_killed_run_resumes_as_if_nothing_had_been(
+    fine_tuned: tuple[Path, list[str]], options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*arguments: object) -> None:
+        raise Killed
+
+    options, real, seen = replace(options, run=tmp_path), loop._log, []
+
+    def killed_in_epoch_2(*arguments: object) -> None:
+        seen.append(arguments)
+        (real if len(seen) == 1 else die)(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "_log", killed_in_epoch_2)
+    with pytest.raises(Killed):
+        train(options, False, lambda line: None, start(options))
+    monkeypatch.undo()
+    said: list[str] = []
+    resumed = train(options, True, said.append, start(options))
+    assert not any("before" in line for line in said)
+    expected, found = (load_checkpoint(path)[0].state_dict() for path in (fine_tuned[0], resumed))
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+def test_every_later_stage_takes_it(
+    fine_tuned: tuple[Path, list[str]], demo_images: list[Path], tmp_path: Path
+) -> None:
+    path, _ = fine_tuned
+    network, card = load_checkpoint(path)
+    bundle = make_bundle(BundlePlan(path, tmp_path / "bundle", engines=(), method="mse"), lambda line: None)
+    manifest = bundle.manifest
+    assert (manifest.fold.fp32, manifest.fold.fp64) == (0, 0)
+    assert manifest.provenance.fine_tuned_from == card.fine_tuned_from is not None
+    assert manifest.parameters == parameter_count(network)
+    images = np.stack([load(path) for path in demo_images[:2]])
+    with TorchRunner(card.arch, path) as runner:
+        assert np.isfinite(runner.infer(images).logits).all()
+
+
+def test_a_fine_tuned_checkpoint_can_be_fine_tuned_again(
+    fine_tuned: tuple[Path, list[str]], breakhis_tree: Path
+) -> None:
+    path = fine_tuned[0]
+    again = qat_start(Source(path, sha256_of(path)), breakhis_tree, lambda line: None)
+    plain = again.plain(again.network).state_dict()
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in load_checkpoint(path)[0].state_dict().items())
+
+
+def test_a_checkpoint_that_has_changed_is_refused(source: Source, breakhis_tree: Path) -> None:
+    with pytest.raises(CheckpointError, match="has changed since its fine-tuning was begun"):
+        qat_start(replace(source, sha256="0" * 64), breakhis_tree, lambda line: None)
+
+
+def test_another_data_set_is_refused(source: Source, breakhis_tree: Path, tmp_path: Path) -> None:
+    image = next(breakhis_tree.rglob("*.png"))
+    shutil.copy(image, tmp_path / "SOB_B_A-14-22549AB-100-099.png")
+    with pytest.raises(DataError, match="holds none of the images that"):
+        qat_start(source, tmp_path, lambda line: None)

@@ -1,0 +1,51 @@
+"""The form of a folded network: one convolution with a bias where several and a BatchNorm were.
+
+`ssr_export.fold` computes it from a trained network. Checkpoints of fine-tuned networks hold it, so that it can be
+trained further and judged without the export stage.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ssr_train.network import Block, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
+
+
+def is_folded(network: SSResNeXt) -> bool:
+    """Whether a network has the folded form; all of it has, or nothing."""
+    return isinstance(network.stem_bn, nn.Identity)
+
+
+def take_folded_form(network: SSResNeXt) -> None:
+    """Gives an unfolded network the modules of its folded form, in place; their weights still have to be loaded."""
+    network.stem, network.stem_bn = conv_with_bias(network.stem), nn.Identity()  # type: ignore[assignment]
+    for block in network.modules():
+        if isinstance(block, Block):
+            block.conv1, block.bn1 = conv_with_bias(block.conv1), nn.Identity()  # type: ignore[assignment]
+            block.spatial = conv_with_bias(_square(block.spatial))
+            block.conv3, block.bn3 = conv_with_bias(block.conv3), nn.Identity()  # type: ignore[assignment]
+            if isinstance(block.shortcut, nn.Sequential):
+                block.shortcut = conv_with_bias(block.shortcut[0])
+
+
+def conv_with_bias(conv: nn.Module) -> nn.Conv2d:
+    """A convolution of the same shape, dtype and device, with a bias; the values are its own."""
+    assert isinstance(conv, nn.Conv2d)
+    return nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        groups=conv.groups,
+        dtype=conv.weight.dtype,
+        device=conv.weight.device,
+    )
+
+
+def _square(spatial: nn.Module) -> nn.Module:
+    """The 3x3 convolution, whose shape the folded one has."""
+    if isinstance(spatial, SingleKernel):
+        return spatial[0]
+    assert isinstance(spatial, ParallelKernels | SharedKernels)
+    return spatial.square
