@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ssr_edge.results import Groups, Results
+
 FAILED_INPUTS = 3
-_LISTED = 10
 
 
 def infer(
@@ -23,8 +25,16 @@ def infer(
     output: Annotated[
         list[str] | None,
         typer.Option(
-            "-o", "--output", help=".csv, .jsonl or - ; repeatable. (default: predictions.csv)", show_default=False
+            "-o",
+            "--output",
+            help=".csv, .jsonl, .parquet or - ; repeatable. (default: predictions.csv)",
+            show_default=False,
         ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run with these outputs stopped.")] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="A second table by patient (BreaKHis names), or by a regular expression's first group."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in one engine call.")] = 8,
     threads: Annotated[
@@ -33,11 +43,12 @@ def infer(
 ) -> None:
     """Classify images. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
+    from ssr_edge.cli.signals import ending_cleanly
     from ssr_edge.cli.tables import classes_table
     from ssr_edge.environment import usable_cores
     from ssr_edge.pipeline import classify
     from ssr_edge.progress import progress
-    from ssr_edge.results import Results
+    from ssr_edge.results import Results, Run
     from ssr_edge.runners import choose_precision, choose_runtime, open_runner
     from ssr_edge.sources import find_sources
 
@@ -46,22 +57,44 @@ def infer(
     engine, why = choose_runtime(opened, runtime, chosen)
     paths = find_sources(source)
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
-    with open_runner(opened, engine, chosen, slots=2) as runner, Results(outputs) as results:
+    with Results(outputs, group_by) as results, open_runner(opened, engine, chosen, slots=2) as runner:
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
+        if resume:
+            paths = results.resume(Run.of(opened, runner), paths)
+        else:
+            results.begin(Run.of(opened, runner))
+        before = results.counts.total()
+        if resume:
+            print(f"going on after {before + results.failed} inputs", file=sys.stderr)
         started = time.perf_counter()
-        with progress("classifying, image", None) as advance:
+        with ending_cleanly(lambda: _stopped(results)), progress("classifying, image", None) as advance:
             for result in classify(paths, runner, batch, threads or usable_cores(), opened.manifest.magnification):
                 results.add(result)
-                advance(1, f"{results.counts.total() / (time.perf_counter() - started):.0f}/s")
+                advance(1, f"{(results.counts.total() - before) / (time.perf_counter() - started):.0f}/s")
         seconds = time.perf_counter() - started
     if "-" not in outputs:
         classes_table(results)
-    done = results.counts.total()
+    done = results.counts.total() - before
     print(f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s -> {', '.join(outputs)}", file=sys.stderr)
     for flag, count in sorted(results.flags.items()):
         print(f"{count} flagged {flag}", file=sys.stderr)
-    if results.failures:
-        print(f"{len(results.failures)} failed, listed in {results.failures_file}:", file=sys.stderr)
-        for failure in results.failures[:_LISTED]:
+    if results.groups is not None:
+        _tell_groups(results.groups, results.groups_file)
+    if results.failed:
+        print(f"{results.failed} failed, listed in {results.failures_file}:", file=sys.stderr)
+        for failure in results.failures:
             print(f"  {failure.source}: {failure.reason}", file=sys.stderr)
         raise typer.Exit(FAILED_INPUTS)
+
+
+def _stopped(results: Results) -> str:
+    said = f"stopped after {results.counts.total() + results.failed} inputs, all written"
+    return f"{said}; the same command with --resume goes on from there" if results.can_be_resumed else said
+
+
+def _tell_groups(groups: Groups, file: Path) -> None:
+    print(f"{len(groups)} groups -> {file}", file=sys.stderr)
+    if groups.ungrouped:
+        print(f"{groups.ungrouped} images belong to no group:", file=sys.stderr)
+        for source in groups.ungrouped_sources:
+            print(f"  {source}", file=sys.stderr)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from ssr_edge.decide import Prediction
 from ssr_edge.errors import UsageError
 from ssr_edge.pipeline import Failure
-from ssr_edge.results import COLUMNS, Results
+from ssr_edge.results import COLUMNS, Results, Run
 
 DESIGN = "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms"
 # Whatever a file system takes: anything but a slash and a zero byte, UTF-8 or not.
 file_names = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name)).map(os.fsdecode)
+RUN = Run(bundle="0" * 64, engine="openvino-int8", version="2026.4.1", device="CPU")
 AWKWARD = ["a,b.png", 'say "cheese".png', "two\nlines.png", "cr\r.png", " spaces .png", "=1+1.png", "ключ.png"]
 
 
@@ -28,6 +29,7 @@ def prediction(source: str = "x.png", label: str = "PT", flags: tuple[str, ...] 
 
 def write(outputs: list[Path | str], *results: Prediction | Failure) -> Results:
     with Results([str(output) for output in outputs]) as found:
+        found.begin(RUN)
         for result in results:
             found.add(result)
     return found
@@ -113,6 +115,7 @@ def test_without_failures_there_is_no_list_and_an_old_one_goes(tmp_path: Path) -
 def test_failures_are_listed_even_when_the_run_breaks_off(tmp_path: Path) -> None:
     def break_off() -> None:
         with Results([str(tmp_path / "p.csv")]) as results:
+            results.begin(RUN)
             results.add(prediction())
             results.add(Failure("x", "y"))
             raise KeyboardInterrupt
@@ -124,6 +127,7 @@ def test_failures_are_listed_even_when_the_run_breaks_off(tmp_path: Path) -> Non
 
 def test_each_result_is_in_the_file_before_the_next_one(tmp_path: Path) -> None:
     with Results([str(tmp_path / "p.csv"), str(tmp_path / "p.jsonl")]) as results:
+        results.begin(RUN)
         for count in (1, 2, 3):
             results.add(prediction())
             assert len(rows(tmp_path / "p.csv")) == count
@@ -155,7 +159,7 @@ def test_results_are_counted(tmp_path: Path) -> None:
 def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="no known result format") as error:
         Results([str(tmp_path / name)])
-    assert ".csv or .jsonl" in error.value.expected
+    assert ".csv, .jsonl or .parquet" in error.value.expected
 
 
 def test_suffixes_may_be_written_in_capitals(tmp_path: Path) -> None:
@@ -168,4 +172,4 @@ def test_a_place_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for output in (tmp_path / "file" / "p.csv", tmp_path / "folder.csv"):
         with pytest.raises(UsageError, match="can't be written"):
-            Results([str(output)])
+            write([output])
