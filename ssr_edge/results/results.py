@@ -28,7 +28,7 @@ class Results:
     """A run's outputs and sums. Call `begin` or `resume` once, then `add` every result, in the order of the inputs.
 
     outputs: files whose suffix says the format, `-` is CSV on stdout. group_by: see Groups. failures: the first SHOWN
-    of the `failed`. Beside the first file stand `<name>.failed.csv` (when something failed), `<name>.by-group.csv` (with
+    of the `failed`. Beside the first file stand `<name>.failed.csv` (if something failed), `<name>.by-group.csv` (with
     groups) and `<name>.run.json`: what a resumed run must have in common. Memory does not grow with the results.
 
     Raises:

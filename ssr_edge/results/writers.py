@@ -88,7 +88,9 @@ def open_writer(output: str, goes_on: bool, files: ExitStack) -> Writer:
 
             return files.enter_context(ParquetWriter(files.enter_context(to_the_disk(path.open("wb")))))
         file = files.enter_context(open_lines(path, goes_on))
-        return JsonLinesWriter(file) if _suffix(output) == ".jsonl" else CsvWriter(file, header=file.tell() == 0)
+        if _suffix(output) == ".jsonl":
+            return JsonLinesWriter(file)
+        return CsvWriter(file, header=not goes_on or path.stat().st_size == 0)
 
 
 @contextmanager

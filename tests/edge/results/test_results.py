@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import UsageError
+from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.pipeline import Failure
 from ssr_edge.results import COLUMNS, Results, Run
 
@@ -80,6 +80,7 @@ def test_json_lines_say_the_same_and_keep_flags_apart(tmp_path: Path) -> None:
         assert {key: str(value) for key, value in line.items()} == row
 
 
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
 @given(st.lists(file_names, min_size=1, max_size=5))
 def test_any_file_name_survives_every_format(tmp_path: Path, names: list[str]) -> None:
     results = [prediction(name) for name in names] + [Failure(name, "why") for name in names]
@@ -173,3 +174,55 @@ def test_a_place_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
     for output in (tmp_path / "file" / "p.csv", tmp_path / "folder.csv"):
         with pytest.raises(UsageError, match="can't be written"):
             write([output])
+
+
+def test_the_end_waits_until_the_disk_has_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    synced: dict[int, int] = {}
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.update({os.fstat(descriptor).st_ino: size(descriptor)}))
+
+    def size(descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    names = ["p.csv", "p.jsonl", "p.parquet", "p.failed.csv"]
+    write([tmp_path / name for name in names[:3]], prediction(), Failure("x", "y"))
+    # Whole files: nothing was written behind the last wait.
+    assert synced == {(tmp_path / name).stat().st_ino: (tmp_path / name).stat().st_size for name in names}
+
+
+def test_a_pipe_is_written_to_without_a_disk(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.csv")
+    reader = os.open(tmp_path / "p.csv", os.O_RDONLY | os.O_NONBLOCK)
+    write([tmp_path / "p.csv"], prediction())
+    assert len(os.read(reader, 1 << 16).splitlines()) == 2
+    os.close(reader)
+
+
+def test_failures_are_counted_but_only_some_are_held(tmp_path: Path) -> None:
+    results = write([tmp_path / "p.csv"], *(Failure(f"{number}.png", "why") for number in range(1000)))
+    assert (results.failed, len(results.failures), len(rows(tmp_path / "p.failed.csv"))) == (1000, 10, 1000)
+    assert results.failures[0].source == "0.png"
+
+
+def test_a_failure_is_in_the_list_before_the_next_result(tmp_path: Path) -> None:
+    with Results([str(tmp_path / "p.csv")]) as results:
+        results.begin(RUN)
+        for count in (1, 2, 3):
+            results.add(Failure("x", "y"))
+            assert len(rows(tmp_path / "p.failed.csv")) == count
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits a file's size as POSIX does")
+def test_a_disk_that_is_full_is_said_in_words(tmp_path: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputError) as error:
+            write([tmp_path / "p.csv"], *[prediction()] * 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.found == "the results can't be written any further: file too large"
+    assert "--resume" in error.value.next_step
+    assert len((tmp_path / "p.csv").read_bytes()) == 1000

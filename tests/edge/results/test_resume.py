@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from ssr_edge.errors import UsageError
 from ssr_edge.results import Results
 from ssr_edge.results.rows import fields, prediction_of
 from tests.edge.results.fake import RUN, image, run
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 GROUPS = "([ab])[^/]*$"
 
@@ -229,8 +232,6 @@ def test_results_of_unknown_origin_are_refused(finished: Finished, tmp_path: Pat
 def test_a_prediction_read_back_is_written_the_same(
     probabilities: list[float], confidence: float, latency: float, flags: set[str]
 ) -> None:
-    import numpy as np
-
     made = Prediction("x", 7, "PT", confidence, confidence, tuple(flags), np.array(probabilities, np.float32), latency)
     written = fields(made)
     assert fields(prediction_of(written)) == written
