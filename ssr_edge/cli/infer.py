@@ -48,7 +48,7 @@ def infer(
     from ssr_edge.environment import usable_cores
     from ssr_edge.pipeline import classify
     from ssr_edge.progress import progress
-    from ssr_edge.results import Results, Run
+    from ssr_edge.results import Results, RunRecord
     from ssr_edge.runners import choose_precision, choose_runtime, open_runner
     from ssr_edge.sources import find_sources
 
@@ -59,13 +59,13 @@ def infer(
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
     with Results(outputs, group_by) as results, open_runner(opened, engine, chosen, slots=2) as runner:
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
+        record = RunRecord.of(opened, runner)
         if resume:
-            paths = results.resume(Run.of(opened, runner), paths)
+            paths = results.resume(record, paths)
+            print(f"going on after {results.counts.total() + results.failed} inputs", file=sys.stderr)
         else:
-            results.begin(Run.of(opened, runner))
+            results.begin(record)
         before = results.counts.total()
-        if resume:
-            print(f"going on after {before + results.failed} inputs", file=sys.stderr)
         started = time.perf_counter()
         with ending_cleanly(lambda: _stopped(results)), progress("classifying, image", None) as advance:
             for result in classify(paths, runner, batch, threads or usable_cores(), opened.manifest.magnification):

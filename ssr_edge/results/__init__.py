@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ssr_edge.results.groups import Groups
+from ssr_edge.results.record import RunRecord
 from ssr_edge.results.results import Results
 from ssr_edge.results.rows import COLUMNS
-from ssr_edge.results.run import Run
 
-__all__ = ["COLUMNS", "Groups", "Results", "Run"]
+__all__ = ["COLUMNS", "Groups", "Results", "RunRecord"]

@@ -16,9 +16,9 @@ from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.pipeline import Failure
 from ssr_edge.results.groups import Groups
 from ssr_edge.results.readers import FAILURE_COLUMNS
+from ssr_edge.results.record import RunRecord
 from ssr_edge.results.resume import go_on, holds_results
 from ssr_edge.results.rows import write_row
-from ssr_edge.results.run import Run
 from ssr_edge.results.writers import LINES, STDOUT, Writer, check_outputs, open_lines, open_writer, writable
 
 SHOWN = 10
@@ -57,7 +57,7 @@ class Results:
         """Whether a killed run's outputs can be gone on with: neither stdout nor Parquet can."""
         return all(Path(output).suffix.lower() in LINES for output in self._outputs)
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunRecord) -> None:
         """Opens every output anew.
 
         Raises:
@@ -71,7 +71,7 @@ class Results:
             if self.can_be_resumed:
                 run.write(self.run_file)
 
-    def resume(self, run: Run, inputs: Iterable[Path]) -> Iterator[Path]:
+    def resume(self, run: RunRecord, inputs: Iterable[Path]) -> Iterator[Path]:
         """Counts what an earlier run did, cuts its outputs to that, and returns the inputs that are still to be done.
 
         Where there are no results yet this is `begin`.

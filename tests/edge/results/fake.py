@@ -11,10 +11,10 @@ import numpy as np
 
 from ssr_edge.pipeline import classify
 from ssr_edge.preprocess import Image
-from ssr_edge.results import Results, Run
+from ssr_edge.results import Results, RunRecord
 from ssr_edge.runners import Outputs, Runner
 
-RUN = Run(bundle="0" * 64, engine="fake-fp32", version="1", device="CPU")
+RUN = RunRecord(bundle="0" * 64, engine="fake-fp32", version="1", device="CPU")
 
 
 class FakeRunner(Runner):

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from ssr_edge.decide import Prediction
 from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.pipeline import Failure
-from ssr_edge.results import COLUMNS, Results, Run
+from ssr_edge.results import COLUMNS, Results, RunRecord
 
 DESIGN = "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms"
 # Whatever a file system takes: anything but a slash and a zero byte, UTF-8 or not.
 file_names = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name)).map(os.fsdecode)
-RUN = Run(bundle="0" * 64, engine="openvino-int8", version="2026.4.1", device="CPU")
+RUN = RunRecord(bundle="0" * 64, engine="openvino-int8", version="2026.4.1", device="CPU")
 AWKWARD = ["a,b.png", 'say "cheese".png', "two\nlines.png", "cr\r.png", " spaces .png", "=1+1.png", "ключ.png"]
 
 

@@ -12,7 +12,7 @@ from ssr_edge.files import replacing, sha256_of
 from ssr_edge.runners import Runner
 
 
-class Run(BaseModel):
+class RunRecord(BaseModel):
     """`predictions.run.json`. bundle: SHA-256 of its manifest, which holds the hash of every other file.
 
     engine: runtime and precision. version: of the runtime.
@@ -26,9 +26,9 @@ class Run(BaseModel):
     device: str
 
     @staticmethod
-    def of(bundle: Bundle, runner: Runner) -> Run:
+    def of(bundle: Bundle, runner: Runner) -> RunRecord:
         """What a run with these makes its results with."""
-        return Run(
+        return RunRecord(
             bundle=sha256_of(bundle.path / MANIFEST),
             engine=runner.name,
             version=runner.version,
@@ -47,7 +47,7 @@ class Run(BaseModel):
             UsageError: they were not, or the file can't say.
         """
         try:
-            earlier = Run.model_validate_json(path.read_bytes())
+            earlier = RunRecord.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise _refused(f"{path} does not say what made the results so far", "the file as it was written") from error
         for name, ours in self:
