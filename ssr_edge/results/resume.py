@@ -93,7 +93,7 @@ def _walk(done: list[_Cursor], failed: _Cursor, inputs: Iterator[Path], count: C
         if all(found):
             result, *_ = [cursor.take() for cursor in done]
             count(result)
-        elif not any(found) and failed.is_at(source, frame):
+        elif failed.is_at(source, frame):
             count(failed.take())
         else:
             raise _other_inputs(done[found.index(False)], f"the inputs now go on with {source}")
