@@ -23,7 +23,7 @@ from ssr_edge.pipeline import Failure
 COLUMNS = (
     *("source", "frame", "label", "confidence", "malignant_probability", "flags"),
     *(f"p_{label}" for label in CLASSES),
-    "latency_ms",
+    *("latency_ms", "seconds"),
 )
 # A file name is bytes, and need not be UTF-8: whatever it is, it is written as it was found.
 _NAMES = "surrogateescape"
@@ -160,4 +160,5 @@ def _fields(prediction: Prediction) -> dict[str, object]:
         "flags": list(prediction.flags),
         **probabilities,
         "latency_ms": round(prediction.latency_ms, 3),
+        "seconds": None if prediction.seconds is None else round(prediction.seconds, 3),
     }

@@ -14,6 +14,7 @@ from ssr_edge.decide import Prediction
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners import Outputs, Runner, open_runner
+from ssr_edge.sources import Input, still
 
 
 @pytest.fixture(scope="module", params=["openvino, 1 slot", "openvino, 3 slots", "onnxruntime, 1 slot"])
@@ -55,7 +56,7 @@ def check(results: list[Prediction | Failure], paths: list[Path], expected: dict
 def test_the_order_is_kept_whatever_fails(
     runner: Runner, mixed: list[Path], expected: dict[Path, np.ndarray], batch_size: int
 ) -> None:
-    results = list(classify(mixed, runner, batch_size, threads=3))
+    results = list(classify(map(still, mixed), runner, batch_size, threads=3))
     check(results, mixed, expected)
     reasons = {Path(result.source).name: result.reason for result in results if isinstance(result, Failure)}
     assert reasons == {
@@ -69,16 +70,16 @@ def test_the_order_is_kept_whatever_fails(
 def test_few_paths_and_none(
     runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray], count: int
 ) -> None:
-    check(list(classify(demo_images[:count], runner, 8, threads=2)), demo_images[:count], expected)
+    check(list(classify(map(still, demo_images[:count]), runner, 8, threads=2)), demo_images[:count], expected)
 
 
 def test_failures_alone_never_reach_the_engine(runner: Runner, tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.png" for number in range(20)]
-    assert all(isinstance(result, Failure) for result in classify(paths, runner, 3, threads=2))
+    assert all(isinstance(result, Failure) for result in classify(map(still, paths), runner, 3, threads=2))
 
 
 def test_each_image_counts_its_own_latency_and_flags(runner: Runner, demo_images: list[Path]) -> None:
-    results = list(classify(demo_images[:5], runner, 2, threads=2, magnification=400))
+    results = list(classify(map(still, demo_images[:5]), runner, 2, threads=2, magnification=400))
     assert all(isinstance(result, Prediction) and "other-magnification" in result.flags for result in results)
     assert all(isinstance(result, Prediction) and 0 < result.latency_ms < 60_000 for result in results)
 
@@ -87,7 +88,7 @@ def test_each_image_counts_its_own_latency_and_flags(runner: Runner, demo_images
 def test_a_consumer_that_stops_early_leaves_the_engine_free(
     runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray], taken: int
 ) -> None:
-    results = classify(cycle(demo_images), runner, 2, threads=2)
+    results = classify(map(still, cycle(demo_images)), runner, 2, threads=2)
     for _ in range(taken):
         next(results)
     results.close()  # type: ignore[attr-defined]
@@ -102,11 +103,11 @@ def test_a_consumer_that_stops_early_leaves_the_engine_free(
 def test_an_endless_source_is_not_read_far_ahead(runner: Runner, demo_images: list[Path], batch_size: int) -> None:
     read = 0
 
-    def endless() -> Iterator[Path]:
+    def endless() -> Iterator[Input]:
         nonlocal read
         for path in cycle(demo_images):
             read += 1
-            yield path
+            yield still(path)
 
     threads, taken = 2, 30
     results = classify(endless(), runner, batch_size, threads)
@@ -121,7 +122,7 @@ def test_a_batch_larger_than_the_engines_reads_no_further_ahead(tiny_bundle: Bun
     source = iter(demo_images)
     with open_runner(tiny_bundle, "openvino", "fp32") as runner:
         runner.max_batch = 2
-        results = classify(source, runner, 1000, threads=1)
+        results = classify(map(still, source), runner, 1000, threads=1)
         next(results)
         results.close()  # type: ignore[attr-defined]
     # One batch was yielded from, one is in the engine, one being gathered, and five images were decoded ahead.
@@ -152,5 +153,5 @@ def test_an_engine_that_breaks_ends_the_run_and_leaves_no_ticket_open(
     runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray]
 ) -> None:
     with pytest.raises(RuntimeError, match="device lost"):
-        list(classify(demo_images, Breaking(runner), 2, threads=2))
-    check(list(classify(demo_images, runner, 2, threads=2)), demo_images, expected)
+        list(classify(map(still, demo_images), Breaking(runner), 2, threads=2))
+    check(list(classify(map(still, demo_images), runner, 2, threads=2)), demo_images, expected)
