@@ -16,9 +16,10 @@ import cv2
 
 OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 5.0
-# Nothing kept back: no buffer in the demuxer, and no decoder threads that each hold a frame. RTSP over TCP, as OpenCV
-# has it by default: a lost UDP packet smears the image until the next key frame.
-_LOW_DELAY = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
+# Decoder threads would each hold a frame back. RTSP over TCP, as OpenCV has it by default: a lost UDP packet smears the
+# image until the next key frame. FFmpeg's nobuffer is not among them: it loses the first frame and gained nothing.
+_LOW_DELAY = "rtsp_transport;tcp|flags;low_delay"
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 
 class Capture:
@@ -85,15 +86,25 @@ def open_stream(source: str, shown: str) -> Capture:
     if " ! " in source:
         return _opened(_gstreamer(source), shown, "a pipeline that gst-launch-1.0 runs, with appsink at its end")
     if "://" in source:
-        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _LOW_DELAY)
-        timeouts = [
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_TIMEOUT_S * 1000)),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(READ_TIMEOUT_S * 1000)),
-        ]
-        capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, timeouts)
-        return _opened(capture, shown, f"a stream that answers within {OPEN_TIMEOUT_S:.0f} s; ffplay shows the reason")
+        expected = f"a stream that answers within {OPEN_TIMEOUT_S:.0f} s; ffplay shows the reason"
+        return _opened(_network(source), shown, expected)
     capture = cv2.VideoCapture(int(source)) if source.isdecimal() else cv2.VideoCapture(source, cv2.CAP_V4L2)
     return _opened(capture, shown, "a camera that no other program uses; v4l2-ctl --list-devices lists them")
+
+
+def _network(url: str) -> cv2.VideoCapture:
+    timeouts = [
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_TIMEOUT_S * 1000)),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(READ_TIMEOUT_S * 1000)),
+    ]
+    # Options that the user has set come first; OpenCV reads them for files as well, where these do not belong.
+    if _OPTIONS in os.environ:
+        return cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
+    os.environ[_OPTIONS] = _LOW_DELAY
+    try:
+        return cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
+    finally:
+        del os.environ[_OPTIONS]
 
 
 def _gstreamer(pipeline: str) -> cv2.VideoCapture:

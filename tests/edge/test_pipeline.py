@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -155,3 +158,115 @@ def test_an_engine_that_breaks_ends_the_run_and_leaves_no_ticket_open(
     with pytest.raises(RuntimeError, match="device lost"):
         list(classify(map(still, demo_images), Breaking(runner), 2, threads=2))
     check(list(classify(map(still, demo_images), runner, 2, threads=2)), demo_images, expected)
+
+
+def within(seconds: float, work: Callable[[], object]) -> BaseException | None:
+    """Runs something in a thread, so that a hang fails its own test; returns what it raised."""
+    raised: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            work()
+            raised.append(None)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert raised, "it hangs"
+    return raised[0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("good", [0, 5])
+def test_what_the_source_raises_ends_the_run(
+    runner: Runner, demo_images: list[Path], batch_size: int, good: int
+) -> None:
+    def source() -> Iterator[Input]:
+        yield from map(still, demo_images[:good])
+        raise PermissionError("the share went away")
+
+    results: list[Prediction | Failure] = []
+    error = within(60, lambda: results.extend(classify(source(), runner, batch_size, threads=2)))
+    assert isinstance(error, PermissionError)
+
+
+@pytest.mark.parametrize("at", [0, 3, 9])
+def test_an_error_that_no_decoder_should_raise_ends_the_run(runner: Runner, demo_images: list[Path], at: int) -> None:
+    def bug() -> Image:
+        raise ZeroDivisionError("a bug in a decoder")
+
+    inputs = [still(path) for path in demo_images[:10]]
+    inputs[at] = Input("x", bug)
+    error = within(60, lambda: list(classify(inputs, runner, 2, threads=2)))
+    assert isinstance(error, ZeroDivisionError)
+    assert not any(thread.name.startswith(("source", "decode")) for thread in threading.enumerate())
+
+
+def test_an_engine_that_breaks_ends_an_endless_source(runner: Runner, demo_images: list[Path]) -> None:
+    inputs = map(still, cycle(demo_images))
+    error = within(60, lambda: list(classify(inputs, Breaking(runner), 2, threads=2)))
+    assert isinstance(error, RuntimeError) and str(error) == "device lost"
+
+
+def test_a_slow_source_holds_no_result_back(runner: Runner, demo_images: list[Path]) -> None:
+    """Neither a batch that is not full nor an engine whose call is done waits for the next input."""
+    go_on = Event()
+
+    def source() -> Iterator[Input]:
+        for path in demo_images[:4]:
+            assert go_on.wait(60)
+            go_on.clear()
+            yield still(path)
+
+    results = classify(source(), runner, 8, threads=2)
+    for path in demo_images[:4]:
+        go_on.set()
+        assert next(results).source == str(path)  # would wait for ever
+    assert list(results) == []
+
+
+def test_stopping_ends_the_source_and_finishes_what_was_read(runner: Runner, demo_images: list[Path]) -> None:
+    stop, read = Event(), 0
+
+    def endless() -> Iterator[Input]:
+        nonlocal read
+        for path in cycle(demo_images):
+            read += 1
+            yield still(path)
+
+    results = classify(endless(), runner, 4, threads=2, stop=stop)
+    found = [next(results) for _ in range(10)]
+    stop.set()
+    found += results
+    assert read - 1 <= len(found) <= read
+    assert [result.source for result in found] == [str(path) for path, _ in zip(cycle(demo_images), found)]
+
+
+def test_a_source_that_waits_is_told_when_the_run_ends(runner: Runner, demo_images: list[Path]) -> None:
+    stop = Event()
+
+    def camera() -> Iterator[Input]:
+        yield still(demo_images[0])
+        assert stop.wait(60)
+
+    results = classify(camera(), runner, 8, threads=2, stop=stop)
+    next(results)
+    started = time.monotonic()
+    results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 30
+    assert not any(thread.name == "source" for thread in threading.enumerate())
+
+
+def test_frames_bring_their_number_time_and_image(runner: Runner, demo_images: list[Path]) -> None:
+    image = load(demo_images[0])
+    inputs = [Input("clip", lambda: image, number, number / 8, time.perf_counter() - 1) for number in range(5)]
+    results = list(classify(inputs, runner, 2, threads=2, keep_images=True))
+    for number, result in enumerate(results):
+        assert isinstance(result, Prediction)
+        assert (result.frame, result.seconds) == (number, number / 8)
+        assert result.image is image
+        assert result.latency_ms > 1000  # from the capture on
+    (result,) = classify(inputs[:1], runner, 2, threads=2)
+    assert isinstance(result, Prediction) and result.image is None
