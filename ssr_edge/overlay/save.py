@@ -109,7 +109,8 @@ class FolderSink:
     def _place(self, source: Path, prediction: Prediction) -> Path:
         below = source.relative_to(self._source) if source.is_relative_to(self._source) else source
         # Whatever the names are, nothing is written outside the folder.
-        parts = [part for part in below.parts if part not in (below.anchor, "..")] or [source.name]
+        parts = [part for part in below.parts if part not in (below.anchor, "..")]
+        parts = parts or [source.name.strip(".") or "image"]
         if prediction.seconds is None and prediction.frame == 0:
             return self._folder.joinpath(*parts[:-1], f"{parts[-1]}.jpg")
         return self._folder.joinpath(*parts, f"{prediction.frame:06d}.jpg")

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Semaphore
 
 import numpy as np
 import pytest
@@ -70,8 +70,18 @@ def test_a_slow_engine_drops_frames_and_its_delay_does_not_grow(runner: Runner, 
 
 
 def test_a_fast_engine_drops_nothing_and_its_figures_are_the_engines(runner: Runner, image: Image) -> None:
-    with Newest(frames(image, 5, 0.2), Event()) as newest:
-        results = list(classify_live(newest, runner, keep_images=True))
+    wanted = Semaphore(1)
+
+    def camera() -> Iterator[Input]:
+        for item in frames(image, 5):
+            assert wanted.acquire(timeout=TIMEOUT_S)
+            yield item
+
+    results = []
+    with Newest(camera(), Event()) as newest:
+        for result in classify_live(newest, runner, keep_images=True):
+            results.append(result)
+            wanted.release()
     assert [result.frame for result in results if isinstance(result, Prediction)] == [0, 1, 2, 3, 4]
     assert newest.dropped == 0
     expected = runner.infer(resize(image)[None]).probabilities[0]
@@ -81,14 +91,18 @@ def test_a_fast_engine_drops_nothing_and_its_figures_are_the_engines(runner: Run
 
 
 def test_a_frame_that_fails_costs_itself(runner: Runner, image: Image) -> None:
+    seen = Event()
+
     def source() -> Iterator[Input]:
         yield unreadable("camera", "frame 0: torn")
-        time.sleep(0.5)
+        assert seen.wait(TIMEOUT_S)
         yield from frames(image, 1)
 
     with Newest(source(), Event()) as newest:
-        failure, result = classify_live(newest, runner)
-    assert failure == Failure("camera", "frame 0: torn") and isinstance(result, Prediction)
+        results = classify_live(newest, runner)
+        assert next(results) == Failure("camera", "frame 0: torn")
+        seen.set()
+        assert isinstance(next(results), Prediction)
 
 
 def test_what_the_source_raises_comes_after_its_frames(runner: Runner, image: Image) -> None:
@@ -96,11 +110,11 @@ def test_what_the_source_raises_comes_after_its_frames(runner: Runner, image: Im
         yield from frames(image, 1)
         raise InputError("the cable is out", expected="x", next_step="y")
 
-    results = []
-    with Newest(source(), Event()) as newest, pytest.raises(InputError, match="the cable is out"):
-        for result in classify_live(newest, runner):
-            results.append(result)
-    assert len(results) == 1
+    with Newest(source(), Event()) as newest:
+        results = classify_live(newest, runner)
+        assert isinstance(next(results), Prediction)
+        with pytest.raises(InputError, match="the cable is out"):
+            next(results)
 
 
 def test_an_engine_that_breaks_stops_the_source(image: Image) -> None:
