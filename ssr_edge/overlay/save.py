@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import cast
 
 import cv2
 
@@ -13,6 +11,7 @@ from ssr_edge.errors import RuntimeUnavailable, UsageError
 from ssr_edge.overlay.sink import Sink
 from ssr_edge.preprocess import Image
 from ssr_edge.sources import Source
+from ssr_edge.sources.capture import is_utf8
 from ssr_edge.sources.video import VIDEO_SUFFIXES
 
 # Of a camera or stream, whose own figure is often wrong; each frame is shown for as long as it was the newest.
@@ -31,10 +30,11 @@ def open_save(target: str, source: Source, name: str) -> Sink:
     suffix = path.suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         return FolderSink(path, Path(name))
-    if suffix != ".mp4" or not source.moving:
+    # OpenCV takes no name that is not UTF-8.
+    if suffix != ".mp4" or not source.moving or not is_utf8(path):
         raise UsageError(
-            f"{target} can't be made of {source.shown}" if not source.moving else f"{target} is no .mp4",
-            expected="NAME.mp4 for a video, a camera or a stream; a folder for anything",
+            f"{target} can't be made of {source.shown}" if not source.moving else f"{target} is no video to write",
+            expected="NAME.mp4, in UTF-8, for a video, a camera or a stream; a folder for anything",
             next_step=f"ssr-edge infer {source.shown} --save annotated/",
         )
     _make_folder(path.parent)
@@ -76,8 +76,9 @@ class VideoSink:
             self._writer.release()
 
     def _open(self) -> cv2.VideoWriter:
-        name = cast(str, os.fsencode(self._path.absolute()))
-        writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
+        writer = cv2.VideoWriter(
+            str(self._path.absolute()), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size
+        )
         if not writer.isOpened():
             raise RuntimeUnavailable(
                 f"OpenCV {cv2.__version__} can't write {self._path}",

@@ -63,16 +63,21 @@ def open_video(path: Path) -> Capture:
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
+            # Absolute, so that no name is taken for a protocol; OpenCV takes none, or crashes, that is not UTF-8.
+            name = str(path.absolute()) if is_utf8(path) else f"/dev/fd/{file.fileno()}"
+            capture = None if empty else cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(f"{path}: {reason}", expected="a readable file", next_step="ssr-edge infer VIDEO") from error
-    # Bytes, because OpenCV crashes on a name that is not UTF-8; absolute, so that no name is taken for a protocol.
-    name = cast(str, os.fsencode(path.absolute()))
-    capture = None if empty else cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if capture is None or not capture.isOpened():
         reason = "the file is empty" if empty else "the video is damaged, cut off, or of a kind FFmpeg can't read"
         raise InputError(f"{path}: {reason}", expected="a video that plays", next_step="ssr-edge infer VIDEO")
     return Capture(capture)
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether OpenCV can be given a path: where names are bytes, those that are no text become lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in str(path.absolute()))
 
 
 def open_stream(source: str, shown: str) -> Capture:

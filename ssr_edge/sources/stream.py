@@ -14,7 +14,7 @@ from ssr_edge.sources.video import frame_of
 
 GIVE_UP_AFTER_S = 60.0
 _FIRST_PAUSE_S = 0.25
-_LONGEST_PAUSE_S = 4.0
+_LONGEST_PAUSE_S = 2.0
 
 
 def frames_of_stream(
@@ -22,7 +22,7 @@ def frames_of_stream(
 ) -> Iterator[Input]:
     """Yields the frames whose number is a multiple of `every`, until `stop` is set or a stream of known length ends.
 
-    A lost connection is opened again, after pauses that double from a quarter of a second to four; each is said on
+    A lost connection is opened again, after pauses that double from a quarter of a second to two; each is said on
     stderr. Numbers go on across connections, and times never go back, whatever is done to the machine's clock.
     shown: the source without a password.
 

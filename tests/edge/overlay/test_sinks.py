@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from threading import Event
 
@@ -95,6 +96,7 @@ def test_what_can_not_be_saved_is_refused_before_the_run(tmp_path: Path, video: 
         ("out.mp4", demo_images[0]),
         ("out.avi", video),
         ("file/out.mp4", video),
+        (os.fsdecode(b"caf\xe9.mp4"), video),
         ("file", demo_images[0]),
     ):
         with pytest.raises(UsageError), open_sinks(opened(source), str(source), str(tmp_path / place), False, Event()):
