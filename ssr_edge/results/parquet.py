@@ -35,6 +35,7 @@ _SCHEMA = pyarrow.schema(
         ("flags", pyarrow.list_(pyarrow.string())),
         *((f"p_{label}", pyarrow.float64()) for label in CLASSES),
         ("latency_ms", pyarrow.float64()),
+        ("seconds", pyarrow.float64()),
     ]
 )
 

@@ -20,6 +20,7 @@ from ssr_edge.results.record import RunRecord
 from ssr_edge.results.resume import go_on, holds_results
 from ssr_edge.results.rows import write_row
 from ssr_edge.results.writers import LINES, STDOUT, Writer, check_outputs, open_lines, open_writer, writable
+from ssr_edge.sources import Input
 
 SHOWN = 10
 
@@ -71,7 +72,7 @@ class Results:
             if self.can_be_resumed:
                 run.write(self.run_file)
 
-    def resume(self, run: RunRecord, inputs: Iterable[Path]) -> Iterator[Path]:
+    def resume(self, run: RunRecord, inputs: Iterable[Input]) -> Iterator[Input]:
         """Counts what an earlier run did, cuts its outputs to that, and returns the inputs that are still to be done.
 
         Where there are no results yet this is `begin`.

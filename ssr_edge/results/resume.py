@@ -17,6 +17,7 @@ from ssr_edge.decide import Prediction
 from ssr_edge.errors import UsageError
 from ssr_edge.pipeline import Failure
 from ssr_edge.results.readers import Records, read_failures, read_predictions
+from ssr_edge.sources import Input
 
 Count = Callable[[Prediction | Failure], None]
 
@@ -39,10 +40,12 @@ class _Cursor:
         self._advance()
         return taken
 
-    def is_at(self, source: str, frame: int) -> bool:
+    def is_at(self, item: Input) -> bool:
         """Whether the head is this input's; a failure is of a whole source."""
         head = self.head
-        return head is not None and head.source == source and (isinstance(head, Failure) or head.frame == frame)
+        if head is None or head.source != item.source:
+            return False
+        return isinstance(head, Failure) or head.frame == item.frame
 
     def _advance(self) -> None:
         self.head, self._behind_head = next(self._records, (None, 0))
@@ -60,7 +63,7 @@ def holds_results(outputs: Sequence[Path]) -> bool:
     return any(record is not None for path in outputs for record, _ in islice(read_predictions(path), 2))
 
 
-def go_on(outputs: Sequence[Path], failures: Path, inputs: Iterable[Path], count: Count) -> Iterator[Path]:
+def go_on(outputs: Sequence[Path], failures: Path, inputs: Iterable[Input], count: Count) -> Iterator[Input]:
     """Cuts an earlier run's files to what they hold in common, and returns the inputs that are still to be done.
 
     outputs: CSV or JSON lines. failures: the list of inputs that failed; it may be missing. count: is called with every
@@ -84,19 +87,18 @@ def go_on(outputs: Sequence[Path], failures: Path, inputs: Iterable[Path], count
     return left
 
 
-def _walk(done: list[_Cursor], failed: _Cursor, inputs: Iterator[Path], count: Count) -> Iterator[Path]:
-    for path in inputs:
-        source, frame = str(path), 0
+def _walk(done: list[_Cursor], failed: _Cursor, inputs: Iterator[Input], count: Count) -> Iterator[Input]:
+    for item in inputs:
         if any(cursor.head is None for cursor in done):
-            return chain([path], inputs)
-        found = [cursor.is_at(source, frame) for cursor in done]
+            return chain([item], inputs)
+        found = [cursor.is_at(item) for cursor in done]
         if all(found):
             result, *_ = [cursor.take() for cursor in done]
             count(result)
-        elif failed.is_at(source, frame):
+        elif failed.is_at(item):
             count(failed.take())
         else:
-            raise _other_inputs(done[found.index(False)], f"the inputs now go on with {source}")
+            raise _other_inputs(done[found.index(False)], f"the inputs now go on with {item.source}")
     if all(cursor.head is not None for cursor in done):
         raise _other_inputs(done[0], "the inputs now end before it")
     return inputs

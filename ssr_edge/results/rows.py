@@ -14,7 +14,7 @@ from ssr_edge.decide import Prediction
 COLUMNS = (
     *("source", "frame", "label", "confidence", "malignant_probability", "flags"),
     *(f"p_{label}" for label in CLASSES),
-    "latency_ms",
+    *("latency_ms", "seconds"),
 )
 DECIMALS = 6
 # A file name is bytes, and need not be UTF-8: whatever it is, it is written as it was found.
@@ -32,6 +32,7 @@ def fields(prediction: Prediction) -> dict[str, Any]:
         "flags": list(prediction.flags),
         **{f"p_{label}": p for label, p in zip(CLASSES, rounded(prediction), strict=True)},
         "latency_ms": round(prediction.latency_ms, 3),
+        "seconds": None if prediction.seconds is None else round(prediction.seconds, 3),
     }
 
 
@@ -52,6 +53,8 @@ def prediction_of(values: Mapping[str, Any]) -> Prediction:
         flags=tuple(values["flags"]),
         probabilities=np.array([float(values[f"p_{label}"]) for label in CLASSES], np.float32),
         latency_ms=float(values["latency_ms"]),
+        # CSV has no None.
+        seconds=None if values["seconds"] in (None, "") else float(values["seconds"]),
     )
 
 

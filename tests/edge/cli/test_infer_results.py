@@ -63,7 +63,7 @@ def test_parquet_has_the_rows_of_the_csv(ssr_edge: Run, tiny_bundle: Bundle, pla
     assert ssr_edge("infer", "images", "--bundle", tiny_bundle.path, "-o", "p.parquet", "-o", "p.csv").code == 0
     table = parquet.read_table("p.parquet").to_pylist()
     for row, line in zip(table, rows("p.csv"), strict=True):
-        assert {name: str(value) for name, value in row.items() if name != "flags"} == {
+        assert {name: "" if value is None else str(value) for name, value in row.items() if name != "flags"} == {
             name: value for name, value in line.items() if name != "flags"
         }
         assert row["flags"] == line["flags"].split()

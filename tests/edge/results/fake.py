@@ -13,6 +13,7 @@ from ssr_edge.pipeline import classify
 from ssr_edge.preprocess import Image
 from ssr_edge.results import Results, RunRecord
 from ssr_edge.runners import Outputs, Runner
+from ssr_edge.sources import still
 
 RUN = RunRecord(bundle="0" * 64, engine="fake-fp32", version="1", device="CPU")
 
@@ -53,7 +54,8 @@ def image(path: Path, number: int) -> Path:
 def run(outputs: Sequence[Path], inputs: Sequence[Path], resume: bool = False, group_by: str | None = None) -> Results:
     """Classifies every input, as `ssr-edge infer` does."""
     with Results([str(output) for output in outputs], group_by) as results:
-        left = results.resume(RUN, inputs) if resume else iter(inputs)
+        found = map(still, inputs)
+        left = results.resume(RUN, found) if resume else found
         if not resume:
             results.begin(RUN)
         for result in classify(left, FakeRunner(), 4, threads=1):

@@ -15,7 +15,9 @@ from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.pipeline import Failure
 from ssr_edge.results import COLUMNS, Results, RunRecord
 
-DESIGN = "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms"
+DESIGN = (
+    "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms,seconds"
+)
 # Whatever a file system takes: anything but a slash and a zero byte, UTF-8 or not.
 file_names = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name)).map(os.fsdecode)
 RUN = RunRecord(bundle="0" * 64, engine="openvino-int8", version="2026.4.1", device="CPU")
@@ -65,6 +67,7 @@ def test_a_row_says_everything_of_a_prediction(tmp_path: Path) -> None:
         "p_MC": "0.1",
         "p_PC": "0.066667",
         "latency_ms": "12.346",
+        "seconds": "",
     }
     assert sum(float(row[column]) for column in COLUMNS if column.startswith("p_")) == pytest.approx(1, abs=4e-6)
 
@@ -77,6 +80,7 @@ def test_json_lines_say_the_same_and_keep_flags_apart(tmp_path: Path) -> None:
     assert all(tuple(line) == COLUMNS for line in lines)
     for line, row in zip(lines, rows(tmp_path / "p.csv"), strict=True):
         assert line.pop("flags") == row.pop("flags").split() == ["low-confidence", "upscaled"]
+        assert line.pop("seconds") is None and row.pop("seconds") == ""
         assert {key: str(value) for key, value in line.items()} == row
 
 

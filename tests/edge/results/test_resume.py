@@ -243,5 +243,7 @@ def test_a_prediction_read_back_is_written_the_same(
     written = fields(made)
     assert fields(prediction_of(written)) == written
     assert fields(
-        prediction_of({name: value if name == "flags" else str(value) for name, value in written.items()})
+        prediction_of(
+            {name: value if name == "flags" else "" if value is None else str(value) for name, value in written.items()}
+        )
     ) == (written)
