@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
-from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.preprocess import IMAGE_SIZE, Image
 
 LOW_CONFIDENCE = 0.5
 _MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
@@ -19,7 +19,10 @@ _MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
 class Prediction:
     """One image's result. probabilities: float32 [8] in the order of CLASSES.
 
-    latency_ms: from opening the file to this decision, waiting in queues included.
+    latency_ms: from opening the file, or from the moment a frame was captured, to this decision, waiting included.
+
+    seconds: when a frame was, since its video's start or, for a camera or stream, since 1970 (UTC). image: the whole
+    image as uint8 [h, w, 3], BGR, where it was asked for.
 
     flags: `low-confidence` (the best class has less than half), `upscaled` (the image is smaller than the network's
     input), `other-magnification` (its BreaKHis name says another one than the bundle was trained for).
@@ -33,14 +36,20 @@ class Prediction:
     flags: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
     latency_ms: float
+    seconds: float | None = None
+    image: Image | None = field(default=None, repr=False, compare=False)
 
 
 def decide(
-    source: Path,
+    source: str | Path,
     shape: tuple[int, ...],
     probabilities: npt.NDArray[np.float32],
     magnification: int | None,
     latency_ms: float,
+    *,
+    frame: int = 0,
+    seconds: float | None = None,
+    image: Image | None = None,
 ) -> Prediction:
     """Picks the most probable class. shape: of the image as decoded. magnification: the bundle's, None for any."""
     best = int(probabilities.argmax())
@@ -52,11 +61,13 @@ def decide(
     }
     return Prediction(
         source=str(source),
-        frame=0,
+        frame=frame,
         label=CLASSES[best],
         confidence=float(probabilities[best]),
         malignant_probability=float(probabilities[_MALIGNANT].sum()),
         flags=tuple(flag for flag, raised in flags.items() if raised),
         probabilities=probabilities,
         latency_ms=latency_ms,
+        seconds=seconds,
+        image=image,
     )

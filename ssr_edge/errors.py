@@ -3,6 +3,7 @@
 SsrEdgeError              1  any other error
 ├── UsageError            2  arguments that make no sense together or name nothing
 ├── InputError            3  one image that can't be classified: costs that image, never the run
+├── OutputError           1  results that can't be written any further
 ├── DataError             1  a data set, index or split that can't be used
 ├── TrainingError         1  a training run that can't go on
 ├── CheckpointError       1  a checkpoint that is missing, damaged or of another kind
@@ -41,6 +42,10 @@ class InputError(SsrEdgeError):
     """One image that can't be classified."""
 
     exit_code = 3
+
+
+class OutputError(SsrEdgeError):
+    """Results that can't be written any further."""
 
 
 class DataError(SsrEdgeError):

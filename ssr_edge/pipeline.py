@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from threading import Event
 
 import numpy as np
 
 from ssr_edge.decide import Prediction, decide
-from ssr_edge.errors import InputError
-from ssr_edge.preprocess import Image, decode, resize
+from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners import Runner
+from ssr_edge.sources.inputs import Input
+
+# How long the first image of a batch waits for the others, where the source is slow and the engine has nothing to do.
+_LONGEST_WAIT_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,84 +27,97 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    path: Path
-    started: float
-    shape: tuple[int, ...]
-    image: Image | None
-    reason: str
-
-
 def classify(
-    paths: Iterable[Path], runner: Runner, batch_size: int, threads: int, magnification: int | None = None
+    inputs: Iterable[Input],
+    runner: Runner,
+    batch_size: int,
+    threads: int,
+    magnification: int | None = None,
+    *,
+    keep_images: bool = False,
+    stop: Event | None = None,
 ) -> Iterator[Prediction | Failure]:
-    """Yields one result for each path, in order; an input that fails costs itself only.
+    """Yields one result for each input, in order; an input that fails costs itself only.
 
-    batch_size: images in one engine call. threads: decoders. magnification: the bundle's, for the flag. Memory does
-    not grow with the number of paths: only so many images are decoded ahead as keep the engine fed.
+    batch_size: most images in one engine call; a call is made with fewer when the source is slower than the engine.
+    threads: decoders. magnification: the bundle's, for the flag. keep_images: predictions bring the whole image along.
+    stop: setting it ends the run after what was read; it is set when the run ends, for the source to end as well.
+    Memory does not grow with the number of inputs: only so many are read ahead as keep the engine fed.
+
+    What the source, a decoder or the engine raises ends the run.
     """
     batch_size = min(batch_size, runner.max_batch)
     ahead = threads + batch_size * (runner.slots + 1)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    under_way: deque[tuple[int | None, list[_Decoded]]] = deque()
-    try:
-        for group in _groups(_decode_ahead(pool, iter(paths), ahead), batch_size):
-            if len(under_way) == runner.slots:
+    under_way: deque[tuple[int | None, list[Decoded]]] = deque()
+    with ReadAhead(inputs, threads, ahead, stop or Event(), keep_images) as reader:
+        try:
+            for group in _groups(reader, batch_size, lambda: bool(under_way)):
+                if under_way and (not group or len(under_way) == runner.slots):
+                    yield from _finish(runner, *under_way.popleft(), magnification)
+                if group:
+                    images = [item.image for item in group if item.image is not None]
+                    under_way.append((runner.submit(np.stack(images)) if images else None, group))
+            while under_way:
                 yield from _finish(runner, *under_way.popleft(), magnification)
-            images = [item.image for item in group if item.image is not None]
-            under_way.append((runner.submit(np.stack(images)) if images else None, group))
-        while under_way:
-            yield from _finish(runner, *under_way.popleft(), magnification)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        # A consumer that stops early leaves tickets open; the runner must be free for the next call.
-        for ticket, _ in under_way:
-            if ticket is not None:
-                runner.collect(ticket)
+        finally:
+            # A consumer that stops early leaves tickets open; the runner must be free for the next call.
+            for ticket, _ in under_way:
+                if ticket is not None:
+                    runner.collect(ticket)
 
 
-def _decode_ahead(pool: ThreadPoolExecutor, paths: Iterator[Path], ahead: int) -> Iterator[_Decoded]:
-    waiting: deque[Future[_Decoded]] = deque(pool.submit(_decode, path) for path in islice(paths, ahead))
-    while waiting:
-        item = waiting.popleft().result()
-        waiting.extend(pool.submit(_decode, path) for path in islice(paths, 1))
-        yield item
+def _groups(reader: ReadAhead, batch_size: int, is_busy: Callable[[], bool]) -> Iterator[list[Decoded]]:
+    """Cuts the inputs into groups with at most `batch_size` images each; failed inputs ride along in their place.
 
-
-def _decode(path: Path) -> _Decoded:
-    started = time.perf_counter()
-    try:
-        image = decode(path)
-        return _Decoded(path, started, image.shape, resize(image), "")
-    except InputError as error:
-        return _Decoded(path, started, (), None, error.found.removeprefix(f"{path}: "))
-    except MemoryError:
-        return _Decoded(path, started, (), None, "not enough memory to decode it")
-
-
-def _groups(items: Iterator[_Decoded], batch_size: int) -> Iterator[list[_Decoded]]:
-    """Cuts a stream into groups with at most `batch_size` images each; failed inputs ride along in their place."""
-    group: list[_Decoded] = []
-    images = 0
-    for item in items:
-        group.append(item)
-        images += item.image is not None
-        # A run of broken files is handed on too, not held until the next good one.
-        if images == batch_size or len(group) == 4 * batch_size:
-            yield group
-            group, images = [], 0
+    An empty group says that no input is ready, which is the time to see to the engine's results.
+    """
+    group: list[Decoded] = []
+    images, due = 0, 0.0
+    while True:
+        wait = 0.0 if is_busy() else max(due - time.perf_counter(), 0.0) if group else None
+        item = reader.take(wait)
+        if item is None:
+            break
+        if isinstance(item, NotYet):
+            if is_busy():
+                yield []
+                continue
+        else:
+            if not group:
+                due = time.perf_counter() + _LONGEST_WAIT_S
+            group.append(item)
+            images += item.image is not None
+            # A run of broken files is handed on too, not held until the next good one.
+            if images < batch_size and len(group) < 4 * batch_size:
+                continue
+        yield group
+        group, images = [], 0
     if group:
         yield group
 
 
 def _finish(
-    runner: Runner, ticket: int | None, group: list[_Decoded], magnification: int | None
+    runner: Runner, ticket: int | None, group: list[Decoded], magnification: int | None
 ) -> Iterator[Prediction | Failure]:
     rows = iter(runner.collect(ticket).probabilities if ticket is not None else ())
     now = time.perf_counter()
     for item in group:
-        if item.image is None:
-            yield Failure(str(item.path), item.reason)
-        else:
-            yield decide(item.path, item.shape, next(rows), magnification, (now - item.started) * 1000)
+        yield to_result(item, None if item.image is None else next(rows), magnification, now)
+
+
+def to_result(
+    item: Decoded, probabilities: np.typing.NDArray[np.float32] | None, magnification: int | None, now: float
+) -> Prediction | Failure:
+    """The result of an input. probabilities: float32 [8], None if it failed. now: when its label was there."""
+    if probabilities is None:
+        return Failure(item.source, item.reason)
+    return decide(
+        item.source,
+        item.shape,
+        probabilities,
+        magnification,
+        (now - item.started) * 1000,
+        frame=item.frame,
+        seconds=item.seconds,
+        image=item.whole,
+    )

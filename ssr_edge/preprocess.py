@@ -22,8 +22,8 @@ Image = npt.NDArray[np.uint8]
 _NEXT = "ssr-edge infer FOLDER  (the other images are classified all the same)"
 
 
-def decode(path: str | Path) -> Image:
-    """Reads an image file as uint8 [height, width, 3], BGR, in [0, 255].
+def decode(path: str | Path, page: int = 0) -> Image:
+    """Reads an image file as uint8 [height, width, 3], BGR, in [0, 255]. page: of a TIFF that has several.
 
     Grey, 16-bit, palette, CMYK and alpha images are converted; the format is found from the content, not from the
     suffix. A truncated JPEG or PNG is refused, because OpenCV would fill the missing part with grey and say nothing.
@@ -32,7 +32,8 @@ def decode(path: str | Path) -> Image:
         InputError: the file is missing, unreadable, empty, truncated, too large or not an image.
     """
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        # Mapped, so that each of a long file's pages does not cost reading all of it.
+        data: Image = np.memmap(path, np.uint8, "r") if page else np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise _bad(path, (error.strerror or "can't be read").lower(), "a readable file") from error
     except ValueError as error:  # a zero byte in a path from stdin
@@ -42,7 +43,7 @@ def decode(path: str | Path) -> Image:
     if not _is_complete(data):
         raise _bad(path, "the image is truncated: its end marker is missing", "a whole file; copy it again")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        image = _decode_page(data, page) if page else cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
         if "PIXELS" in str(error):
             raise _bad(
@@ -75,6 +76,11 @@ def load_first(paths: Iterable[str | Path], count: int) -> list[Image]:
         if len(images) == count:
             break
     return images
+
+
+def _decode_page(data: Image, page: int) -> Image | None:
+    found, images = cv2.imdecodemulti(data, cv2.IMREAD_COLOR, range=(page, page + 1))
+    return images[0].astype(np.uint8, copy=False) if found else None
 
 
 def _is_complete(data: Image) -> bool:

@@ -26,6 +26,7 @@ from ssr_edge.errors import InputError, SsrEdgeError
 from ssr_edge.pipeline import classify
 from ssr_edge.preprocess import Image, load_first
 from ssr_edge.runners.base import Runner
+from ssr_edge.sources.inputs import still
 
 # Warm-up ends when two groups of this many calls take the same time within the tolerance.
 _GROUP, _TOLERANCE, _AT_LEAST_S = 5, 0.05, 0.2
@@ -77,7 +78,7 @@ class Worker:
         """Image files to labels, end to end; a label is None where the file can't be read."""
         started = time.perf_counter()
         with self._contention.watch():
-            results = list(classify(map(Path, paths), self.runner, batch, usable_cores()))
+            results = list(classify(map(still, map(Path, paths)), self.runner, batch, usable_cores()))
         seconds = time.perf_counter() - started
         labels = [CLASSES.index(result.label) if isinstance(result, Prediction) else None for result in results]
         return {"seconds": seconds, "labels": labels}

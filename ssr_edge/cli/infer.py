@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ssr_edge.results import Groups, Results
+
 FAILED_INPUTS = 3
-_LISTED = 10
 
 
 def infer(
-    source: Annotated[str, typer.Argument(help="Folder, glob in quotes, image, or - for paths on stdin.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, glob in quotes, image, video, camera (0), rtsp:// or http:// stream, or - for paths on stdin."
+        ),
+    ],
     bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
     runtime: Annotated[str, typer.Option(help="auto, openvino, tensorrt, tensorrt-rtx, onnxruntime.")] = "auto",
     precision: Annotated[
@@ -23,45 +34,119 @@ def infer(
     output: Annotated[
         list[str] | None,
         typer.Option(
-            "-o", "--output", help=".csv, .jsonl or - ; repeatable. (default: predictions.csv)", show_default=False
+            "-o",
+            "--output",
+            help=".csv, .jsonl, .parquet or - ; repeatable. (default: predictions.csv)",
+            show_default=False,
         ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run with these outputs stopped.")] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="A second table by patient (BreaKHis names), or by a regular expression's first group."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in one engine call.")] = 8,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Decoders. (default: one a core)", show_default=False)
+    ] = None,
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            "--live/--no-live",
+            help="The newest frame wins, others are dropped. (default: for cameras and streams)",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Only every Nth frame of a video, camera or stream.")] = 1,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after so many seconds.", show_default=False)
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show label and confidence on the image, in a window.")] = False,
+    save: Annotated[
+        str | None,
+        typer.Option(help="Annotated copy: NAME.mp4 of a video, camera or stream, or a folder.", show_default=False),
     ] = None,
 ) -> None:
     """Classify images. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
     from ssr_edge.cli.tables import classes_table
     from ssr_edge.environment import usable_cores
-    from ssr_edge.pipeline import classify
+    from ssr_edge.interrupt import interruptible
+    from ssr_edge.overlay import open_sinks
     from ssr_edge.progress import progress
-    from ssr_edge.results import Results
+    from ssr_edge.results import Results, RunRecord
+    from ssr_edge.run import run_source
     from ssr_edge.runners import choose_precision, choose_runtime, open_runner
-    from ssr_edge.sources import find_sources
+    from ssr_edge.sources import open_source
 
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
     chosen = choose_precision(opened, precision, runtime)
     engine, why = choose_runtime(opened, runtime, chosen)
-    paths = find_sources(source)
+    stop = Event()
+    inputs = open_source(source, stop, every, live)
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
-    with open_runner(opened, engine, chosen, slots=2) as runner, Results(outputs) as results:
+    with (
+        Results(outputs, group_by) as results,
+        open_runner(opened, engine, chosen, slots=2) as runner,
+        open_sinks(inputs, source, save, show, stop) as sinks,
+    ):
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
+        record = RunRecord.of(opened, runner)
+        if resume:
+            inputs = replace(inputs, inputs=results.resume(record, inputs.inputs))
+            print(f"going on after {results.counts.total() + results.failed} inputs", file=sys.stderr)
+        else:
+            results.begin(record)
+        before = results.counts.total()
         started = time.perf_counter()
-        with progress("classifying, image", None) as advance:
-            for result in classify(paths, runner, batch, threads or usable_cores(), opened.manifest.magnification):
+        # A live run reports by itself.
+        shown = nullcontext(_say_nothing) if inputs.live else progress("classifying, image", None)
+        with _saying_how_to_go_on(results), interruptible(stop, seconds), shown as advance:
+            for result in run_source(
+                inputs,
+                runner,
+                batch_size=batch,
+                threads=threads or usable_cores(),
+                magnification=opened.manifest.magnification,
+                stop=stop,
+                sinks=sinks,
+            ):
                 results.add(result)
-                advance(1, f"{results.counts.total() / (time.perf_counter() - started):.0f}/s")
-        seconds = time.perf_counter() - started
+                advance(1, f"{(results.counts.total() - before) / (time.perf_counter() - started):.0f}/s")
+        took = time.perf_counter() - started
     if "-" not in outputs:
         classes_table(results)
-    done = results.counts.total()
-    print(f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s -> {', '.join(outputs)}", file=sys.stderr)
+    done = results.counts.total() - before
+    print(f"{done} images in {took:.1f} s, {done / took:.1f} images/s -> {', '.join(outputs)}", file=sys.stderr)
     for flag, count in sorted(results.flags.items()):
         print(f"{count} flagged {flag}", file=sys.stderr)
-    if results.failures:
-        print(f"{len(results.failures)} failed, listed in {results.failures_file}:", file=sys.stderr)
-        for failure in results.failures[:_LISTED]:
+    if results.groups is not None:
+        _tell_groups(results.groups, results.groups_file)
+    if results.failed:
+        print(f"{results.failed} failed, listed in {results.failures_file}:", file=sys.stderr)
+        for failure in results.failures:
             print(f"  {failure.source}: {failure.reason}", file=sys.stderr)
         raise typer.Exit(FAILED_INPUTS)
+
+
+@contextmanager
+def _saying_how_to_go_on(results: Results) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        said = f"stopped after {results.counts.total() + results.failed} inputs, all written"
+        more = "; the same command with --resume goes on from there" if results.can_be_resumed else ""
+        print(said + more, file=sys.stderr)
+        raise
+
+
+def _tell_groups(groups: Groups, file: Path) -> None:
+    print(f"{len(groups)} groups -> {file}", file=sys.stderr)
+    if groups.ungrouped:
+        print(f"{groups.ungrouped} images belong to no group:", file=sys.stderr)
+        for source in groups.ungrouped_sources:
+            print(f"  {source}", file=sys.stderr)
+
+
+def _say_nothing(steps: int, note: str) -> None:
+    pass

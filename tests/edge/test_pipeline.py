@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from ssr_edge.decide import Prediction
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners import Outputs, Runner, open_runner
+from ssr_edge.sources import Input, still
 
 
 @pytest.fixture(scope="module", params=["openvino, 1 slot", "openvino, 3 slots", "onnxruntime, 1 slot"])
@@ -55,7 +59,7 @@ def check(results: list[Prediction | Failure], paths: list[Path], expected: dict
 def test_the_order_is_kept_whatever_fails(
     runner: Runner, mixed: list[Path], expected: dict[Path, np.ndarray], batch_size: int
 ) -> None:
-    results = list(classify(mixed, runner, batch_size, threads=3))
+    results = list(classify(map(still, mixed), runner, batch_size, threads=3))
     check(results, mixed, expected)
     reasons = {Path(result.source).name: result.reason for result in results if isinstance(result, Failure)}
     assert reasons == {
@@ -69,16 +73,16 @@ def test_the_order_is_kept_whatever_fails(
 def test_few_paths_and_none(
     runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray], count: int
 ) -> None:
-    check(list(classify(demo_images[:count], runner, 8, threads=2)), demo_images[:count], expected)
+    check(list(classify(map(still, demo_images[:count]), runner, 8, threads=2)), demo_images[:count], expected)
 
 
 def test_failures_alone_never_reach_the_engine(runner: Runner, tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.png" for number in range(20)]
-    assert all(isinstance(result, Failure) for result in classify(paths, runner, 3, threads=2))
+    assert all(isinstance(result, Failure) for result in classify(map(still, paths), runner, 3, threads=2))
 
 
 def test_each_image_counts_its_own_latency_and_flags(runner: Runner, demo_images: list[Path]) -> None:
-    results = list(classify(demo_images[:5], runner, 2, threads=2, magnification=400))
+    results = list(classify(map(still, demo_images[:5]), runner, 2, threads=2, magnification=400))
     assert all(isinstance(result, Prediction) and "other-magnification" in result.flags for result in results)
     assert all(isinstance(result, Prediction) and 0 < result.latency_ms < 60_000 for result in results)
 
@@ -87,7 +91,7 @@ def test_each_image_counts_its_own_latency_and_flags(runner: Runner, demo_images
 def test_a_consumer_that_stops_early_leaves_the_engine_free(
     runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray], taken: int
 ) -> None:
-    results = classify(cycle(demo_images), runner, 2, threads=2)
+    results = classify(map(still, cycle(demo_images)), runner, 2, threads=2)
     for _ in range(taken):
         next(results)
     results.close()  # type: ignore[attr-defined]
@@ -102,11 +106,11 @@ def test_a_consumer_that_stops_early_leaves_the_engine_free(
 def test_an_endless_source_is_not_read_far_ahead(runner: Runner, demo_images: list[Path], batch_size: int) -> None:
     read = 0
 
-    def endless() -> Iterator[Path]:
+    def endless() -> Iterator[Input]:
         nonlocal read
         for path in cycle(demo_images):
             read += 1
-            yield path
+            yield still(path)
 
     threads, taken = 2, 30
     results = classify(endless(), runner, batch_size, threads)
@@ -121,7 +125,7 @@ def test_a_batch_larger_than_the_engines_reads_no_further_ahead(tiny_bundle: Bun
     source = iter(demo_images)
     with open_runner(tiny_bundle, "openvino", "fp32") as runner:
         runner.max_batch = 2
-        results = classify(source, runner, 1000, threads=1)
+        results = classify(map(still, source), runner, 1000, threads=1)
         next(results)
         results.close()  # type: ignore[attr-defined]
     # One batch was yielded from, one is in the engine, one being gathered, and five images were decoded ahead.
@@ -152,5 +156,117 @@ def test_an_engine_that_breaks_ends_the_run_and_leaves_no_ticket_open(
     runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray]
 ) -> None:
     with pytest.raises(RuntimeError, match="device lost"):
-        list(classify(demo_images, Breaking(runner), 2, threads=2))
-    check(list(classify(demo_images, runner, 2, threads=2)), demo_images, expected)
+        list(classify(map(still, demo_images), Breaking(runner), 2, threads=2))
+    check(list(classify(map(still, demo_images), runner, 2, threads=2)), demo_images, expected)
+
+
+def within(seconds: float, work: Callable[[], object]) -> BaseException | None:
+    """Runs something in a thread, so that a hang fails its own test; returns what it raised."""
+    raised: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            work()
+            raised.append(None)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert raised, "it hangs"
+    return raised[0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("good", [0, 5])
+def test_what_the_source_raises_ends_the_run(
+    runner: Runner, demo_images: list[Path], batch_size: int, good: int
+) -> None:
+    def source() -> Iterator[Input]:
+        yield from map(still, demo_images[:good])
+        raise PermissionError("the share went away")
+
+    results: list[Prediction | Failure] = []
+    error = within(60, lambda: results.extend(classify(source(), runner, batch_size, threads=2)))
+    assert isinstance(error, PermissionError)
+
+
+@pytest.mark.parametrize("at", [0, 3, 9])
+def test_an_error_that_no_decoder_should_raise_ends_the_run(runner: Runner, demo_images: list[Path], at: int) -> None:
+    def bug() -> Image:
+        raise ZeroDivisionError("a bug in a decoder")
+
+    inputs = [still(path) for path in demo_images[:10]]
+    inputs[at] = Input("x", bug)
+    error = within(60, lambda: list(classify(inputs, runner, 2, threads=2)))
+    assert isinstance(error, ZeroDivisionError)
+    assert not any(thread.name.startswith(("source", "decode")) for thread in threading.enumerate())
+
+
+def test_an_engine_that_breaks_ends_an_endless_source(runner: Runner, demo_images: list[Path]) -> None:
+    inputs = map(still, cycle(demo_images))
+    error = within(60, lambda: list(classify(inputs, Breaking(runner), 2, threads=2)))
+    assert isinstance(error, RuntimeError) and str(error) == "device lost"
+
+
+def test_a_slow_source_holds_no_result_back(runner: Runner, demo_images: list[Path]) -> None:
+    """Neither a batch that is not full nor an engine whose call is done waits for the next input."""
+    go_on = Event()
+
+    def source() -> Iterator[Input]:
+        for path in demo_images[:4]:
+            assert go_on.wait(60)
+            go_on.clear()
+            yield still(path)
+
+    results = classify(source(), runner, 8, threads=2)
+    for path in demo_images[:4]:
+        go_on.set()
+        assert next(results).source == str(path)  # would wait for ever
+    assert list(results) == []
+
+
+def test_stopping_ends_the_source_and_finishes_what_was_read(runner: Runner, demo_images: list[Path]) -> None:
+    stop, read = Event(), 0
+
+    def endless() -> Iterator[Input]:
+        nonlocal read
+        for path in cycle(demo_images):
+            read += 1
+            yield still(path)
+
+    results = classify(endless(), runner, 4, threads=2, stop=stop)
+    found = [next(results) for _ in range(10)]
+    stop.set()
+    found += results
+    assert read - 1 <= len(found) <= read
+    assert [result.source for result in found] == [str(path) for path, _ in zip(cycle(demo_images), found)]
+
+
+def test_a_source_that_waits_is_told_when_the_run_ends(runner: Runner, demo_images: list[Path]) -> None:
+    stop = Event()
+
+    def camera() -> Iterator[Input]:
+        yield still(demo_images[0])
+        assert stop.wait(60)
+
+    results = classify(camera(), runner, 8, threads=2, stop=stop)
+    next(results)
+    started = time.monotonic()
+    results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 30
+    assert not any(thread.name == "source" for thread in threading.enumerate())
+
+
+def test_frames_bring_their_number_time_and_image(runner: Runner, demo_images: list[Path]) -> None:
+    image = load(demo_images[0])
+    inputs = [Input("clip", lambda: image, number, number / 8, time.perf_counter() - 1) for number in range(5)]
+    results = list(classify(inputs, runner, 2, threads=2, keep_images=True))
+    for number, result in enumerate(results):
+        assert isinstance(result, Prediction)
+        assert (result.frame, result.seconds) == (number, number / 8)
+        assert result.image is image
+        assert result.latency_ms > 1000  # from the capture on
+    (result,) = classify(inputs[:1], runner, 2, threads=2)
+    assert isinstance(result, Prediction) and result.image is None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 
 from ssr_edge.errors import InputError
 from ssr_edge.preprocess import Image, decode, load, load_first, resize
+from tests.edge.image_files import encoded, png_that_claims, tiff_that_claims
 
 
 @pytest.fixture(scope="module")
@@ -33,23 +32,6 @@ def photo(jpeg: bytes) -> Image:
 
 def png(image: np.ndarray) -> bytes:
     return encoded(".png", image)
-
-
-def encoded(suffix: str, image: np.ndarray) -> bytes:
-    done, data = cv2.imencode(suffix, image)
-    assert done
-    return data.tobytes()
-
-
-def png_that_claims(width: int, height: int) -> bytes:
-    """A PNG of a few bytes whose header, with a right checksum, claims any size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(1000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def write(folder: Path, name: str, data: bytes) -> Path:
@@ -165,9 +147,8 @@ def test_text_is_no_image(tmp_path: Path) -> None:
 
 
 def test_a_header_that_claims_2_5_gigapixels_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
-    assert refusal(write(tmp_path, "x.png", png_that_claims(50_000, 50_000))) == (
-        "the image has more than 134,217,728 pixels"
-    )
+    for name, claims in (("x.png", png_that_claims), ("x.tif", tiff_that_claims)):
+        assert refusal(write(tmp_path, name, claims(50_000, 50_000))) == "the image has more than 134,217,728 pixels"
 
 
 def test_a_header_without_its_pixels_is_refused(tmp_path: Path) -> None:

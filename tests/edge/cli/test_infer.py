@@ -2,12 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +18,6 @@ from ssr_edge.results import COLUMNS
 from ssr_edge.runners import open_runner
 
 Run = Callable[..., Any]
-
-INTERRUPTED = 130
 
 
 @pytest.fixture
@@ -158,55 +151,3 @@ def test_without_a_bundle_the_next_command_builds_one(ssr_edge: Run, place: Path
     answer = ssr_edge("infer", "images")
     assert answer.code == 1
     assert "no bundle in" in answer.err and "next: ssr-edge build-engine" in answer.err
-
-
-def many_images(folder: Path, demo_images: list[Path]) -> None:
-    folder.mkdir()
-    for number in range(4000):
-        (folder / f"{number}.jpg").symlink_to(demo_images[number % len(demo_images)])
-
-
-def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *map(str, arguments)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that starts the tests in the background has its children ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_an_interrupt_leaves_whole_lines(tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]) -> None:
-    many_images(tmp_path / "images", demo_images)
-    process = start("infer", "images", "--bundle", tiny_bundle.path, cwd=tmp_path)
-    output = tmp_path / "predictions.csv"
-    deadline = time.monotonic() + 60
-    while not output.exists() or output.stat().st_size < 10_000:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED
-    assert "Traceback" not in err and "Exception" not in err
-    assert output.read_text().endswith("\n")
-    found = rows(output)
-    assert 50 < len(found) < 4000
-    assert [row["source"] for row in found] == [f"images/{number}.jpg" for number in range(len(found))]
-    assert all(None not in row.values() and len(row) == len(COLUMNS) for row in found)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="pipes end otherwise elsewhere")
-def test_a_reader_that_goes_away_ends_the_run_quietly(
-    tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]
-) -> None:
-    many_images(tmp_path / "images", demo_images)
-    process = start("infer", "images", "--bundle", tiny_bundle.path, "-o", "-", cwd=tmp_path)
-    assert process.stdout is not None and process.stderr is not None
-    assert process.stdout.readline() == ",".join(COLUMNS) + "\n"
-    process.stdout.close()
-    err = process.stderr.read()
-    assert process.wait(timeout=60) in (0, 1)
-    assert "Traceback" not in err and "Exception" not in err

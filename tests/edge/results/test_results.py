@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import UsageError
+from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.pipeline import Failure
-from ssr_edge.results import COLUMNS, Results
+from ssr_edge.results import COLUMNS, Results, RunRecord
 
-DESIGN = "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms"
+DESIGN = (
+    "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms,seconds"
+)
 # Whatever a file system takes: anything but a slash and a zero byte, UTF-8 or not.
 file_names = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name)).map(os.fsdecode)
+RUN = RunRecord(bundle="0" * 64, engine="openvino-int8", version="2026.4.1", device="CPU")
 AWKWARD = ["a,b.png", 'say "cheese".png', "two\nlines.png", "cr\r.png", " spaces .png", "=1+1.png", "ключ.png"]
 
 
@@ -28,6 +31,7 @@ def prediction(source: str = "x.png", label: str = "PT", flags: tuple[str, ...] 
 
 def write(outputs: list[Path | str], *results: Prediction | Failure) -> Results:
     with Results([str(output) for output in outputs]) as found:
+        found.begin(RUN)
         for result in results:
             found.add(result)
     return found
@@ -63,6 +67,7 @@ def test_a_row_says_everything_of_a_prediction(tmp_path: Path) -> None:
         "p_MC": "0.1",
         "p_PC": "0.066667",
         "latency_ms": "12.346",
+        "seconds": "",
     }
     assert sum(float(row[column]) for column in COLUMNS if column.startswith("p_")) == pytest.approx(1, abs=4e-6)
 
@@ -75,9 +80,11 @@ def test_json_lines_say_the_same_and_keep_flags_apart(tmp_path: Path) -> None:
     assert all(tuple(line) == COLUMNS for line in lines)
     for line, row in zip(lines, rows(tmp_path / "p.csv"), strict=True):
         assert line.pop("flags") == row.pop("flags").split() == ["low-confidence", "upscaled"]
+        assert line.pop("seconds") is None and row.pop("seconds") == ""
         assert {key: str(value) for key, value in line.items()} == row
 
 
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
 @given(st.lists(file_names, min_size=1, max_size=5))
 def test_any_file_name_survives_every_format(tmp_path: Path, names: list[str]) -> None:
     results = [prediction(name) for name in names] + [Failure(name, "why") for name in names]
@@ -113,6 +120,7 @@ def test_without_failures_there_is_no_list_and_an_old_one_goes(tmp_path: Path) -
 def test_failures_are_listed_even_when_the_run_breaks_off(tmp_path: Path) -> None:
     def break_off() -> None:
         with Results([str(tmp_path / "p.csv")]) as results:
+            results.begin(RUN)
             results.add(prediction())
             results.add(Failure("x", "y"))
             raise KeyboardInterrupt
@@ -124,6 +132,7 @@ def test_failures_are_listed_even_when_the_run_breaks_off(tmp_path: Path) -> Non
 
 def test_each_result_is_in_the_file_before_the_next_one(tmp_path: Path) -> None:
     with Results([str(tmp_path / "p.csv"), str(tmp_path / "p.jsonl")]) as results:
+        results.begin(RUN)
         for count in (1, 2, 3):
             results.add(prediction())
             assert len(rows(tmp_path / "p.csv")) == count
@@ -155,7 +164,7 @@ def test_results_are_counted(tmp_path: Path) -> None:
 def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="no known result format") as error:
         Results([str(tmp_path / name)])
-    assert ".csv or .jsonl" in error.value.expected
+    assert ".csv, .jsonl or .parquet" in error.value.expected
 
 
 def test_suffixes_may_be_written_in_capitals(tmp_path: Path) -> None:
@@ -168,4 +177,56 @@ def test_a_place_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for output in (tmp_path / "file" / "p.csv", tmp_path / "folder.csv"):
         with pytest.raises(UsageError, match="can't be written"):
-            Results([str(output)])
+            write([output])
+
+
+def test_the_end_waits_until_the_disk_has_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    synced: dict[int, int] = {}
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.update({os.fstat(descriptor).st_ino: size(descriptor)}))
+
+    def size(descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    names = ["p.csv", "p.jsonl", "p.parquet", "p.failed.csv"]
+    write([tmp_path / name for name in names[:3]], prediction(), Failure("x", "y"))
+    # Whole files: nothing was written behind the last wait.
+    assert synced == {(tmp_path / name).stat().st_ino: (tmp_path / name).stat().st_size for name in names}
+
+
+def test_a_pipe_is_written_to_without_a_disk(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.csv")
+    reader = os.open(tmp_path / "p.csv", os.O_RDONLY | os.O_NONBLOCK)
+    write([tmp_path / "p.csv"], prediction())
+    assert len(os.read(reader, 1 << 16).splitlines()) == 2
+    os.close(reader)
+
+
+def test_failures_are_counted_but_only_some_are_held(tmp_path: Path) -> None:
+    results = write([tmp_path / "p.csv"], *(Failure(f"{number}.png", "why") for number in range(1000)))
+    assert (results.failed, len(results.failures), len(rows(tmp_path / "p.failed.csv"))) == (1000, 10, 1000)
+    assert results.failures[0].source == "0.png"
+
+
+def test_a_failure_is_in_the_list_before_the_next_result(tmp_path: Path) -> None:
+    with Results([str(tmp_path / "p.csv")]) as results:
+        results.begin(RUN)
+        for count in (1, 2, 3):
+            results.add(Failure("x", "y"))
+            assert len(rows(tmp_path / "p.failed.csv")) == count
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits a file's size as POSIX does")
+def test_a_disk_that_is_full_is_said_in_words(tmp_path: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputError) as error:
+            write([tmp_path / "p.csv"], *[prediction()] * 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.found == "the results can't be written any further: file too large"
+    assert "--resume" in error.value.next_step
+    assert len((tmp_path / "p.csv").read_bytes()) == 1000

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import io
 import os
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -38,10 +36,6 @@ def refusal(source: str) -> str:
         list(find_sources(source))
     assert error.value.next_step == "ssr-edge infer FOLDER"
     return error.value.found
-
-
-def on_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
 
 
 def test_a_folder_is_searched_in_natural_order(folder: Path) -> None:
@@ -93,22 +87,6 @@ def test_a_glob_is_sorted_and_takes_files_alone(folder: Path) -> None:
     assert found(folder / "a?.png") == [(folder / "a9.png").as_posix()]
 
 
-def test_stdin_gives_a_path_a_line_in_its_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_stdin(monkeypatch, b"b.png\n\n  \na 1.png\r\nmissing.png")
-    assert found("-") == ["b.png", "a 1.png", "missing.png"]
-
-
-def test_stdin_may_hold_names_that_are_not_utf8(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_stdin(monkeypatch, b"caf\xe9.png\n")
-    (path,) = find_sources("-")
-    assert os.fsencode(path) == b"caf\xe9.png"
-
-
-def test_empty_stdin_names_nothing_and_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    on_stdin(monkeypatch, b"")
-    assert found("-") == []
-
-
 def test_what_names_nothing_is_refused_at_once(folder: Path) -> None:
     touch("notes/readme.txt")
     assert refusal("missing") == "missing does not exist"
@@ -146,7 +124,7 @@ def test_any_file_names_are_found_and_ordered(tmp_path_factory: pytest.TempPathF
     assert set(find_sources(str(folder))) == paths
 
 
-@given(st.text(st.sampled_from("ab*?[]!-~$ \0\u00e9"), max_size=12).filter(lambda text: text != "-"))
+@given(st.text(st.sampled_from("ab*?[]!-~$ \0\u00e9"), max_size=12))
 def test_any_source_is_found_or_refused(folder: Path, source: str) -> None:
     touch("a.png", "b/a.png")
     with suppress(UsageError):

@@ -1,9 +1,8 @@
-"""Turns what a user names (folder, glob, image, `-`) into image paths, one at a time."""
+"""Turns what a user names (folder, glob, file) into paths, one at a time."""
 
 from __future__ import annotations
 
 import glob
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,14 +15,12 @@ from ssr_edge.preprocess import IMAGE_SUFFIXES
 def find_sources(source: str) -> Iterator[Path]:
     """Yields image paths lazily and in natural order (`tile2` before `tile10`).
 
-    source: a folder (searched recursively; symbolic links to folders are not followed), a glob, an image, or `-` for
-    one path a line on stdin. In a folder only image suffixes count; a file that is named outright is taken as it is.
+    source: a folder (searched recursively; symbolic links to folders are not followed), a glob, or a file. In a folder
+    only image suffixes count; a file that is named outright is taken as it is.
 
     Raises:
         UsageError: the source names nothing.
     """
-    if source == "-":
-        return (Path(os.fsdecode(line.rstrip(b"\r\n"))) for line in sys.stdin.buffer if line.strip())
     try:
         return _named(source)
     except OSError as error:
@@ -80,6 +77,7 @@ def _not_empty(paths: Iterable[Path], otherwise: str) -> Iterator[Path]:
 def _nothing(found: str) -> UsageError:
     return UsageError(
         found,
-        expected="a folder, a glob in quotes, an image, or - for paths on stdin; " + ", ".join(sorted(IMAGE_SUFFIXES)),
+        expected="a folder, a glob in quotes, an image, a video, a camera's number, an rtsp:// or http:// stream, "
+        "or - for paths on stdin; images are " + ", ".join(sorted(IMAGE_SUFFIXES)),
         next_step="ssr-edge infer FOLDER",
     )

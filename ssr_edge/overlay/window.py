@@ -1,0 +1,50 @@
+"""Shows annotated images in a window, where there is a screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from threading import Event
+
+import cv2
+
+from ssr_edge.decide import Prediction
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.preprocess import Image
+
+_TITLE = "ssr-edge: q ends the run"
+_KEYS_THAT_END = (ord("q"), 27)  # Esc
+
+
+class Window:
+    """A window; q, Esc or closing it sets `stop`.
+
+    Raises:
+        RuntimeUnavailable: this OpenCV has no windows, or this session has no screen.
+    """
+
+    def __init__(self, stop: Event) -> None:
+        if not cv2.currentUIFramework():
+            raise RuntimeUnavailable(
+                f"OpenCV {cv2.__version__} was built without windows, as opencv-python-headless is",
+                expected="the package opencv-python in its place for --show; --save needs no window",
+                next_step="pip uninstall -y opencv-python-headless && pip install opencv-python",
+            )
+        if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise RuntimeUnavailable(
+                "there is no screen: neither DISPLAY nor WAYLAND_DISPLAY is set",
+                expected="a desktop session, or ssh -X, for --show",
+                next_step="the same command with --save annotated/ in place of --show",
+            )
+        self._stop = stop
+        cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+
+    def add(self, image: Image, prediction: Prediction) -> None:
+        """Shows an image, uint8 [h, w, 3], BGR."""
+        cv2.imshow(_TITLE, image)
+        if cv2.waitKey(1) & 0xFF in _KEYS_THAT_END or cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            self._stop.set()
+
+    def close(self) -> None:
+        """Closes the window."""
+        cv2.destroyAllWindows()

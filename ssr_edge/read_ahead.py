@@ -1,0 +1,128 @@
+"""Reads and decodes ahead of the engine, in threads, only so far as to keep it fed, and hands images over in order."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Condition, Event, Semaphore, Thread
+from types import TracebackType
+from typing import Final
+
+from typing_extensions import Self
+
+from ssr_edge.errors import InputError
+from ssr_edge.preprocess import Image, resize
+from ssr_edge.sources.inputs import Input
+
+# Longer than a source's longest wait: a thread that is inside OpenCV when Python ends would crash the process.
+JOIN_S = 15.0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What became of an input: the network's image and, if kept, the whole one; or the reason why there is none.
+
+    image: uint8 [224, 224, 3], BGR. started: `time.perf_counter()` when the input's latency began. shape: of the whole.
+    """
+
+    source: str
+    frame: int
+    seconds: float | None
+    started: float
+    shape: tuple[int, ...] = ()
+    image: Image | None = None
+    whole: Image | None = None
+    reason: str = ""
+
+
+class NotYet:
+    """Says that the next input is still being read."""
+
+
+NOT_YET: Final = NotYet()
+
+
+class ReadAhead:
+    """At most `ahead` inputs are read but not taken; `take` has them in order, and raises what the source raised.
+
+    stop: set when the reader is left, so that a source which waits for something can end.
+    """
+
+    def __init__(self, inputs: Iterable[Input], threads: int, ahead: int, stop: Event, keep_images: bool) -> None:
+        self._inputs, self._stop, self._keep_images = inputs, stop, keep_images
+        self._room = Semaphore(ahead)
+        self._changed = Condition()
+        self._futures: deque[Future[Decoded | None]] = deque()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._feeder = Thread(target=self._feed, name="source", daemon=True)
+
+    def take(self, wait: float | None) -> Decoded | NotYet | None:
+        """The next input, None after the last, NOT_YET if it is not there within `wait` seconds (None: for ever)."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._futures and self._futures[0].done(), wait):
+                return NOT_YET
+            item = self._futures[0].result()
+            if item is not None:  # the end stays where it is
+                self._futures.popleft()
+                self._room.release()
+            return item
+
+    def _feed(self) -> None:
+        end: Future[Decoded | None] = Future()
+        try:
+            for item in self._inputs:
+                self._room.acquire()
+                if self._stop.is_set():
+                    break
+                self._append(self._pool.submit(decode_input, item, self._keep_images))
+                # The pool has it now: a frame that is kept here would be memory for nothing while the source waits.
+                del item
+        except BaseException as error:  # whatever it is, it ends the run in the main thread
+            end.set_exception(error)
+        else:
+            end.set_result(None)
+        finally:
+            if isinstance(self._inputs, Generator):
+                self._inputs.close()
+            self._append(end)
+
+    def _append(self, future: Future[Decoded | None]) -> None:
+        with self._changed:
+            self._futures.append(future)
+            self._changed.notify_all()
+        future.add_done_callback(self._notify)
+
+    def _notify(self, _: Future[Decoded | None]) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def __enter__(self) -> Self:
+        self._feeder.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._room.release()
+        self._feeder.join(JOIN_S)
+        self._pool.shutdown(cancel_futures=True)
+
+
+def decode_input(item: Input, keep_images: bool) -> Decoded:
+    """Reads and resizes an input; its failure is a result too."""
+    started = time.perf_counter() if item.captured is None else item.captured
+    try:
+        whole = item.read()
+        image, shape = resize(whole), whole.shape
+    except InputError as error:
+        reason = error.found.removeprefix(f"{item.source}: ")
+    except MemoryError:
+        reason = "not enough memory to decode it"
+    else:
+        kept = whole if keep_images else None
+        return Decoded(item.source, item.frame, item.seconds, started, shape, image, kept)
+    return Decoded(item.source, item.frame, item.seconds, started, reason=reason)

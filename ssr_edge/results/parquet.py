@@ -1,0 +1,73 @@
+"""Writes predictions as Parquet, a row group at a time, so that memory does not grow with their number.
+
+Import it only where Parquet is asked for: without pyarrow that raises RuntimeUnavailable.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import IO, Any
+
+from typing_extensions import Self
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.decide import Prediction
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.results.rows import fields
+
+try:
+    import pyarrow
+    import pyarrow.parquet
+except ImportError as error:
+    raise RuntimeUnavailable(
+        "pyarrow is not installed", expected="the extra 'parquet'", next_step="pip install 'ssr-edge[parquet]'"
+    ) from error
+
+ROW_GROUP = 4096
+_SCHEMA = pyarrow.schema(
+    [
+        ("source", pyarrow.string()),
+        ("frame", pyarrow.int32()),
+        ("label", pyarrow.string()),
+        ("confidence", pyarrow.float64()),
+        ("malignant_probability", pyarrow.float64()),
+        ("flags", pyarrow.list_(pyarrow.string())),
+        *((f"p_{label}", pyarrow.float64()) for label in CLASSES),
+        ("latency_ms", pyarrow.float64()),
+        ("seconds", pyarrow.float64()),
+    ]
+)
+
+
+class ParquetWriter:
+    """The columns of the CSV with types; flags are a list of texts.
+
+    Use it as a context manager: only leaving it writes the footer, without which nobody can read the file. Parquet's
+    texts are UTF-8: a byte of a file name that is not UTF-8 is written as four characters, `\\xe9`.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._writer = pyarrow.parquet.ParquetWriter(file, _SCHEMA)
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, prediction: Prediction) -> None:
+        """Adds a row; every ROW_GROUP of them go to the file."""
+        source = os.fsencode(prediction.source).decode("utf-8", "backslashreplace")
+        self._rows.append(fields(prediction) | {"source": source})
+        if len(self._rows) == ROW_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        self._writer.write_table(pyarrow.Table.from_pylist(self._rows, _SCHEMA))
+        self._rows.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._rows:
+            self._write_group()
+        self._writer.close()

@@ -1,0 +1,72 @@
+"""A prediction as the fields of a line, and back: the one place that knows the columns and how figures are rounded."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+import numpy as np
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.decide import Prediction
+
+COLUMNS = (
+    *("source", "frame", "label", "confidence", "malignant_probability", "flags"),
+    *(f"p_{label}" for label in CLASSES),
+    *("latency_ms", "seconds"),
+)
+DECIMALS = 6
+# A file name is bytes, and need not be UTF-8: whatever it is, it is written as it was found.
+NAMES = "surrogateescape"
+
+
+def fields(prediction: Prediction) -> dict[str, Any]:
+    """The values of COLUMNS, in their order; probabilities are rounded to DECIMALS, flags are a list."""
+    return {
+        "source": prediction.source,
+        "frame": prediction.frame,
+        "label": prediction.label,
+        "confidence": round(prediction.confidence, DECIMALS),
+        "malignant_probability": round(prediction.malignant_probability, DECIMALS),
+        "flags": list(prediction.flags),
+        **{f"p_{label}": p for label, p in zip(CLASSES, rounded(prediction), strict=True)},
+        "latency_ms": round(prediction.latency_ms, 3),
+        "seconds": None if prediction.seconds is None else round(prediction.seconds, 3),
+    }
+
+
+def prediction_of(values: Mapping[str, Any]) -> Prediction:
+    """The prediction that `fields` made these values of, as far as rounding left it; numbers may be texts.
+
+    Raises:
+        KeyError, TypeError, ValueError: these are not the values of a prediction.
+    """
+    if values["label"] not in CLASSES:
+        raise ValueError(f"no class is called {values['label']}")
+    return Prediction(
+        source=str(values["source"]),
+        frame=int(values["frame"]),
+        label=values["label"],
+        confidence=float(values["confidence"]),
+        malignant_probability=float(values["malignant_probability"]),
+        flags=tuple(values["flags"]),
+        probabilities=np.array([float(values[f"p_{label}"]) for label in CLASSES], np.float32),
+        latency_ms=float(values["latency_ms"]),
+        # CSV has no None.
+        seconds=None if values["seconds"] in (None, "") else float(values["seconds"]),
+    )
+
+
+def rounded(prediction: Prediction) -> list[float]:
+    """A prediction's probabilities as every output has them: the same for one just made and for one read back."""
+    return [round(float(p), DECIMALS) for p in prediction.probabilities]
+
+
+def write_row(file: TextIO, values: Sequence[object]) -> None:
+    """Adds one line of CSV."""
+    # A carriage return in a file name must be quoted; before Python 3.13 csv does so only when it ends lines too.
+    if any("\r" in str(value) for value in values):
+        csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(values)
+    else:
+        csv.writer(file, lineterminator="\n").writerow(values)

@@ -1,0 +1,106 @@
+"""Decides what a source is: files, a video, a camera, a stream or a GStreamer pipeline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from ssr_edge.errors import InputError, UsageError
+from ssr_edge.sources.capture import open_video
+from ssr_edge.sources.inputs import Input, still
+from ssr_edge.sources.pages import TIFF_SUFFIXES, pages_of
+from ssr_edge.sources.paths import find_sources
+from ssr_edge.sources.stdin import paths_on_stdin
+from ssr_edge.sources.stream import frames_of_stream
+from ssr_edge.sources.video import VIDEO_SUFFIXES, frames_of_video
+
+STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `infer` reads. inputs: in order; reading them may wait. live: the newest frame wins.
+
+    moving: one video, camera or stream, of which a video can be saved. shown: the name without a password.
+    fps: inputs a second of a video, None where that is not known.
+    """
+
+    inputs: Iterator[Input]
+    live: bool
+    moving: bool
+    shown: str
+    fps: float | None = None
+
+
+def open_source(source: str, stop: Event, every: int = 1, live: bool | None = None) -> Source:
+    """Finds out what a source is. stop: setting it ends the inputs soon, wherever they wait.
+
+    every: of the frames or pages of a file or stream, only those whose number is a multiple of it.
+    live: None for the usual, which is on for cameras and streams.
+
+    Raises:
+        UsageError: it names nothing, or can't be live. RuntimeUnavailable: while reading, a camera that is not there.
+    """
+    shown = without_password(source)
+    if _is_stream(source):
+        return Source(frames_of_stream(source, shown, stop, every), live is not False, True, shown)
+    path = Path(source)
+    if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+        frames = frames_of_video(path, stop, every, paced=bool(live))
+        return Source(frames, bool(live), True, shown, _fps(path, every))
+    if live:
+        raise UsageError(
+            f"{source} holds images, which are never too late",
+            expected="--live with a video, a camera or a stream",
+            next_step=f"ssr-edge infer {source}",
+        )
+    paths = paths_on_stdin(stop) if source == "-" else find_sources(source)
+    return Source(_expand(paths, stop, every), False, False, shown)
+
+
+def without_password(source: str) -> str:
+    """The source with `***` for a URL's password: names end up in result files."""
+    return _PASSWORD.sub(r"\1:***@", source)
+
+
+def _is_stream(source: str) -> bool:
+    if " ! " in source:
+        return True
+    if scheme := _SCHEME.match(source):
+        if scheme[1].lower() not in STREAM_SCHEMES:
+            raise UsageError(
+                f"{scheme[0]} is not a kind of stream that is known here",
+                expected=", ".join(f"{name}://" for name in STREAM_SCHEMES),
+                next_step="ssr-edge infer rtsp://HOST/PATH",
+            )
+        return True
+    try:
+        path = Path(source)
+        return path.is_char_device() or (source.isascii() and source.isdecimal() and not path.exists())
+    except (OSError, ValueError):  # no such name can be: what it is taken for says so
+        return False
+
+
+def _fps(video: Path, every: int) -> float | None:
+    try:
+        capture = open_video(video)
+    except InputError:
+        return None
+    capture.close()
+    return capture.fps and capture.fps / every
+
+
+def _expand(paths: Iterable[Path], stop: Event, every: int) -> Iterator[Input]:
+    for path in paths:
+        suffix = path.suffix.lower()
+        if suffix in VIDEO_SUFFIXES:
+            yield from frames_of_video(path, stop, every)
+        elif suffix in TIFF_SUFFIXES:
+            yield from (page for page in pages_of(path) if page.frame % every == 0)
+        else:
+            yield still(path)

@@ -1,0 +1,42 @@
+"""One image to classify, wherever it comes from: all that the pipeline knows of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ssr_edge.errors import InputError
+from ssr_edge.preprocess import Image, decode
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image, decoded already (a frame) or not yet (a file).
+
+    source: what the results call it. read: returns it as uint8 [h, w, 3], BGR, or raises InputError; called once, in
+    any thread. frame: number of the page or frame, from 0. seconds: when it was, since the start of a video file, or
+    since 1970 (UTC) for a camera or stream; None for an image. captured: `time.perf_counter()` at the moment the frame
+    was there; None where the clock starts when `read` does.
+    """
+
+    source: str
+    read: Callable[[], Image]
+    frame: int = 0
+    seconds: float | None = None
+    captured: float | None = None
+
+
+def still(path: Path) -> Input:
+    """An image file."""
+    return Input(str(path), partial(decode, path))
+
+
+def unreadable(source: str, reason: str, frame: int = 0) -> Input:
+    """A place where an image should be and is not; its reason ends up in the list of failures."""
+
+    def fail() -> Image:
+        raise InputError(reason, expected="a whole file; copy it again", next_step="ssr-edge infer FOLDER")
+
+    return Input(source, fail, frame)

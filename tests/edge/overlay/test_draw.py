@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.decide import Prediction
+from ssr_edge.overlay import draw
+from ssr_edge.overlay.draw import DISCLAIMER
+
+# height, width
+SIZES = [(460, 700), (1080, 1920), (224, 224), (2160, 3840)]
+
+
+def prediction(label: str = "PC", flags: tuple[str, ...] = ("low-confidence", "upscaled")) -> Prediction:
+    return Prediction("x", 0, label, 0.47, 0.9, flags, np.full(8, 1 / 8, np.float32), 12345.6)
+
+
+@pytest.mark.parametrize(("size", "grey"), [*product([*SIZES, (64, 64), (20, 3000), (3000, 20)], [0, 128, 255])])
+def test_letters_are_seen_on_every_grey_and_none_is_cut_off(size: tuple[int, int], grey: int) -> None:
+    image = np.full((*size, 3), grey, np.uint8)
+    draw(image, prediction(), fps=123.4)
+    changed = (image != grey).any(axis=2)
+    assert changed.any() and changed.mean() < 0.75
+    if min(size) >= 64:
+        rim = np.concatenate([changed[0], changed[-1], changed[:, 0], changed[:, -1]])
+        assert not rim.any()
+    if size in SIZES:
+        # White letters with black around them, whatever is behind.
+        assert image.min() <= 20 and image.max() >= 235
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_text_fits_into_the_width(size: tuple[int, int]) -> None:
+    for label in CLASSES:
+        image = np.full((*size, 3), 255, np.uint8)
+        draw(image, prediction(label), fps=None)
+        columns = (image != 255).any(axis=(0, 2))
+        assert not columns[-2:].any()
+
+
+def test_the_middle_of_the_image_is_left_alone(demo_images: list[Path]) -> None:
+    image = cv2.imread(str(demo_images[0]))
+    drawn = image.copy()
+    draw(drawn, prediction(), fps=30)
+    height = image.shape[0]
+    np.testing.assert_array_equal(drawn[height // 5 : -height // 10], image[height // 5 : -height // 10])
+
+
+def test_the_disclaimer_stands_at_the_foot_of_every_image() -> None:
+    image = np.zeros((460, 700, 3), np.uint8)
+    draw(image, prediction(flags=()))
+    assert "Research use only" in DISCLAIMER and image[-40:].any()
+
+
+def test_speed_is_drawn_only_when_it_is_known() -> None:
+    without, with_speed = np.zeros((460, 700, 3), np.uint8), np.zeros((460, 700, 3), np.uint8)
+    draw(without, prediction(flags=()))
+    draw(with_speed, prediction(flags=()), fps=30)
+    assert (with_speed != without).any(axis=(1, 2)).sum() in range(8, 40)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Event
+
+import cv2
+import numpy as np
+import pytest
+
+from ssr_edge.decide import Prediction
+from ssr_edge.errors import RuntimeUnavailable, UsageError
+from ssr_edge.overlay import open_sinks
+from ssr_edge.sources import Source, open_source
+from tests.edge.conftest import FPS, FRAMES
+
+
+def prediction(source: str = "clip.mp4", frame: int = 0, seconds: float | None = 0.0) -> Prediction:
+    return Prediction(source, frame, "A", 0.9, 0.1, (), np.full(8, 1 / 8, np.float32), 1.0, seconds)
+
+
+def opened(name: str | Path) -> Source:
+    return open_source(str(name), Event())
+
+
+def save(place: Path, source: Source, name: str, images: list[np.ndarray], predictions: list[Prediction]) -> None:
+    with open_sinks(source, name, str(place), False, Event()) as (sink,):
+        for image, found in zip(images, predictions, strict=True):
+            sink.add(image, found)
+
+
+def levels(video: Path) -> list[int]:
+    """The mean grey level of each frame of a video."""
+    capture, found = cv2.VideoCapture(str(video)), []
+    while capture.grab():
+        found.append(round(float(capture.retrieve()[1].mean())))
+    return found
+
+
+def grey(*values: int, size: tuple[int, int] = (64, 96)) -> list[np.ndarray]:
+    return [np.full((*size, 3), value, np.uint8) for value in values]
+
+
+def test_a_video_keeps_its_speed_and_its_frames(tmp_path: Path, video: Path) -> None:
+    predictions = [prediction(frame=n, seconds=n / FPS) for n in range(FRAMES)]
+    shades = range(20, 20 + 15 * FRAMES, 15)
+    save(tmp_path / "out.mp4", opened(video), str(video), grey(*shades), predictions)
+    assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FPS) == FPS
+    assert levels(tmp_path / "out.mp4") == pytest.approx(list(shades), abs=6)
+
+
+def test_dropped_frames_are_filled_and_an_absence_is_left_out(tmp_path: Path) -> None:
+    # 25 a second: the second is three frames late, the third comes after ten seconds without any.
+    times = [1000.0, 1000.0 + 3 / 25, 1010.0, 1010.0 + 1 / 25]
+    predictions = [prediction("cam", n, seconds) for n, seconds in enumerate(times)]
+    save(tmp_path / "out.mp4", opened("0"), "0", grey(50, 100, 150, 200), predictions)
+    assert levels(tmp_path / "out.mp4") == pytest.approx([50, 100, 100, 100, 150, 200], abs=6)
+
+
+def test_a_frame_of_another_size_gets_the_first_ones(tmp_path: Path) -> None:
+    images = grey(50) + grey(100, size=(32, 48))
+    save(tmp_path / "out.mp4", opened("0"), "0", images, [prediction("cam", n, n / 25) for n in range(2)])
+    assert levels(tmp_path / "out.mp4") == pytest.approx([50, 100], abs=6)
+
+
+def test_nothing_classified_writes_no_video(tmp_path: Path) -> None:
+    save(tmp_path / "new" / "out.mp4", opened("0"), "0", [], [])
+    assert list(tmp_path.rglob("*.mp4")) == []
+
+
+def test_a_folder_mirrors_its_source(tmp_path: Path, demo_images: list[Path]) -> None:
+    images = tmp_path / "images"
+    (images / "b").mkdir(parents=True)
+    sources = [images / "a.png", images / "b" / "a.png", images / "b" / "s.tif", images / "b" / "s.tif"]
+    sources[0].touch()
+    predictions = [prediction(str(path), frame, None) for path, frame in zip(sources, (0, 0, 0, 1), strict=True)]
+    save(tmp_path / "out", opened(images), str(images), grey(10, 20, 30, 40), predictions)
+    found = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*.jpg")}
+    assert set(found) == {"a.png.jpg", "b/a.png.jpg", "b/s.tif.jpg", "b/s.tif/000001.jpg"}
+    assert cv2.imread(str(found["b/a.png.jpg"])).mean() == pytest.approx(20, abs=1)
+
+
+@pytest.mark.parametrize("source", ["../../x.png", "/etc/x.png", "a/../../../x.png", "..", "rtsp://u:***@host/x"])
+def test_nothing_is_written_outside_the_folder(tmp_path: Path, source: str, demo_images: list[Path]) -> None:
+    place = tmp_path / "deep" / "out"
+    for frame in (0, 7):
+        save(place, opened(demo_images[0]), "0", grey(1), [prediction(source, frame, None)])
+        save(place, opened(demo_images[0]), source, grey(1), [prediction(source, frame, 1.0)])
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written and all(path.is_relative_to(place) for path in written)
+
+
+def test_what_can_not_be_saved_is_refused_before_the_run(tmp_path: Path, video: Path, demo_images: list[Path]) -> None:
+    (tmp_path / "file").touch()
+    for place, source in (
+        ("out.mp4", demo_images[0]),
+        ("out.avi", video),
+        ("file/out.mp4", video),
+        (os.fsdecode(b"caf\xe9.mp4"), video),
+        ("file", demo_images[0]),
+    ):
+        with pytest.raises(UsageError), open_sinks(opened(source), str(source), str(tmp_path / place), False, Event()):
+            pass
+
+
+def test_without_windows_or_a_screen_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
+    with pytest.raises(RuntimeUnavailable) as error, open_sinks(opened(video), str(video), None, True, Event()):
+        pass
+    if cv2.currentUIFramework():
+        pytest.skip("this OpenCV has windows")
+    assert "opencv-python-headless" in error.value.found and "pip install opencv-python" in error.value.next_step
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "QT5")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        pytest.raises(RuntimeUnavailable, match="no screen"),
+        open_sinks(opened(video), str(video), None, True, Event()),
+    ):
+        pass
+
+
+def test_q_in_the_window_ends_the_run(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
+    """The window itself needs a screen: here its five functions are replaced."""
+    shown: list[np.ndarray] = []
+    keys = iter([-1, ord("q")])
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "QT5")
+    monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
+    monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: next(keys))
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0)
+    monkeypatch.setattr(cv2, "destroyAllWindows", lambda: None)
+    monkeypatch.setenv("DISPLAY", ":0")
+    stop = Event()
+    with open_sinks(opened(video), str(video), None, True, stop) as (window,):
+        window.add(grey(1)[0], prediction())
+        assert not stop.is_set()
+        window.add(grey(2)[0], prediction())
+        assert stop.is_set() and len(shown) == 2

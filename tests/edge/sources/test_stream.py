@@ -1,0 +1,84 @@
+"""A camera on loopback that goes away and comes back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from itertools import pairwise
+from threading import Event
+
+import pytest
+
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.sources.stream import frames_of_stream
+from tests.edge.conftest import Camera
+
+
+def test_frames_go_on_after_the_camera_was_away(camera: Camera, capfd: pytest.CaptureFixture[str]) -> None:
+    stop = Event()
+    frames = frames_of_stream(camera.url, "the camera", stop)
+    before = [next(frames) for _ in range(5)]
+    camera.off()
+    threading.Timer(1.0, camera.on).start()
+    after = [item for item, _ in zip(frames, range(30), strict=False)]
+    stop.set()
+    assert list(frames) == []
+    found = before + after
+    assert [item.frame for item in found] == list(range(35))
+    seconds = [item.seconds or 0 for item in found]
+    assert seconds == sorted(seconds) and abs(seconds[-1] - time.time()) < 60
+    assert max(b - a for a, b in pairwise(seconds)) > 0.9
+    assert {item.read().shape for item in found} <= {(460, 700, 3), (456, 700, 3)}
+    said = capfd.readouterr().err
+    assert "the camera: no frame for" in said and "connecting again in 0.5 s" in said
+    assert said.count("the camera: frames again, after") == 1
+    assert "127.0.0.1" not in said
+
+
+def test_only_every_tenth(camera: Camera) -> None:
+    frames = frames_of_stream(camera.url, "the camera", Event(), every=10)
+    assert [next(frames).frame for _ in range(3)] == [0, 10, 20]
+    frames.close()  # type: ignore[attr-defined]
+
+
+def test_it_gives_up_after_a_stated_time(camera: Camera) -> None:
+    frames = frames_of_stream(camera.url, "the camera", Event(), give_up_after=0.5)
+    next(frames)
+    camera.off()
+    with pytest.raises(RuntimeUnavailable, match="the camera gave no frame for 1 s"):
+        list(frames)
+
+
+def test_stopping_ends_the_wait_for_a_connection(camera: Camera) -> None:
+    stop = Event()
+    frames = frames_of_stream(camera.url, "the camera", stop)
+    next(frames)
+    camera.off()
+    threading.Timer(0.5, stop.set).start()
+    list(frames)
+
+
+def test_who_is_not_there_at_first_is_said_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    started = time.monotonic()
+    for source in (f"http://127.0.0.1:{port}/", f"rtsp://127.0.0.1:{port}/", "97"):
+        with pytest.raises(RuntimeUnavailable, match="a name can't be opened"):
+            next(frames_of_stream(source, "a name", Event()))
+    assert time.monotonic() - started < 30
+
+
+def test_a_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssr_edge.sources.capture.OPEN_TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(RuntimeUnavailable):
+            next(frames_of_stream(f"http://127.0.0.1:{silent.getsockname()[1]}/", "a name", Event()))
+        assert 0.3 < time.monotonic() - started < 30
+
+
+def test_without_gstreamer_the_package_that_has_it_is_named() -> None:
+    with pytest.raises(RuntimeUnavailable, match="without GStreamer") as error:
+        next(frames_of_stream("videotestsrc ! appsink", "a pipeline", Event()))
+    assert "python3-opencv" in error.value.next_step
