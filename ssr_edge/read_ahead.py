@@ -80,7 +80,7 @@ class ReadAhead:
                 self._undecoded.acquire()
                 if self._stop.is_set():
                     break
-                decoding = self._pool.submit(decode_input, item, self._keep_images)
+                decoding: Future[Decoded | None] = self._pool.submit(decode_input, item, self._keep_images)
                 decoding.add_done_callback(lambda _: self._undecoded.release())
                 self._append(decoding)
                 # The pool has it now: a frame that is kept here would be memory for nothing while the source waits.
