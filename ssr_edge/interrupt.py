@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 from types import FrameType
 
 
@@ -23,7 +23,8 @@ def interruptible(stop: Event, seconds: float | None = None) -> Iterator[None]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        stop.set()
+        # In a thread: what this interrupts may hold the event's lock.
+        Thread(target=stop.set).start()
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     timer = None if seconds is None else Timer(seconds, stop.set)

@@ -54,6 +54,8 @@ class ReadAhead:
     def __init__(self, inputs: Iterable[Input], threads: int, ahead: int, stop: Event, keep_images: bool) -> None:
         self._inputs, self._stop, self._keep_images = inputs, stop, keep_images
         self._room = Semaphore(ahead)
+        # A frame comes from its source as a whole image and is small only after decoding: few may wait for that.
+        self._undecoded = Semaphore(2 * threads)
         self._changed = Condition()
         self._futures: deque[Future[Decoded | None]] = deque()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -75,9 +77,12 @@ class ReadAhead:
         try:
             for item in self._inputs:
                 self._room.acquire()
+                self._undecoded.acquire()
                 if self._stop.is_set():
                     break
-                self._append(self._pool.submit(decode_input, item, self._keep_images))
+                decoding: Future[Decoded | None] = self._pool.submit(decode_input, item, self._keep_images)
+                decoding.add_done_callback(lambda _: self._undecoded.release())
+                self._append(decoding)
                 # The pool has it now: a frame that is kept here would be memory for nothing while the source waits.
                 del item
         except BaseException as error:  # whatever it is, it ends the run in the main thread
@@ -108,6 +113,7 @@ class ReadAhead:
     ) -> None:
         self._stop.set()
         self._room.release()
+        self._undecoded.release()
         self._feeder.join(JOIN_S)
         self._pool.shutdown(cancel_futures=True)
 

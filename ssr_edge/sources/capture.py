@@ -89,12 +89,14 @@ def open_stream(source: str, shown: str) -> Capture:
         RuntimeUnavailable: it can't be reached within OPEN_TIMEOUT_S, or this OpenCV has no GStreamer.
     """
     if " ! " in source:
-        return _opened(_gstreamer(source), shown, "a pipeline that gst-launch-1.0 runs, with appsink at its end")
+        return _opened(
+            _gstreamer(source), shown, "pipeline", "a pipeline that gst-launch-1.0 runs, with appsink at its end"
+        )
     if "://" in source:
         expected = f"a stream that answers within {OPEN_TIMEOUT_S:.0f} s; ffplay shows the reason"
-        return _opened(_network(source), shown, expected)
+        return _opened(_network(source), shown, "stream", expected)
     capture = cv2.VideoCapture(int(source)) if source.isdecimal() else cv2.VideoCapture(source, cv2.CAP_V4L2)
-    return _opened(capture, shown, "a camera that no other program uses; v4l2-ctl --list-devices lists them")
+    return _opened(capture, shown, "camera", "a camera that no other program uses; v4l2-ctl --list-devices lists them")
 
 
 def _network(url: str) -> cv2.VideoCapture:
@@ -124,7 +126,9 @@ def _gstreamer(pipeline: str) -> cv2.VideoCapture:
     return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
 
 
-def _opened(capture: cv2.VideoCapture, shown: str, expected: str) -> Capture:
+def _opened(capture: cv2.VideoCapture, shown: str, kind: str, expected: str) -> Capture:
     if not capture.isOpened():
-        raise RuntimeUnavailable(f"{shown} can't be opened", expected=expected, next_step=f"ssr-edge infer {shown}")
+        raise RuntimeUnavailable(
+            f"{shown} can't be opened as a {kind}", expected=expected, next_step=f"ssr-edge infer {shown}"
+        )
     return Capture(capture)

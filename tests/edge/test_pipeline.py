@@ -16,6 +16,7 @@ from ssr_edge.bundle import Bundle
 from ssr_edge.decide import Prediction
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, load
+from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners import Outputs, Runner, open_runner
 from ssr_edge.sources import Input, still
 
@@ -220,11 +221,35 @@ def test_a_slow_source_holds_no_result_back(runner: Runner, demo_images: list[Pa
             go_on.clear()
             yield still(path)
 
-    results = classify(source(), runner, 8, threads=2)
-    for path in demo_images[:4]:
-        go_on.set()
-        assert next(results).source == str(path)  # would wait for ever
-    assert list(results) == []
+    def ask_for_one_after_the_other() -> None:
+        results = classify(source(), runner, 8, threads=2)
+        for path in demo_images[:4]:
+            go_on.set()
+            assert next(results).source == str(path)
+        assert list(results) == []
+
+    assert within(60, ask_for_one_after_the_other) is None
+
+
+def test_few_whole_frames_wait_for_a_decoder(demo_images: list[Path]) -> None:
+    image, go_on, read = load(demo_images[0]), Event(), 0
+
+    def slow() -> Image:
+        assert go_on.wait(60)
+        return image
+
+    def video() -> Iterator[Input]:
+        nonlocal read
+        for number in range(50):
+            read += 1
+            yield Input("clip", slow, number)
+
+    threading.Timer(1.0, go_on.set).start()
+    with ReadAhead(video(), threads=2, ahead=40, stop=Event(), keep_images=False) as reader:
+        assert isinstance(reader.take(0.5), NotYet)
+        assert read <= 2 * 2 + 1
+        assert sum(isinstance(reader.take(60), Decoded) for _ in range(50)) == 50
+        assert reader.take(60) is None
 
 
 def test_stopping_ends_the_source_and_finishes_what_was_read(runner: Runner, demo_images: list[Path]) -> None:
