@@ -11,11 +11,9 @@ import numpy.typing as npt
 from ssr_export.histogram import SMALLEST, MagnitudeHistogram
 from ssr_export.quantize import QMAX
 
-Fixed = Literal["minmax", "percentile", "entropy", "mse", "lp"]
-Method = Literal["minmax", "percentile", "entropy", "mse", "lp", "auto"]
+Fixed = Literal["minmax", "percentile", "entropy", "mse"]
+Method = Literal["minmax", "percentile", "entropy", "mse", "auto"]
 PERCENTILE = 99.99
-# Between 2, which clips what decides some images, and infinity, which is minmax: docs/measurements/int8.md.
-EXPONENT = 3.0
 _LEVELS = QMAX + 1  # magnitudes 0 .. 127
 
 
@@ -24,7 +22,7 @@ def choose_range(histogram: MagnitudeHistogram, method: Fixed) -> float:
 
     minmax: the largest seen. percentile: 99.99 % of the values lie below. entropy: least Kullback-Leibler divergence
     between the values and their quantised selves (as TensorRT's removed entropy calibrator did). mse: least mean
-    squared error, rounding and clipping together. lp: the same with the error's cube, which clips less.
+    squared error, rounding and clipping together.
     """
     if histogram.largest < SMALLEST:
         return 1.0
@@ -33,15 +31,15 @@ def choose_range(histogram: MagnitudeHistogram, method: Fixed) -> float:
 
 def choose_method(collected: MagnitudeHistogram, held_out: MagnitudeHistogram) -> Fixed:
     """The method whose range, chosen from `collected`, has the least mean squared error on `held_out`'s values."""
-    return min(_METHODS, key=lambda method: power_error(held_out, choose_range(collected, method), 2))
+    return min(_METHODS, key=lambda method: squared_error(held_out, choose_range(collected, method)))
 
 
-def power_error(histogram: MagnitudeHistogram, largest: float, exponent: float) -> float:
-    """Sum of |error|^exponent that INT8 with the range `largest` makes, rounding and clipping together."""
+def squared_error(histogram: MagnitudeHistogram, largest: float) -> float:
+    """Sum of the squared differences that INT8 with the range `largest` makes, rounding and clipping together."""
     centres = (np.arange(len(histogram.counts)) + 0.5) * histogram.bin_width
     scale = largest / QMAX
     quantized = np.minimum(np.rint(centres / scale), QMAX) * scale
-    return float((histogram.counts * np.abs(quantized - centres) ** exponent).sum())
+    return float((histogram.counts * (quantized - centres) ** 2).sum())
 
 
 def _minmax(histogram: MagnitudeHistogram) -> float:
@@ -62,11 +60,7 @@ def _entropy(histogram: MagnitudeHistogram) -> float:
 
 
 def _mse(histogram: MagnitudeHistogram) -> float:
-    return _best(histogram, lambda bins: power_error(histogram, bins * histogram.bin_width, 2))
-
-
-def _lp(histogram: MagnitudeHistogram) -> float:
-    return _best(histogram, lambda bins: power_error(histogram, bins * histogram.bin_width, EXPONENT))
+    return _best(histogram, lambda bins: squared_error(histogram, bins * histogram.bin_width))
 
 
 def _best(histogram: MagnitudeHistogram, loss: Callable[[int], float]) -> float:
@@ -98,5 +92,4 @@ _METHODS: dict[Fixed, Callable[[MagnitudeHistogram], float]] = {
     "percentile": _percentile,
     "entropy": _entropy,
     "mse": _mse,
-    "lp": _lp,
 }

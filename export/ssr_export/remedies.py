@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Remedies:
-    """Remedies for folded ranges. Neither by default: docs/measurements/remedies.md says when each pays.
+    """Remedies for folded ranges: docs/measurements/remedies.md says when each pays.
 
     equalise: cross-layer equalisation, before calibration. correct_bias: bias correction, after quantisation.
     """
 
     equalise: bool = False
-    correct_bias: bool = False
+    correct_bias: bool = True

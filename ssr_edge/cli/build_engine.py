@@ -53,7 +53,7 @@ def build_engine(
     ] = None,
     method: MethodOption = DEFAULT_METHOD,
     equalise: Equalise = False,
-    correct_bias: CorrectBias = False,
+    correct_bias: CorrectBias = True,
     islands: Annotated[
         str, typer.Option(help="Blocks that INT8 leaves in floating point: auto, none, or names with commas.")
     ] = "auto",
@@ -95,9 +95,7 @@ def build_engine(
         version_compatible=version_compatible,
     )
     if source is not None and (source / MANIFEST).exists():
-        _not_for_a_bundle(
-            {"--equalise": equalise, "--correct-bias": correct_bias, "--calibration-cache": calibration_cache}
-        )
+        _not_for_a_bundle({"--equalise": equalise, "--calibration-cache": calibration_cache})
         origin, place = source, bundle or source
     else:
         origin = find_checkpoint(source)
@@ -119,7 +117,7 @@ def build_engine(
 
 
 def _not_for_a_bundle(given: dict[str, object]) -> None:
-    for option in (option for option, value in given.items() if value):
+    for option in [option for option, value in given.items() if value]:
         raise UsageError(
             f"{option} changes the models, and those of a bundle stay as they are",
             expected="a checkpoint or a run",

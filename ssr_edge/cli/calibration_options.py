@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 # The same names as ssr_export.ranges.Method, which can't be imported here: `--help` must stay light.
-MethodName = Literal["minmax", "percentile", "entropy", "mse", "lp", "auto"]
+MethodName = Literal["minmax", "percentile", "entropy", "mse", "auto"]
 DEFAULT_METHOD: MethodName = "mse"
 
 CalibrationImages = Annotated[

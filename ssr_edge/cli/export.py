@@ -30,7 +30,7 @@ def export(
     calibration_cache: CalibrationCache = None,
     method: MethodOption = DEFAULT_METHOD,
     equalise: Equalise = False,
-    correct_bias: CorrectBias = False,
+    correct_bias: CorrectBias = True,
 ) -> None:
     """Fold a checkpoint and write its FP32, FP16 and INT8 models, without engines."""
     with importing("export"):
