@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +15,10 @@ import numpy as np
 from ssr_edge.decide import Prediction, decide
 from ssr_edge.errors import InputError
 from ssr_edge.preprocess import Image, decode, resize
-from ssr_edge.runners import Runner
+from ssr_edge.runners import Runner, TakesOriginals
+
+# A larger image is resized before it goes to a runner that takes originals: a few of them would fill a small GPU.
+LARGEST_ORIGINAL = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,20 @@ def classify(
     """Yields one result for each path, in order; an input that fails costs itself only.
 
     batch_size: images in one engine call. threads: decoders. magnification: the bundle's, for the flag. Memory does
-    not grow with the number of paths: only so many images are decoded ahead as keep the engine fed.
+    not grow with the number of paths: only so many images are decoded ahead as keep the engine fed. A runner that
+    TakesOriginals is given images as decoded, up to LARGEST_ORIGINAL pixels.
     """
+    originals = isinstance(runner, TakesOriginals)
     batch_size = min(batch_size, runner.max_batch)
     ahead = threads + batch_size * (runner.slots + 1)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     under_way: deque[tuple[int | None, list[_Decoded]]] = deque()
     try:
-        for group in _groups(_decode_ahead(pool, iter(paths), ahead), batch_size):
+        for group in _groups(_decode_ahead(pool, iter(paths), ahead, originals), batch_size):
             if len(under_way) == runner.slots:
                 yield from _finish(runner, *under_way.popleft(), magnification)
             images = [item.image for item in group if item.image is not None]
-            under_way.append((runner.submit(np.stack(images)) if images else None, group))
+            under_way.append((_submit(runner, images) if images else None, group))
         while under_way:
             yield from _finish(runner, *under_way.popleft(), magnification)
     finally:
@@ -63,19 +68,24 @@ def classify(
                 runner.collect(ticket)
 
 
-def _decode_ahead(pool: ThreadPoolExecutor, paths: Iterator[Path], ahead: int) -> Iterator[_Decoded]:
-    waiting: deque[Future[_Decoded]] = deque(pool.submit(_decode, path) for path in islice(paths, ahead))
+def _submit(runner: Runner, images: Sequence[Image]) -> int:
+    return runner.submit_originals(images) if isinstance(runner, TakesOriginals) else runner.submit(np.stack(images))
+
+
+def _decode_ahead(pool: ThreadPoolExecutor, paths: Iterator[Path], ahead: int, originals: bool) -> Iterator[_Decoded]:
+    waiting: deque[Future[_Decoded]] = deque(pool.submit(_decode, path, originals) for path in islice(paths, ahead))
     while waiting:
         item = waiting.popleft().result()
-        waiting.extend(pool.submit(_decode, path) for path in islice(paths, 1))
+        waiting.extend(pool.submit(_decode, path, originals) for path in islice(paths, 1))
         yield item
 
 
-def _decode(path: Path) -> _Decoded:
+def _decode(path: Path, originals: bool) -> _Decoded:
     started = time.perf_counter()
     try:
         image = decode(path)
-        return _Decoded(path, started, image.shape, resize(image), "")
+        keep = originals and image.shape[0] * image.shape[1] <= LARGEST_ORIGINAL
+        return _Decoded(path, started, image.shape, image if keep else resize(image), "")
     except InputError as error:
         return _Decoded(path, started, (), None, error.found.removeprefix(f"{path}: "))
     except MemoryError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,6 +30,9 @@ def infer(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Decoders. (default: one a core)", show_default=False)
     ] = None,
+    resize: Annotated[
+        Literal["cpu", "gpu"], typer.Option(help="Where images are resized; gpu with TensorRT only.")
+    ] = "cpu",
 ) -> None:
     """Classify images. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
@@ -46,7 +49,7 @@ def infer(
     engine, why = choose_runtime(opened, runtime, chosen)
     paths = find_sources(source)
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
-    with open_runner(opened, engine, chosen, slots=2) as runner, Results(outputs) as results:
+    with open_runner(opened, engine, chosen, slots=2, resize=resize) as runner, Results(outputs) as results:
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
         started = time.perf_counter()
         with progress("classifying, image", None) as advance:
