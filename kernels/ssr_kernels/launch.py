@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ssr_kernels.compile import RESIZE_AREA
@@ -45,10 +46,13 @@ class GpuResizer:
             InputError: an image that is not uint8 [h, w, 3].
             MemoryError: the GPU, or page-locked memory, has no room for the images.
         """
+        self.stage(images, out)()
+
+    def stage(self, images: Sequence[Image], out: int) -> Callable[[], None]:
+        """As `resize`, but queues only the copy and returns what queues the kernel, which may be called repeatedly."""
         table, size = plan(images)
         pack(images, table, self._source.reserve(size), self._source.address)
         self._source.upload(size)
         grid = (-(-self._size // TILE), -(-self._size // ROWS), len(images))
-        self._kernel.prepared_async_call(
-            grid, (THREADS, 1, 1), self._stream, self._source.address, out, self._size, self._size
-        )
+        arguments = (self._source.address, out, self._size, self._size)
+        return partial(self._kernel.prepared_async_call, grid, (THREADS, 1, 1), self._stream, *arguments)
