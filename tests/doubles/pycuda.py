@@ -134,10 +134,13 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
             if self.queue is not None:
                 machine.run_until(self.queue, self.position)
 
+    def module_from_buffer(buffer: bytes) -> Module:
+        demand_context()
+        demand(buffer[:4] == b"\x7fELF", "a module is made of a cubin")
+        return Module(buffer)
+
     class Module:
         def __init__(self, image: bytes) -> None:
-            demand_context()
-            demand(image[:4] == b"\x7fELF", "a module is made of a cubin")
             self.image = image
 
         def get_function(self, name: str) -> Any:
@@ -230,7 +233,7 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
     driver.Error, driver.LogicError, driver.LaunchError = Error, LogicError, LaunchError
     driver.MemoryError, driver.RuntimeError = CudaMemoryError, CudaRuntimeError
     driver.Stream, driver.Context, driver.mem_alloc = Stream, Context, DeviceAllocation
-    driver.pagelocked_empty, driver.module_from_buffer, driver.Event = pagelocked_empty, Module, Event
+    driver.pagelocked_empty, driver.module_from_buffer, driver.Event = pagelocked_empty, module_from_buffer, Event
     driver.event_flags = SimpleNamespace(DISABLE_TIMING=2)
     driver.mem_get_info = lambda: (machine.memory - machine.used(), machine.memory)
     driver.memcpy_htod_async, driver.memcpy_dtoh_async = memcpy_htod_async, memcpy_dtoh_async
