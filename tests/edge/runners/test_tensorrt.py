@@ -305,6 +305,13 @@ def test_out_of_memory_names_what_and_how_much(
     TensorRtRunner(other, "fp32", slots=2).close()
 
 
+def test_out_of_memory_where_no_size_is_known(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = sys.modules["pycuda.driver"]
+    monkeypatch.setattr(driver, "Stream", _raise(driver.MemoryError("cuStreamCreate failed: out of memory")))
+    with pytest.raises(RuntimeUnavailable, match="Double RTX is out of memory: cuStreamCreate failed"):
+        TensorRtRunner(bundle, "fp32")
+
+
 def test_refused_call_raises_and_costs_nothing_else(bundle: Bundle, network: Path, machine: Machine) -> None:
     with TensorRtRunner(bundle, "fp32") as runner:
         machine.refuse_to_run = True
