@@ -13,9 +13,9 @@ from typing_extensions import Self
 
 from ssr_edge.decide import Prediction
 from ssr_edge.latency import Latencies
-from ssr_edge.pipeline import Failure, to_result
+from ssr_edge.pipeline import Failure, submit, to_result
 from ssr_edge.read_ahead import JOIN_S, decode_input
-from ssr_edge.runners import Runner
+from ssr_edge.runners import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input
 
 REPORT_EVERY_S = 10.0
@@ -86,8 +86,11 @@ def classify_live(
     magnification, keep_images: as for `classify`.
     """
     while (item := newest.take()) is not None:
-        decoded = decode_input(item, keep_images)
-        probabilities = None if decoded.image is None else runner.infer(decoded.image[None]).probabilities[0]
+        decoded = decode_input(item, keep_images, isinstance(runner, TakesOriginals))
+        if decoded.image is None:
+            probabilities = None
+        else:
+            probabilities = runner.collect(submit(runner, [decoded.image])).probabilities[0]
         yield to_result(decoded, probabilities, magnification, time.perf_counter())
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 
 from ssr_edge.decide import Prediction, decide
+from ssr_edge.preprocess import Image
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
-from ssr_edge.runners import Runner
+from ssr_edge.runners import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input
 
 # How long the first image of a batch waits for the others, where the source is slow and the engine has nothing to do.
@@ -42,21 +43,23 @@ def classify(
     batch_size: most images in one engine call; a call is made with fewer when the source is slower than the engine.
     threads: decoders. magnification: the bundle's, for the flag. keep_images: predictions bring the whole image along.
     stop: setting it ends the run after what was read; it is set when the run ends, for the source to end as well.
-    Memory does not grow with the number of inputs: only so many are read ahead as keep the engine fed.
+    Memory does not grow with the number of inputs: only so many are read ahead as keep the engine fed. A runner that
+    TakesOriginals is given images as decoded.
 
     What the source, a decoder or the engine raises ends the run.
     """
     batch_size = min(batch_size, runner.max_batch)
     ahead = threads + batch_size * (runner.slots + 1)
     under_way: deque[tuple[int | None, list[Decoded]]] = deque()
-    with ReadAhead(inputs, threads, ahead, stop or Event(), keep_images) as reader:
+    originals = isinstance(runner, TakesOriginals)
+    with ReadAhead(inputs, threads, ahead, stop or Event(), keep_images, originals) as reader:
         try:
             for group in _groups(reader, batch_size, lambda: bool(under_way)):
                 if under_way and (not group or len(under_way) == runner.slots):
                     yield from _finish(runner, *under_way.popleft(), magnification)
                 if group:
                     images = [item.image for item in group if item.image is not None]
-                    under_way.append((runner.submit(np.stack(images)) if images else None, group))
+                    under_way.append((submit(runner, images) if images else None, group))
             while under_way:
                 yield from _finish(runner, *under_way.popleft(), magnification)
         finally:
@@ -64,6 +67,11 @@ def classify(
             for ticket, _ in under_way:
                 if ticket is not None:
                     runner.collect(ticket)
+
+
+def submit(runner: Runner, images: Sequence[Image]) -> int:
+    """Starts a call on images as `decode_input` leaves them for this runner; returns its ticket."""
+    return runner.submit_originals(images) if isinstance(runner, TakesOriginals) else runner.submit(np.stack(images))
 
 
 def _groups(reader: ReadAhead, batch_size: int, is_busy: Callable[[], bool]) -> Iterator[list[Decoded]]:

@@ -19,13 +19,16 @@ from ssr_edge.sources.inputs import Input
 
 # Longer than a source's longest wait: a thread that is inside OpenCV when Python ends would crash the process.
 JOIN_S = 15.0
+# A larger image is resized before it goes to a runner that takes originals: a few of them would fill a small GPU.
+LARGEST_ORIGINAL = 1 << 24
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What became of an input: the network's image and, if kept, the whole one; or the reason why there is none.
+    """What became of an input: the image for the runner and, if kept, the whole one; or the reason why there is none.
 
-    image: uint8 [224, 224, 3], BGR. started: `time.perf_counter()` when the input's latency began. shape: of the whole.
+    image: uint8 BGR, [224, 224, 3] or, for a runner that takes originals, as decoded. shape: of the whole.
+    started: `time.perf_counter()` when the input's latency began.
     """
 
     source: str
@@ -51,8 +54,16 @@ class ReadAhead:
     stop: set when the reader is left, so that a source which waits for something can end.
     """
 
-    def __init__(self, inputs: Iterable[Input], threads: int, ahead: int, stop: Event, keep_images: bool) -> None:
-        self._inputs, self._stop, self._keep_images = inputs, stop, keep_images
+    def __init__(
+        self,
+        inputs: Iterable[Input],
+        threads: int,
+        ahead: int,
+        stop: Event,
+        keep_images: bool = False,
+        originals: bool = False,
+    ) -> None:
+        self._inputs, self._stop, self._keep_images, self._originals = inputs, stop, keep_images, originals
         self._room = Semaphore(ahead)
         # A frame comes from its source as a whole image and is small only after decoding: few may wait for that.
         self._undecoded = Semaphore(2 * threads)
@@ -80,7 +91,9 @@ class ReadAhead:
                 self._undecoded.acquire()
                 if self._stop.is_set():
                     break
-                decoding: Future[Decoded | None] = self._pool.submit(decode_input, item, self._keep_images)
+                decoding: Future[Decoded | None] = self._pool.submit(
+                    decode_input, item, self._keep_images, self._originals
+                )
                 decoding.add_done_callback(lambda _: self._undecoded.release())
                 self._append(decoding)
                 # The pool has it now: a frame that is kept here would be memory for nothing while the source waits.
@@ -118,12 +131,16 @@ class ReadAhead:
         self._pool.shutdown(cancel_futures=True)
 
 
-def decode_input(item: Input, keep_images: bool) -> Decoded:
-    """Reads and resizes an input; its failure is a result too."""
+def decode_input(item: Input, keep_images: bool, originals: bool = False) -> Decoded:
+    """Reads and resizes an input; its failure is a result too.
+
+    originals: images of up to LARGEST_ORIGINAL pixels stay as they are, for a runner that resizes them.
+    """
     started = time.perf_counter() if item.captured is None else item.captured
     try:
         whole = item.read()
-        image, shape = resize(whole), whole.shape
+        shape = whole.shape
+        image = whole if originals and shape[0] * shape[1] <= LARGEST_ORIGINAL else resize(whole)
     except InputError as error:
         reason = error.found.removeprefix(f"{item.source}: ")
     except MemoryError:

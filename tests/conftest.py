@@ -21,6 +21,7 @@ from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
 if TYPE_CHECKING:
     from ssr_edge.bundle import Bundle
     from ssr_train.network import SSResNeXt
+    from tests.doubles.host_kernels import HostKernels
 
 # Read by PyTorch when it is imported: on a busy machine its threads wait for one another far longer than they work,
 # and with one thread sums are added in one order, so that runs can be compared bit by bit.
@@ -84,6 +85,14 @@ def demo_images() -> list[Path]:
 def calibration_images() -> list[Path]:
     """21 more, of other fields of view."""
     return _jpegs(DEMO / "calibration")
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> HostKernels:
+    """The CUDA kernels built by g++, so that parity with OpenCV is tested without a GPU."""
+    from tests.doubles.host_kernels import build
+
+    return build(tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture(scope="session")

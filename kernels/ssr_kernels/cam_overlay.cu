@@ -4,7 +4,8 @@
 // float rounding of the border between two colours: it may take either (about one in a million; builds of OpenCV differ
 // among themselves by as much).
 //
-// Launch: block (any, any, 1), grid (ceil(widest / block.x), ceil(highest / block.y), images).
+// Launch: block (any, any, 1), grid (ceil(widest / block.x), any, images). CUDA takes no more than 65,535 blocks along y, so a
+// block does every gridDim.y-th band of rows.
 #include "pixel.cuh"
 
 // One image and what to draw over it. image, out: uint8 [height, width, 3], BGR, `pitch` bytes a row; out may be image.
@@ -25,7 +26,7 @@ struct Tap {
 
 // OpenCV's INTER_LINEAR: cell centres at half-integers, edges repeated.
 __device__ __forceinline__ Tap tap_of(int cell, int from, int to) {
-    const float position = static_cast<float>((2 * cell + 1) * from - to) / static_cast<float>(2 * to);
+    const float position = static_cast<float>((2LL * cell + 1) * from - to) / static_cast<float>(2 * to);
     const int lower = static_cast<int>(floorf(position));
     if (lower < 0) return Tap{0, 0, 0.0f};
     if (lower >= from - 1) return Tap{from - 1, from - 1, 0.0f};
@@ -46,20 +47,23 @@ extern "C" __global__ void cam_overlay(const Overlay* __restrict__ overlays, con
                                        int cam_width, int cam_height, const unsigned char* __restrict__ colours,
                                        float alpha) {
     const Overlay overlay = overlays[blockIdx.z];
-    const int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
-    if (x >= overlay.width || y >= overlay.height) return;
+    const int x = blockIdx.x * blockDim.x + threadIdx.x;
+    if (x >= overlay.width) return;
 
     const float* cam = cams + static_cast<size_t>(blockIdx.z) * cam_height * cam_width;
-    const Tap column = tap_of(x, cam_width, overlay.width), row = tap_of(y, cam_height, overlay.height);
-    const float value = sample(cam, cam_width, column, row);
-    // A map without contrast has nothing to show: the first colour, not a division by zero.
+    const Tap column = tap_of(x, cam_width, overlay.width);
     const float range = overlay.high - overlay.low;
-    const float level = range > 0.0f ? (value - overlay.low) * (255.0f / range) : 0.0f;
+    const int rows_at_once = gridDim.y * blockDim.y;
+    for (int y = blockIdx.y * blockDim.y + threadIdx.y; y < overlay.height; y += rows_at_once) {
+        const float value = sample(cam, cam_width, column, tap_of(y, cam_height, overlay.height));
+        // A map without contrast has nothing to show: the first colour, not a division by zero.
+        const float level = range > 0.0f ? (value - overlay.low) * (255.0f / range) : 0.0f;
 
-    const unsigned char* colour = colours + to_byte(level) * CHANNELS;
-    const long long at = y * overlay.pitch + x * CHANNELS;
-    for (int channel = 0; channel < CHANNELS; ++channel) {
-        const float pixel = overlay.image[at + channel];
-        overlay.out[at + channel] = to_byte(fmaf(pixel, 1.0f - alpha, colour[channel] * alpha));
+        const unsigned char* colour = colours + to_byte(level) * CHANNELS;
+        const long long at = y * overlay.pitch + x * CHANNELS;
+        for (int channel = 0; channel < CHANNELS; ++channel) {
+            const float pixel = overlay.image[at + channel];
+            overlay.out[at + channel] = to_byte(fmaf(pixel, 1.0f - alpha, colour[channel] * alpha));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,8 @@ CAM_OVERLAY = HERE / "cam_overlay.cu"
 TARGETS = ("75", "80", "86", "87", "89", "90", "100", "110", "120")
 
 
+# Each slot of a runner loads the kernel; the compiler takes far longer than the loading.
+@cache
 def compile_kernel(source: Path, capability: str) -> bytes:
     """Compiles a .cu file to a cubin (an ELF image) for one compute capability, such as "87".
 

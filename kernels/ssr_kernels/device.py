@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssr_edge.gpu_memory import allocating
 from ssr_kernels.compile import compile_kernel
 
 
@@ -26,11 +27,15 @@ def load(driver: Any, source: Path, arguments: str) -> Any:
 
 
 class GrowingBuffer:
-    """A page-locked block on the host and its twin on the GPU, both grown as needed, copied on one stream."""
+    """A page-locked block on the host and its twin on the GPU, both grown as needed, copied on one stream.
 
-    def __init__(self, driver: Any, stream: Any) -> None:
+    what: its content, in words, for the error of a GPU that is full.
+    """
+
+    def __init__(self, driver: Any, stream: Any, what: str) -> None:
         self._driver = driver
         self._stream = stream
+        self._what = what
         self._uploaded = driver.Event(driver.event_flags.DISABLE_TIMING)
         self._host: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
         self._device: Any = None
@@ -41,13 +46,20 @@ class GrowingBuffer:
         return int(self._device)
 
     def reserve(self, size: int) -> npt.NDArray[np.uint8]:
-        """The host block, uint8 [size], free to be written: waits until its last upload has left it."""
+        """The host block, uint8 [size], free to be written: waits until its last upload has left it.
+
+        Raises:
+            MemoryError: the GPU, or page-locked memory, has no room for it.
+        """
         self._uploaded.synchronize()
         if size > self._host.size:
             # Kernels still queued read the old block.
             self._stream.synchronize()
-            self._host = self._driver.pagelocked_empty(size, np.uint8)
-            self._device = self._driver.mem_alloc(size)
+            # Given back first, so that old and new need not both fit; and both or none, whatever fails.
+            self._host, self._device = np.empty(0, np.uint8), None
+            with allocating(self._driver, self._what, size):
+                device = self._driver.mem_alloc(size)
+                self._host, self._device = self._driver.pagelocked_empty(size, np.uint8), device
         return self._host[:size]
 
     def upload(self, size: int) -> None:

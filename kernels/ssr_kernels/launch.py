@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ssr_kernels.compile import RESIZE_AREA
@@ -30,37 +31,28 @@ class GpuResizer:
     """
 
     def __init__(self, driver: Any, stream: Any, size: int = 224) -> None:
-        self._driver = driver
-        self._kernel = load(self._driver, RESIZE_AREA, "PPii")
+        self._kernel = load(driver, RESIZE_AREA, "PPii")
         self._stream = stream
         self._size = size
-        self._source = GrowingBuffer(self._driver, stream)
-        self._out: Any = None
-        self._capacity = 0
+        self._source = GrowingBuffer(driver, stream, "the originals of a batch")
 
-    def resize(self, images: Sequence[Image]) -> Any:
+    def resize(self, images: Sequence[Image], out: int) -> None:
         """Queues the copy and the resize of one or more uint8 [h, w, 3] BGR images of any sizes, and returns at once.
 
-        Returns the pycuda DeviceAllocation, uint8 [n, size, size, 3] BGR in [0, 255]. It is filled when the stream gets
-        there, and belongs to this object: the next call writes over it, or replaces it when the batch is larger.
+        out: where on the GPU uint8 [n, size, size, 3] BGR in [0, 255] will lie when the stream gets there. The images
+        may change as soon as the call returns.
 
         Raises:
             InputError: an image that is not uint8 [h, w, 3].
+            MemoryError: the GPU, or page-locked memory, has no room for the images.
         """
+        self.stage(images, out)()
+
+    def stage(self, images: Sequence[Image], out: int) -> Callable[[], None]:
+        """As `resize`, but queues only the copy and returns what queues the kernel, which may be called repeatedly."""
         table, size = plan(images)
-        out = self._reserve_out(len(images))
         pack(images, table, self._source.reserve(size), self._source.address)
         self._source.upload(size)
         grid = (-(-self._size // TILE), -(-self._size // ROWS), len(images))
-        self._kernel.prepared_async_call(
-            grid, (THREADS, 1, 1), self._stream, self._source.address, int(out), self._size, self._size
-        )
-        return out
-
-    def _reserve_out(self, count: int) -> Any:
-        if count > self._capacity:
-            # An engine may still be reading the old one.
-            self._stream.synchronize()
-            self._out = self._driver.mem_alloc(count * self._size * self._size * 3)
-            self._capacity = count
-        return self._out
+        arguments = (self._source.address, out, self._size, self._size)
+        return partial(self._kernel.prepared_async_call, grid, (THREADS, 1, 1), self._stream, *arguments)

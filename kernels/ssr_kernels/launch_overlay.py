@@ -25,6 +25,8 @@ OVERLAY = np.dtype(
     ]
 )
 BLOCK = (32, 8, 1)
+# What CUDA takes along a grid's second axis; the kernel goes round for the rest.
+MOST_BLOCKS = 65_535
 
 Floats = npt.NDArray[np.float32]
 
@@ -45,8 +47,8 @@ class GpuCamOverlay:
         self._stream = stream
         self._alpha = alpha
         self._colours = np.asarray(colours, np.uint8)
-        self._images = GrowingBuffer(driver, stream)
-        self._extras = GrowingBuffer(driver, stream)
+        self._images = GrowingBuffer(driver, stream, "the images to draw on")
+        self._extras = GrowingBuffer(driver, stream, "the activation maps")
 
     def draw(self, images: Sequence[Image], cams: Floats, low: Floats, high: Floats) -> list[Image]:
         """Returns new uint8 [h, w, 3] BGR images with their maps drawn over them; waits for the GPU.
@@ -63,7 +65,8 @@ class GpuCamOverlay:
         overlays, maps, colours = self._upload_extras(
             [self._describe(table, low, high), np.asarray(cams, np.float32), self._colours]
         )
-        grid = (-(-int(table["width"].max()) // BLOCK[0]), -(-int(table["height"].max()) // BLOCK[1]), len(images))
+        columns, bands = (-(-int(table[side].max()) // BLOCK[axis]) for axis, side in enumerate(("width", "height")))
+        grid = (columns, min(bands, MOST_BLOCKS), len(images))
         height, width = cams.shape[1:]
         self._kernel.prepared_async_call(
             grid, BLOCK, self._stream, overlays, maps, width, height, colours, float(self._alpha)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -66,6 +66,9 @@ def infer(
         str | None,
         typer.Option(help="Annotated copy: NAME.mp4 of a video, camera or stream, or a folder.", show_default=False),
     ] = None,
+    resize: Annotated[
+        Literal["cpu", "gpu"], typer.Option(help="Where images are resized; gpu with TensorRT only.")
+    ] = "cpu",
 ) -> None:
     """Classify images. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
@@ -87,7 +90,7 @@ def infer(
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
     with (
         Results(outputs, group_by) as results,
-        open_runner(opened, engine, chosen, slots=2) as runner,
+        open_runner(opened, engine, chosen, slots=2, resize=resize) as runner,
         open_sinks(inputs, source, save, show, stop) as sinks,
     ):
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)

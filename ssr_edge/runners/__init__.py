@@ -8,9 +8,9 @@ from importlib import import_module
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.errors import BundleError, UsageError
 from ssr_edge.manifest import PRECISIONS, Choice
-from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.base import Outputs, Runner, TakesOriginals
 
-__all__ = ["RUNTIMES", "Outputs", "Runner", "choose_precision", "choose_runtime", "open_runner"]
+__all__ = ["RUNTIMES", "Outputs", "Runner", "TakesOriginals", "choose_precision", "choose_runtime", "open_runner"]
 
 # Imported only when chosen: each pulls in a runtime of its own.
 _RUNNERS = {
@@ -20,10 +20,17 @@ _RUNNERS = {
     "onnxruntime": "ssr_edge.runners.onnxruntime:OnnxRuntimeRunner",
 }
 RUNTIMES = tuple(_RUNNERS)
+# Those that take images as decoded and resize them.
+_ORIGINALS_RUNNERS = {
+    "tensorrt": "ssr_edge.runners.tensorrt:TensorRtOriginalsRunner",
+    "tensorrt-rtx": "ssr_edge.runners.tensorrt:TensorRtRtxOriginalsRunner",
+}
 
 
-def open_runner(bundle: Bundle, runtime: str, precision: str, slots: int = 1) -> Runner:
+def open_runner(bundle: Bundle, runtime: str, precision: str, slots: int = 1, resize: str = "cpu") -> Runner:
     """Loads an engine of a bundle. runtime: one of RUNTIMES. slots: calls that may be under way at once.
+
+    resize: `cpu`, or `gpu` for a runner that TakesOriginals.
 
     Raises:
         UsageError: no such runtime, or one that can't compute so. RuntimeUnavailable: no package or device.
@@ -37,7 +44,13 @@ def open_runner(bundle: Bundle, runtime: str, precision: str, slots: int = 1) ->
             expected="bf16 with OpenVINO, or fp16 with TensorRT",
             next_step=f"--runtime {runtime} --precision fp32",
         )
-    module, name = _RUNNERS[runtime].split(":")
+    if resize == "gpu" and runtime not in _ORIGINALS_RUNNERS:
+        raise UsageError(
+            f"{runtime} resizes no images: it runs on the CPU",
+            expected="--resize gpu with " + " or ".join(_ORIGINALS_RUNNERS),
+            next_step="--resize cpu, or ssr-edge doctor to see what a GPU run lacks",
+        )
+    module, name = (_ORIGINALS_RUNNERS if resize == "gpu" else _RUNNERS)[runtime].split(":")
     runner: Runner = getattr(import_module(module), name)(bundle, precision, slots)
     return runner
 

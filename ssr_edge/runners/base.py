@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -68,3 +70,11 @@ class Runner(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@runtime_checkable
+class TakesOriginals(Protocol):
+    """A runner that resizes images itself, where it runs: they go to it as decoded."""
+
+    def submit_originals(self, images: Sequence[Image]) -> int:
+        """As `Runner.submit`, of 1 to `max_batch` uint8 BGR [height, width, 3] of any sizes."""

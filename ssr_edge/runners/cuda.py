@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from math import prod
 from traceback import clear_frames
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.gpu_memory import allocating
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Cuda:
         except Exception as error:
             # Or the error would hold, in its frames, what was got on the GPU, and drop it when no context is current.
             clear_frames(error.__traceback__)
-            # pycuda's MemoryError is Python's too: this is page-locked host memory as well.
-            if isinstance(error, MemoryError):
+            # pycuda's MemoryError, of the GPU and of page-locked memory alike, is not Python's.
+            if isinstance(error, (MemoryError, self.driver.MemoryError)):
                 raise self._out_of_memory(error) from error
             if isinstance(error, self.driver.Error):
                 raise self._failed(error) from error
@@ -45,11 +48,11 @@ class Cuda:
         finally:
             self.context.pop()
 
-    def _out_of_memory(self, error: MemoryError) -> RuntimeUnavailable:
+    def _out_of_memory(self, error: Exception) -> RuntimeUnavailable:
         return RuntimeUnavailable(
             f"{self.name} is out of memory: {error}",
             expected="room for the engine and, for each slot, its scratch memory and its largest batch",
-            next_step="fewer slots, or an engine with a smaller --batch: ssr-edge build-engine --batch 1,4,8  "
+            next_step="ssr-edge build-engine --batch 1,4,8 for smaller buffers; with --resize gpu also infer --batch 1 "
             "(nvidia-smi shows what else holds memory)",
         )
 
@@ -100,13 +103,18 @@ class TransferBuffer:
     """A page-locked array on the host and its twin on the GPU, copied on one stream; both are freed with the object.
 
     Only copies of page-locked memory overlap with compute. host: what `shape` and `dtype` say; the GPU's, to read or
-    to write, from a copy's call to the stream's synchronize.
+    to write, from a copy's call to the stream's synchronize. what: its content, in words.
+
+    Raises:
+        MemoryError: the GPU, or page-locked memory, has no room for it.
     """
 
-    def __init__(self, driver: Any, stream: Any, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+    def __init__(self, driver: Any, stream: Any, what: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         self._driver, self._stream = driver, stream
-        self.host: npt.NDArray[Any] = driver.pagelocked_empty(shape, dtype)
-        self._twin = driver.mem_alloc(self.host.nbytes)
+        size = prod(shape) * np.dtype(dtype).itemsize
+        with allocating(driver, what, size):
+            self.host: npt.NDArray[Any] = driver.pagelocked_empty(shape, dtype)
+            self._twin = driver.mem_alloc(size)
 
     @property
     def address(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.errors import BundleError, UsageError
+from ssr_edge.gpu_memory import no_room
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
@@ -62,21 +64,8 @@ class TensorRtRunner(Runner):
             RuntimeUnavailable: TensorRT or the GPU failed.
         """
         if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or not 1 <= len(images) <= self.max_batch:
-            raise UsageError(
-                f"{self.origin} was given {images.dtype} {list(images.shape)}",
-                expected=f"uint8 {[f'1 to {self.max_batch}', *IMAGE_SHAPE]}",
-                next_step="smaller batches, or ssr-edge build-engine with a larger --batch",
-            )
-        slot = self._free.pop()
-        try:
-            with self._cuda.current():
-                slot.start(images)
-        except BaseException:
-            self._free.append(slot)
-            raise
-        self._tickets += 1
-        self._open[self._tickets] = slot
-        return self._tickets
+            raise self._not_taken(f"{images.dtype} {list(images.shape)}", f"{[f'1 to {self.max_batch}', *IMAGE_SHAPE]}")
+        return self._start(lambda slot: slot.start(images))
 
     def collect(self, ticket: int) -> Outputs:
         """See Runner.
@@ -102,32 +91,87 @@ class TensorRtRunner(Runner):
                 self._slots.pop().wait()
             self._outlives_contexts: tuple[Any, Any] = (None, None)
 
+    def _start(self, start: Callable[[Slot], None]) -> int:
+        slot = self._free.pop()
+        try:
+            with self._cuda.current():
+                start(slot)
+        except BaseException:
+            self._free.append(slot)
+            raise
+        self._tickets += 1
+        self._open[self._tickets] = slot
+        return self._tickets
+
+    def _not_taken(self, given: str, shape: str) -> UsageError:
+        return UsageError(
+            f"{self.origin} was given {given}",
+            expected=f"uint8 {shape}",
+            next_step="smaller batches, or ssr-edge build-engine with a larger --batch",
+        )
+
     def _load(self, trt: Any, entry: EngineEntry, path: Path) -> None:
         log = listen(trt)
         runtime = trt.Runtime(log)
         # A version-compatible engine brings NVIDIA's lean runtime along, as code for the host.
         runtime.engine_host_code_allowed = is_version_compatible(entry)
-        engine = runtime.deserialize_cuda_engine(path.read_bytes())
+        plan = path.read_bytes()
+        engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
+            if "outofmemory" in log.said().lower().replace(" ", ""):
+                raise no_room(self._cuda.driver, entry.file, len(plan), log.said())
             raise BundleError(
-                f"{self.runtime} {self.version} can't load {entry.file}{log.said()}",
-                expected=f"an engine for {self.device}, and enough of its memory free",
+                f"{self.runtime} {self.version} can't load {entry.file}; {log.said()}",
+                expected=f"an engine for {self.device}",
                 next_step=rebuild(self.runtime, self.precision),
             )
         check_tensors(trt, engine, entry)
         self.max_batch = int(engine.get_tensor_profile_shape(INPUT, 0)[2][0])
         config, cache = _runtime_config(trt, engine)
         self._outlives_contexts = (config, cache)
-        for _ in range(self.slots):
+        for number in range(1, self.slots + 1):
             context = engine.create_execution_context() if config is None else engine.create_execution_context(config)
             if context is None:
-                raise MemoryError(f"no scratch memory for {self.slots} slots{log.said()}")
+                scratch = engine.device_memory_size_v2
+                raise no_room(self._cuda.driver, f"the scratch memory of slot {number}", scratch, log.said())
             self._slots.append(Slot(self._cuda.driver, context, self.max_batch, log))
         self._free = list(self._slots)
 
 
+class TensorRtOriginalsRunner(TensorRtRunner):
+    """The same with images as decoded, of any sizes, which the GPU resizes straight into the engine's input.
+
+    A label may differ from that of an image resized on the CPU: the kernel is within 1 grey level of OpenCV's resize.
+
+    Raises:
+        RuntimeUnavailable: as TensorRtRunner, or NVRTC is missing. BuildError: the kernel doesn't compile for this GPU.
+    """
+
+    def submit_originals(self, images: Sequence[Image]) -> int:
+        """See TakesOriginals.
+
+        Raises:
+            UsageError: none or too many. InputError: an image that is not uint8 [h, w, 3].
+            RuntimeUnavailable: TensorRT or the GPU failed, or the originals find no room on it.
+        """
+        if not 1 <= len(images) <= self.max_batch:
+            raise self._not_taken(f"{len(images)} originals", f"{[f'1 to {self.max_batch}', 'any', 'any', 3]}")
+        return self._start(lambda slot: slot.start_originals(images))
+
+    def _load(self, trt: Any, entry: EngineEntry, path: Path) -> None:
+        super()._load(trt, entry, path)
+        for slot in self._slots:
+            slot.load_resizer()
+
+
 class TensorRtRtxRunner(TensorRtRunner):
     """The same with TensorRT for RTX, whose engines are compiled to the end on the GPU that runs them."""
+
+    runtime = "tensorrt-rtx"
+
+
+class TensorRtRtxOriginalsRunner(TensorRtOriginalsRunner):
+    """TensorRT for RTX with images as decoded."""
 
     runtime = "tensorrt-rtx"
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs
 from ssr_edge.runners.cuda import TransferBuffer
-from ssr_edge.runners.tensorrt_engine import INPUT, OUTPUTS, TENSORS
+from ssr_edge.runners.tensorrt_engine import IMAGE_SHAPE, INPUT, OUTPUTS, TENSORS
+
+if TYPE_CHECKING:
+    from ssr_kernels.launch import GpuResizer
 
 
 class Slot:
@@ -19,13 +23,15 @@ class Slot:
     """
 
     def __init__(self, driver: Any, context: Any, max_batch: int, log: Any) -> None:
-        self._context, self._log, self._rows = context, log, 0
+        self._driver, self._context, self._log, self._rows = driver, context, log, 0
         self._stream = driver.Stream()
         self._buffers: dict[str, TransferBuffer] = {}
         for name, (shape, dtype) in TENSORS.items():
-            buffer = TransferBuffer(driver, self._stream, (max_batch, *shape), dtype)
+            what = f"{name}, the largest batch of {max_batch}"
+            buffer = TransferBuffer(driver, self._stream, what, (max_batch, *shape), dtype)
             self._buffers[name] = buffer
             self._check(context.set_tensor_address(name, buffer.address), f"the address of {name}")
+        self._resizer: GpuResizer | None = None
 
     def start(self, images: Image) -> None:
         """Queues the copy to the GPU, the engine and the copies back, and waits for none. images: [n, 224, 224, 3].
@@ -33,17 +39,31 @@ class Slot:
         Raises:
             RuntimeUnavailable: TensorRT refused the shape or the call.
         """
-        self._rows = len(images)
-        self._check(self._context.set_input_shape(INPUT, images.shape), f"the shape {list(images.shape)}")
+        self._shape(len(images))
         self._buffers[INPUT].host[: self._rows] = images
         self._buffers[INPUT].upload(self._rows)
-        running = self._context.execute_async_v3(self._stream.handle)
-        if not running:
-            # The upload still reads the buffer that the next call would write.
-            self._stream.synchronize()
-        self._check(running, f"to run {self._rows} images")
-        for name in OUTPUTS:
-            self._buffers[name].download(self._rows)
+        self._run()
+
+    def load_resizer(self) -> None:
+        """Loads the kernel that `start_originals` needs.
+
+        Raises:
+            RuntimeUnavailable: NVRTC is missing. BuildError: the kernel doesn't compile for this GPU.
+        """
+        from ssr_kernels.launch import GpuResizer
+
+        self._resizer = GpuResizer(self._driver, self._stream, IMAGE_SHAPE[0])
+
+    def start_originals(self, images: Sequence[Image]) -> None:
+        """As `start`, of images [h, w, 3] of any sizes, which the GPU resizes into the engine's input.
+
+        Raises:
+            RuntimeUnavailable: TensorRT refused the shape or the call. MemoryError: the originals find no room.
+        """
+        assert self._resizer is not None, "load_resizer comes first"
+        self._shape(len(images))
+        self._resizer.resize(images, self._buffers[INPUT].address)
+        self._run()
 
     def finish(self) -> Outputs:
         """Waits for what `start` queued. The results are copies: the next call overwrites the buffers."""
@@ -55,17 +75,32 @@ class Slot:
         """Waits for what is under way, as whoever drops the slot must: its buffers go with it."""
         self._stream.synchronize()
 
+    def _shape(self, rows: int) -> None:
+        self._rows = rows
+        shape = (rows, *IMAGE_SHAPE)
+        self._check(self._context.set_input_shape(INPUT, shape), f"the shape {list(shape)}")
+
+    def _run(self) -> None:
+        """Queues the engine on what the stream puts into the input, and the copies back."""
+        running = self._context.execute_async_v3(self._stream.handle)
+        if not running:
+            # The upload still reads the buffer that the next call would write.
+            self._stream.synchronize()
+        self._check(running, f"to run {self._rows} images")
+        for name in OUTPUTS:
+            self._buffers[name].download(self._rows)
+
     def _check(self, accepted: bool, what: str) -> None:
         if not accepted:
             raise RuntimeUnavailable(
-                f"TensorRT refused {what}{self._log.said()}",
+                f"TensorRT refused {what}; {self._log.said()}",
                 expected="an engine and a GPU in order",
                 next_step="nvidia-smi, then the same command again",
             )
 
 
 def listen(trt: Any) -> Any:
-    """A logger for TensorRT that keeps its errors; `said()` gives the last one, to end a sentence with."""
+    """A logger for TensorRT that keeps its errors; `said()` gives the last one."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -77,6 +112,6 @@ def listen(trt: Any) -> Any:
                 self.errors.append(message)
 
         def said(self) -> str:
-            return f"; TensorRT said: {self.errors[-1]}" if self.errors else ""
+            return f"TensorRT said: {self.errors[-1]}" if self.errors else "TensorRT gave no reason"
 
     return Log()

@@ -1,4 +1,4 @@
-"""What each TensorRT version offers: names, members, enum values and signatures, as recorded from the real packages."""
+"""What TensorRT and pycuda offer: names, members, enum values and signatures, as recorded from the real packages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[1] / "tensorrt_api"
+TESTS = Path(__file__).parents[1]
 VERSIONS = ("10.3.0", "10.13.3", "10.16.1", "11.4.0", "rtx-1.7.1")
 TENSORRT = VERSIONS[:4]
 RTX = VERSIONS[4]
+# Imported with a stand-in for libcuda to be recorded.
+PYCUDA = "pycuda-2026.1"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Api:
 
 @cache
 def load(version: str) -> Api:
-    data: dict[str, Any] = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+    folder = TESTS / ("pycuda_api" if version == PYCUDA else "tensorrt_api")
+    data: dict[str, Any] = json.loads((folder / f"{version}.json").read_text(encoding="utf-8"))
     return Api(
         version=data["version"],
         names=frozenset(data["top_level"]),

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 # Four of these bytes are a float32 NaN, which no result contains.
 POISON = 0xFF
+# As cuMemAlloc aligns.
+ALIGNMENT = 256
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -47,17 +49,21 @@ class Memory:
 
 @dataclass(eq=False)
 class Queue:
-    """What a stream has to do. Each step: what it is, the memory it uses, and the work."""
+    """What a stream has to do. Each step: what it is, the memory it uses, and the work. finished: steps done so far."""
 
     handle: int
     steps: list[tuple[str, tuple[Any, ...], Callable[[], None]]] = field(default_factory=list)
+    finished: int = 0
 
     def names(self) -> list[str]:
         return [name for name, _, _ in self.steps]
 
 
 class Machine:
-    """The GPU's state. events: everything that happened, as (what, stream handle). memory: bytes it has."""
+    """The GPU's state. events: everything that happened, as (what, stream handle). memory: bytes it has.
+
+    kernels: what runs a kernel on the CPU, for the tests that need one: `launch(name, grid, block, codes, arguments)`.
+    """
 
     def __init__(self, capability: tuple[int, int] = (8, 9), memory: int = 1 << 30) -> None:
         self.capability, self.memory, self.name = capability, memory, "Double RTX"
@@ -69,6 +75,7 @@ class Machine:
         self.faults: list[str] = []
         self.deserialised = 0
         self.refuse_to_run = False
+        self.kernels: Any = None
         self._stacks = threading.local()
         self._next = 0x7000_0000
 
@@ -89,11 +96,13 @@ class Machine:
         return sum(len(block.data) for block in self.blocks.values()) + sum(int(o.size) for o in self.objects)
 
     def allocate(self, size: int) -> Memory | None:
+        """Memory at its true address, so that a kernel built for the CPU can follow the pointers in it."""
         if self.used() + size > self.memory:
             return None
-        address = self.number()
-        self._next += size
-        self.blocks[address] = Memory(address, np.full(size, POISON, np.uint8))
+        data = np.full(size + ALIGNMENT, POISON, np.uint8)
+        data = data[-data.ctypes.data % ALIGNMENT :][:size]
+        address = int(data.ctypes.data)
+        self.blocks[address] = Memory(address, data)
         return self.blocks[address]
 
     def release(self, block: Memory) -> None:
@@ -104,21 +113,28 @@ class Machine:
         del self.blocks[block.address]
 
     def block(self, address: int) -> Memory:
-        demand(address in self.blocks, f"no memory lies at {address:#x}")
-        return self.blocks[address]
+        """The block that an address lies in."""
+        found = [block for block in self.blocks.values() if 0 <= address - block.address < len(block.data)]
+        demand(len(found) == 1, f"no memory lies at {address:#x}")
+        return found[0]
 
     def enqueue(self, queue: Queue, name: str, uses: tuple[Any, ...], work: Callable[[], None]) -> None:
         queue.steps.append((name, uses, work))
         self.events.append((name, queue.handle))
 
     def synchronize(self, queue: Queue) -> None:
-        for _, _, work in queue.steps:
-            work()
-        queue.steps.clear()
+        self.run_until(queue, queue.finished + len(queue.steps))
         for block in self.blocks.values():
             if block.writer is queue:
                 block.writer = None
         self.events.append(("synchronize", queue.handle))
+
+    def run_until(self, queue: Queue, position: int) -> None:
+        """Does what was queued up to a position, counted from the stream's beginning, and no more."""
+        while queue.finished < position:
+            _, _, work = queue.steps.pop(0)
+            work()
+            queue.finished += 1
 
     def is_queued(self, used: Any) -> bool:
         return any(item is used for queue in self.queues.values() for _, uses, _ in queue.steps for item in uses)

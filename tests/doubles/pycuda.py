@@ -10,6 +10,14 @@ import numpy.typing as npt
 
 from tests.doubles.machine import POISON, Bytes, Machine, Queue, demand
 
+# Which pointers a kernel reads, and which it writes, by their place among its arguments.
+KERNELS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "resize_area": ((0,), (1,)),
+    "cam_overlay": ((0, 1, 4), ()),
+}
+# What a GPU of any architecture since Turing takes.
+MOST_THREADS, MOST_BLOCKS = (1024, 1024, 64), ((1 << 31) - 1, 65_535, 65_535)
+
 
 class Error(Exception):
     """As pycuda.driver.Error."""
@@ -27,8 +35,8 @@ class CudaRuntimeError(Error):
     pass
 
 
-class CudaMemoryError(Error, MemoryError):
-    """pycuda's MemoryError is Python's too."""
+class CudaMemoryError(Error):
+    """As pycuda's MemoryError, which is not Python's: wrap_cudadrv.cpp derives it from Error alone."""
 
 
 class PageLocked:
@@ -112,11 +120,71 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
                 self.block.freed = True
                 del machine.blocks[self.block.address]
 
+    class Event:
+        def __init__(self, flags: int = 0) -> None:
+            demand_context()
+            self.queue, self.position = None, 0
+
+        def record(self, stream: Any = None) -> None:
+            demand(stream is not None, "an event is recorded on the default stream")
+            self.queue, self.position = stream.queue, stream.queue.finished + len(stream.queue.steps)
+
+        def synchronize(self) -> None:
+            demand_context()
+            if self.queue is not None:
+                machine.run_until(self.queue, self.position)
+
+    def module_from_buffer(buffer: bytes) -> Module:
+        demand_context()
+        demand(buffer[:4] == b"\x7fELF", "a module is made of a cubin")
+        return Module(buffer)
+
+    class Module:
+        def __init__(self, image: bytes) -> None:
+            self.image = image
+
+        def get_function(self, name: str) -> Any:
+            demand(name.encode() in self.image, f"the cubin has no kernel {name}")
+            return Function(name)
+
+    class Function:
+        def __init__(self, name: str) -> None:
+            self.name, self.codes = name, ""
+
+        def prepare(self, arg_types: str, texrefs: Any = None) -> Any:
+            self.codes = arg_types
+            return self
+
+        def prepared_async_call(
+            self, grid: tuple[int, ...], block: tuple[int, ...], stream: Any, *args: Any, **kwargs: Any
+        ) -> None:
+            demand_context()
+            for given, most in ((grid, MOST_BLOCKS), (block, MOST_THREADS)):
+                demand(all(0 < size <= limit for size, limit in zip(given, most, strict=True)), f"launches {given}")
+            for code, argument in zip(self.codes, args, strict=True):
+                demand(type(argument) is (float if code == "f" else int), "pycuda packs Python's own numbers")
+            # By identity: several arguments may point into one block.
+            sources, targets = (
+                list({id(block): block for block in (machine.block(args[place]) for place in places)}.values())
+                for places in KERNELS[self.name]
+            )
+            for source in sources:
+                source.read_by(stream.queue, self.name)
+            for target in targets:
+                target.written_by(stream.queue)
+            machine.enqueue(
+                stream.queue,
+                self.name,
+                (*sources, *targets),
+                lambda: machine.kernels.launch(self.name, grid, block, self.codes, args),
+            )
+
     def pagelocked_empty(
-        shape: tuple[int, ...], dtype: npt.DTypeLike, order: str = "C", mem_flags: int = 0
+        shape: int | tuple[int, ...], dtype: npt.DTypeLike, order: str = "C", mem_flags: int = 0
     ) -> npt.NDArray[Any]:
         demand_context()
-        return np.asarray(PageLocked(machine, tuple(shape), np.dtype(dtype)))
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        return np.asarray(PageLocked(machine, sizes, np.dtype(dtype)))
 
     def memcpy_htod_async(dest: Any, src: npt.NDArray[Any], stream: Any) -> None:
         demand_context()
@@ -165,7 +233,9 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
     driver.Error, driver.LogicError, driver.LaunchError = Error, LogicError, LaunchError
     driver.MemoryError, driver.RuntimeError = CudaMemoryError, CudaRuntimeError
     driver.Stream, driver.Context, driver.mem_alloc = Stream, Context, DeviceAllocation
-    driver.pagelocked_empty = pagelocked_empty
+    driver.pagelocked_empty, driver.module_from_buffer, driver.Event = pagelocked_empty, module_from_buffer, Event
+    driver.event_flags = SimpleNamespace(DISABLE_TIMING=2)
+    driver.mem_get_info = lambda: (machine.memory - machine.used(), machine.memory)
     driver.memcpy_htod_async, driver.memcpy_dtoh_async = memcpy_htod_async, memcpy_dtoh_async
     primary: Any = ModuleType("pycuda.autoprimaryctx")
     primary.context, primary.device = Context(), device

@@ -87,9 +87,15 @@ class Runtime(_Held):
             return _refuse(self.held, "host code is not allowed")
         if plan.get("broken"):
             return _refuse(self.held, "magic tag does not match")
+        if machine_is_full(self.held.machine, plan.get("weights", 0)):
+            return _refuse(self.held, "Error Code 1: Cuda Runtime (out of memory)")
         return self.held.trt.ICudaEngine(
             self.held.trt, runtime=self, logger=self.held.logger, plan=plan, **_parse(plan)
         )
+
+
+def machine_is_full(machine: Machine, size: int) -> bool:
+    return machine.used() + size > machine.memory
 
 
 def _refuse(held: Any, why: str) -> None:
@@ -132,6 +138,10 @@ class ICudaEngine(_Held):
         demand(profile_index == 0, "the engine has one profile")
         return [Dims((size, *self.held.tensors[name].shape[1:])) for size in self.held.plan["batch"]]
 
+    @property
+    def device_memory_size_v2(self) -> int:
+        return int(self.held.plan["scratch"])
+
     def create_runtime_config(self) -> Any:
         return self.held.trt.IRuntimeConfig(self.held.trt, graph=None, cache=None)
 
@@ -141,7 +151,7 @@ class ICudaEngine(_Held):
         if config is not None:
             demand(hasattr(trt, "IRuntimeConfig"), "this version takes no runtime config")
             demand(isinstance(config, trt.IRuntimeConfig), "the argument is a runtime config")
-        if machine.used() + size > machine.memory:
+        if machine_is_full(machine, size):
             return _refuse(self.held, "out of memory")
         context = trt.IExecutionContext(trt, size, engine=self, shapes={}, addresses={}, config=_weak(config))
         cache = config and config.held.cache

@@ -1,7 +1,7 @@
-"""Finds what Python code uses of TensorRT, and in which versions, from its syntax tree and the recorded signatures.
+"""Finds what Python code uses of TensorRT or pycuda, and in which versions, from its syntax tree and the signatures.
 
-Types are followed from the name `trt` through assignments, calls and parameters, by variable name over all the files
-given. Code under `hasattr` counts for the versions that have the name.
+Types are followed from the name `trt` (of pycuda: `driver` and `primary`) through assignments, calls and parameters, by
+variable name over all the files given. Code under `hasattr` counts for the versions that have the name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.doubles.api import VERSIONS, load
+from tests.doubles.api import PYCUDA, VERSIONS, load
 
 MODULE = "trt"
+DRIVER = "driver"
+MODULES = (MODULE, DRIVER)
+EVERY = (*VERSIONS, PYCUDA)
+# Variables that hold a module from the beginning.
+PRIMARY = "autoprimaryctx"
+TENSORRT_ROOTS = {MODULE: MODULE}
+PYCUDA_ROOTS = {DRIVER: DRIVER, "primary": PRIMARY}
 # Overloaded in every version, so no signature was recorded.
 OVERLOADED = {"Runtime.deserialize_cuda_engine": "ICudaEngine"}
 # What an expression may be: names of TensorRT's classes, or MODULE.
@@ -58,33 +65,45 @@ def has(version: str, owner: str, name: str) -> bool:
     api = load(version)
     if name.startswith("__"):
         return True
-    if owner == MODULE:
+    if owner in MODULES:
         return name in api.names
-    return owner in api.names and name in api.members.get(owner, {name})
+    return (owner in api.names or owner in api.members) and name in api.members.get(owner, {name})
 
 
 def _returned(owner: str, method: str) -> Types:
     """The class that a method returns, by the first version that recorded it."""
     full = f"{owner}.{method}"
-    for version in VERSIONS:
+    for version in EVERY:
         signature = load(version).signatures.get(full)
         if signature is not None and signature.returns:
             # The parser's classes are named without the I of their C++ names.
             names = {signature.returns, signature.returns.removeprefix("I")}
-            return frozenset(name for name in names if any(name in load(v).members for v in VERSIONS))
+            return frozenset(name for name in names if any(name in load(v).members for v in EVERY))
     return frozenset({OVERLOADED[full]}) if full in OVERLOADED else NOTHING
 
 
+def _is_class(name: str) -> bool:
+    # pycuda's enums have small letters.
+    return name[0].isupper() or any(name in load(version).members for version in EVERY)
+
+
+def _property(owner: str, name: str) -> Types:
+    """The class of an attribute that is an object of the library itself, as pycuda's primary context is."""
+    return _returned(owner, name) if owner == PRIMARY else NOTHING
+
+
 def uses_of(files: Iterable[Path], versions: Iterable[str]) -> list[Use]:
-    """Every attribute in the files. versions: those that the code is for."""
-    reader = _Reader({file.name: ast.parse(file.read_text(encoding="utf-8")) for file in files})
+    """Every attribute in the files. versions: those that the code is for, of TensorRT or of pycuda."""
+    roots = PYCUDA_ROOTS if PYCUDA in versions else TENSORRT_ROOTS
+    reader = _Reader({file.name: ast.parse(file.read_text(encoding="utf-8")) for file in files}, roots)
     return list(reader.uses(frozenset(versions)))
 
 
 class _Reader:
-    def __init__(self, trees: dict[str, ast.Module]) -> None:
-        self.trees = trees
-        self.types: dict[str, Types] = defaultdict(frozenset, {MODULE: frozenset({MODULE})})
+    def __init__(self, trees: dict[str, ast.Module], roots: dict[str, str]) -> None:
+        self.trees, self.roots = trees, roots
+        self.types: dict[str, Types] = defaultdict(frozenset)
+        self.types |= {name: frozenset({owner}) for name, owner in roots.items()}
         self.returns: dict[str, list[Types]] = {}
         self.parameters: dict[str, list[str]] = {}
         self.calls: dict[ast.expr, ast.Call] = {}
@@ -105,6 +124,9 @@ class _Reader:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                     self.parameters[node.name] = [p.arg for p in method.args.args[1:]]
+                elif isinstance(method, ast.AnnAssign) and isinstance(method.target, ast.Name):
+                    # A dataclass has no constructor to read.
+                    self.parameters.setdefault(node.name, []).append(f"self.{method.target.id}")
 
     def _note_types(self, node: ast.AST) -> None:
         if isinstance(node, ast.Assign):
@@ -144,16 +166,21 @@ class _Reader:
         if _variable(node):
             return [self.types[_variable(node)]]
         if isinstance(node, ast.Attribute):
+            if node.attr in self.roots:
+                return [frozenset({self.roots[node.attr]})]
             owners = self._read(node.value)[0]
+            properties = frozenset().union(*(_property(owner, node.attr) for owner in owners))
+            if properties:
+                return [properties]
             # trt.DataType is a class; trt.DataType.UINT8 is one of its instances.
-            enums = frozenset(owner for owner in owners if any(owner in load(v).enums for v in VERSIONS))
-            return [frozenset({node.attr}) if MODULE in owners and node.attr[0].isupper() else enums]
+            enums = frozenset(owner for owner in owners if any(owner in load(v).enums for v in EVERY))
+            return [frozenset({node.attr}) if owners & set(MODULES) and _is_class(node.attr) else enums]
         return [NOTHING]
 
     def _result(self, function: ast.expr) -> list[Types]:
         owners = self._read(function.value)[0] if isinstance(function, ast.Attribute) else NOTHING
         name = _last_name(function)
-        if MODULE in owners:
+        if owners & set(MODULES) and _is_class(name):
             return [frozenset({name})]
         if owners:
             return [frozenset().union(*(_returned(owner, name) for owner in owners))]

@@ -11,8 +11,7 @@ import onnxruntime
 import pytest
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError, RuntimeUnavailable
-from ssr_edge.gpu import find_gpu
+from ssr_edge.errors import BundleError
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.runners import Outputs, Runner, open_runner
 from ssr_edge.runners.cuda import open_cuda
@@ -23,8 +22,6 @@ from tests.doubles.install import tiny_network, write_bundle
 pytestmark = pytest.mark.gpu
 
 BATCH = (1, 2, 4)
-# What TensorRT for RTX 1.7 builds for.
-RTX_GPUS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 
 
 def build_plan(trt: Any) -> bytes:
@@ -41,21 +38,6 @@ def build_plan(trt: Any) -> bytes:
     plan = builder.build_serialized_network(network, config)
     assert plan is not None, log.said()
     return bytes(plan)
-
-
-@pytest.fixture(scope="module", params=["tensorrt", "tensorrt-rtx"])
-def runtime(request: pytest.FixtureRequest) -> str:
-    gpu = find_gpu()
-    if gpu is None:
-        pytest.skip("no NVIDIA GPU")
-    if request.param == "tensorrt-rtx" and gpu.compute_capability not in RTX_GPUS:
-        pytest.skip(f"TensorRT for RTX has no kernels for {gpu.name}")
-    try:
-        import_tensorrt(request.param)
-        open_cuda(request.param)
-    except RuntimeUnavailable as error:
-        pytest.skip(error.found)
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -1,31 +1,22 @@
-"""Builds the kernels for the CPU once and finds the photographs, so that parity with OpenCV is tested without a GPU."""
+"""Finds the photographs and the rig that the kernels' tests share."""
 
 from __future__ import annotations
 
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from host_kernels import HostKernels
 
 from ssr_kernels.staging import Image
+from tests.doubles.host_kernels import HostKernels
+from tests.doubles.machine import Machine
+from tests.doubles.pycuda import make_modules
 
 ROOT = Path(__file__).parents[2]
-HOST = Path(__file__).parent / "host"
-KERNELS = ROOT / "kernels" / "ssr_kernels"
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> HostKernels:
-    """The kernels built by g++; the compiler must not fuse multiply-adds either (see pixel.cuh)."""
-    library = tmp_path_factory.mktemp("kernels") / "kernels.so"
-    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared", "-fPIC"]
-    subprocess.run(
-        ["g++", *flags, f"-I{KERNELS}", f"-I{HOST}", str(HOST / "kernels.cpp"), "-o", str(library)], check=True
-    )
-    return HostKernels(library)
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +25,12 @@ def photos() -> list[Image]:
     paths = sorted((ROOT / "ssr_edge" / "demo" / "images").glob("*.jpg"))[:3]
     assert paths, "ssr_edge/demo/images holds no JPEG"
     return [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
+
+
+@pytest.fixture
+def gpu(host: HostKernels) -> Iterator[Any]:
+    """A stand-in for a GPU that runs the kernels on the CPU: `driver`, `machine`. Nothing may be left on it."""
+    machine = Machine()
+    machine.kernels = host
+    yield SimpleNamespace(driver=make_modules(machine)["pycuda.driver"], machine=machine)
+    machine.demand_clean()

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from host_kernels import HostKernels, distance, noise
 
 from ssr_kernels.staging import Image
+from tests.doubles.host_kernels import HostKernels, distance, noise
 
 Floats = npt.NDArray[np.float32]
 LIMITS = (-1.5, 1.75)

@@ -45,6 +45,7 @@ def test_unknown_capability() -> None:
 
 def test_missing_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda.bindings.nvrtc", None)
+    compile_kernel.cache_clear()
     with pytest.raises(RuntimeUnavailable) as caught:
         compile_kernel(RESIZE_AREA, "87")
     assert "cuda-bindings" in caught.value.next_step

@@ -5,18 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pycuda_double
+import numpy.typing as npt
 import pytest
-from host_kernels import HostKernels, noise
 
 from ssr_kernels import launch
 from ssr_kernels.launch import GpuResizer
-from ssr_kernels.staging import Image
+from ssr_kernels.staging import Image, plan
+from tests.doubles.host_kernels import HostKernels, noise
+from tests.doubles.machine import ContractViolation
 
 
-@pytest.fixture
-def cuda(host: HostKernels) -> Any:
-    return pycuda_double.driver(host)
+class Target:
+    """Memory on the GPU for n resized images, and a way to see it when the stream gets there."""
+
+    def __init__(self, gpu: Any, stream: Any, count: int, size: int) -> None:
+        self.driver, self.stream, self.shape = gpu.driver, stream, (count, size, size, 3)
+        self.memory = gpu.driver.mem_alloc(count * size * size * 3)
+
+    def read_back(self) -> npt.NDArray[np.uint8]:
+        """Queues the copy to the host; the array is filled when the stream gets there."""
+        copied: npt.NDArray[np.uint8] = self.driver.pagelocked_empty(self.shape, np.uint8)
+        self.driver.memcpy_dtoh_async(copied, self.memory, self.stream)
+        return copied
 
 
 def test_launch_shape_is_the_kernels(host: HostKernels) -> None:
@@ -24,48 +34,103 @@ def test_launch_shape_is_the_kernels(host: HostKernels) -> None:
     assert kernel == (launch.TILE, launch.ROWS, launch.THREADS)
 
 
-def test_resizes_a_batch(cuda: Any, host: HostKernels) -> None:
-    stream, images = cuda.Stream(), [noise(100, 90), noise(7, 300), noise(224, 224)]
-    resizer = GpuResizer(cuda, stream)
-    out = resizer.resize(images)
-    assert stream.finished == 0  # nothing waits: copy and kernel are queued
+def test_resizes_a_batch_and_waits_for_nothing(gpu: Any, host: HostKernels) -> None:
+    stream, images = gpu.driver.Stream(), [noise(100, 90), noise(7, 300), noise(224, 224)]
+    target = Target(gpu, stream, 3, 224)
+    resizer = GpuResizer(gpu.driver, stream)
+    resizer.resize(images, int(target.memory))
+    gpu.machine.events.clear()
+    resizer.resize(images, int(target.memory))
+    assert gpu.machine.events == [("upload", stream.handle), ("resize_area", stream.handle)]
+    out = target.read_back()
     stream.synchronize()
-    np.testing.assert_array_equal(out.memory.reshape(3, 224, 224, 3), host.resize(images))
+    np.testing.assert_array_equal(out, host.resize(images))
 
 
-def test_host_block_is_not_rewritten_before_it_has_left(cuda: Any, host: HostKernels) -> None:
-    stream = cuda.Stream()
-    resizer = GpuResizer(cuda, stream, 16)
-    first, second = [noise(50, 40)], [noise(50, 40, 1)]
-    out = resizer.resize(first)
-    seen: list[Any] = []
-    stream.queue.append(lambda: seen.append(out.memory.copy()))
-    resizer.resize(second)
+def test_originals_may_change_as_soon_as_the_call_returns(gpu: Any, host: HostKernels) -> None:
+    stream, image = gpu.driver.Stream(), noise(50, 40)
+    target = Target(gpu, stream, 1, 16)
+    expected = host.resize([image], (16, 16))
+    resizer = GpuResizer(gpu.driver, stream, 16)
+    resizer.resize([image], int(target.memory))
+    image[:] = 0
+    out = target.read_back()
     stream.synchronize()
-    np.testing.assert_array_equal(seen[0].reshape(1, 16, 16, 3), host.resize(first, (16, 16)))
-    np.testing.assert_array_equal(out.memory.reshape(1, 16, 16, 3), host.resize(second, (16, 16)))
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_host_block_is_not_rewritten_before_it_has_left(gpu: Any, host: HostKernels) -> None:
+    stream = gpu.driver.Stream()
+    resizer, target = GpuResizer(gpu.driver, stream, 16), Target(gpu, stream, 1, 16)
+    pairs = []
+    for seed in range(3):
+        image = noise(50, 40, seed)
+        resizer.resize([image], int(target.memory))
+        pairs.append((image, target.read_back()))
+    stream.synchronize()
+    for image, out in pairs:
+        np.testing.assert_array_equal(out, host.resize([image], (16, 16)))
 
 
 @pytest.mark.parametrize(
     "second",
-    [[noise(90, 80, 1)], [noise(10, 10, 1), noise(9, 9, 2)]],
-    ids=["source-grows", "out-grows"],
+    [[noise(90, 80, 1)], [noise(10, 10, 1), noise(90, 9, 2)]],
+    ids=["larger", "more"],
 )
-def test_a_buffer_grows_only_when_it_is_idle(cuda: Any, host: HostKernels, second: list[Image]) -> None:
-    stream, first = cuda.Stream(), [noise(40, 40)]
-    resizer = GpuResizer(cuda, stream, 16)
-    memory = resizer.resize(first).memory
-    seen: list[Any] = []
-    stream.queue.append(lambda: seen.append(memory.copy()))
-    out = resizer.resize(second)
+def test_the_block_grows_only_when_it_is_idle(gpu: Any, host: HostKernels, second: list[Image]) -> None:
+    stream, first = gpu.driver.Stream(), [noise(20, 20)]
+    resizer, target = GpuResizer(gpu.driver, stream, 16), Target(gpu, stream, 2, 16)
+    resizer.resize(first, int(target.memory))
+    before = target.read_back()
+    resizer.resize(second, int(target.memory))
+    after = target.read_back()
     stream.synchronize()
-    np.testing.assert_array_equal(seen[0].reshape(1, 16, 16, 3), host.resize(first, (16, 16)))
-    np.testing.assert_array_equal(out.memory.reshape(-1, 16, 16, 3), host.resize(second, (16, 16)))
+    np.testing.assert_array_equal(before[:1], host.resize(first, (16, 16)))
+    np.testing.assert_array_equal(after[: len(second)], host.resize(second, (16, 16)))
 
 
-def test_buffers_are_reused(cuda: Any) -> None:
-    resizer = GpuResizer(cuda, cuda.Stream(), 16)
-    out = resizer.resize([noise(20, 20), noise(30, 30)])
-    allocated = len(pycuda_double.KEPT)
-    assert resizer.resize([noise(10, 10)]) is out
-    assert len(pycuda_double.KEPT) == allocated
+def test_the_block_is_reused(gpu: Any) -> None:
+    stream = gpu.driver.Stream()
+    resizer, target = GpuResizer(gpu.driver, stream, 16), Target(gpu, stream, 2, 16)
+    resizer.resize([noise(20, 20), noise(30, 30)], int(target.memory))
+    allocated = set(gpu.machine.blocks)
+    resizer.resize([noise(10, 10)], int(target.memory))
+    assert set(gpu.machine.blocks) == allocated
+    stream.synchronize()
+
+
+def test_originals_without_room_are_named_and_cost_nothing_else(gpu: Any, host: HostKernels) -> None:
+    stream = gpu.driver.Stream()
+    resizer, target = GpuResizer(gpu.driver, stream, 16), Target(gpu, stream, 1, 16)
+    resizer.resize([noise(20, 20)], int(target.memory))
+    gpu.machine.memory = 1 << 20
+    with pytest.raises(
+        MemoryError, match=r"no room for the originals of a batch, 2\.9 MiB; 1\.0 of 1\.0 MiB are free; cuMem"
+    ):
+        resizer.resize([noise(1000, 1000)], int(target.memory))
+    # Smaller than the one that failed and larger than the one before: the block must not pass for large enough.
+    image = noise(200, 200)
+    resizer.resize([image], int(target.memory))
+    out = target.read_back()
+    stream.synchronize()
+    np.testing.assert_array_equal(out, host.resize([image], (16, 16)))
+
+
+def test_old_and_new_block_need_not_both_fit(gpu: Any) -> None:
+    stream = gpu.driver.Stream()
+    resizer, target = GpuResizer(gpu.driver, stream, 16), Target(gpu, stream, 1, 16)
+    resizer.resize([noise(100, 100)], int(target.memory))
+    _, larger = plan([noise(101, 101)])
+    gpu.machine.memory = larger + 16 * 16 * 3
+    resizer.resize([noise(101, 101)], int(target.memory))
+    stream.synchronize()
+
+
+def test_a_dropped_target_is_noticed(gpu: Any) -> None:
+    stream = gpu.driver.Stream()
+    resizer, target = GpuResizer(gpu.driver, stream, 16), Target(gpu, stream, 1, 16)
+    address = int(target.memory)
+    target.memory.free()
+    with pytest.raises(ContractViolation, match="no memory lies at"):
+        resizer.resize([noise(20, 20)], address)
+    stream.synchronize()

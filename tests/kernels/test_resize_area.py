@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from host_kernels import HostKernels, distance, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_kernels.staging import Image
+from tests.doubles.host_kernels import HostKernels, distance, noise
 
 
 def opencv(image: Image, size: tuple[int, int] = (224, 224)) -> Image:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from host_kernels import HostKernels, noise
 
 from ssr_edge.errors import InputError
 from ssr_kernels.staging import IMAGE, Image, pack, plan, rows
+from tests.doubles.host_kernels import HostKernels, noise
 
 
 def test_descriptor_is_the_kernels(host: HostKernels) -> None:

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.bundle import Bundle
+from ssr_edge.manifest import EngineEntry
 from ssr_edge.preprocess import load
 from ssr_edge.results import COLUMNS
 from ssr_edge.runners import open_runner
+from tests.doubles.host_kernels import HostKernels
+from tests.doubles.install import fake_plan, install, tiny_network, write_bundle
+from tests.doubles.machine import Machine
 
 Run = Callable[..., Any]
 
@@ -151,3 +156,46 @@ def test_without_a_bundle_the_next_command_builds_one(ssr_edge: Run, place: Path
     answer = ssr_edge("infer", "images")
     assert answer.code == 1
     assert "no bundle in" in answer.err and "next: ssr-edge build-engine" in answer.err
+
+
+def test_resizing_on_a_gpu_needs_tensorrt(ssr_edge: Run, tiny_bundle: Bundle, place: Path) -> None:
+    answer = ssr_edge(
+        "infer", "images", "--bundle", tiny_bundle.path, "--runtime", "openvino", "--resize", "gpu", "-o", "p.csv"
+    )
+    assert answer.code == 2
+    assert answer.err.splitlines() == [
+        "ssr-edge: openvino resizes no images: it runs on the CPU",
+        "  expected: --resize gpu with tensorrt or tensorrt-rtx",
+        "  next: --resize cpu, or ssr-edge doctor to see what a GPU run lacks",
+    ]
+    assert not Path("p.csv").exists()
+
+
+def test_resizing_on_a_gpu_gives_the_same_labels(
+    ssr_edge: Run, place: Path, host: HostKernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+    machine.kernels = host
+    install(monkeypatch, "10.13.3", machine)
+    onnx.save(tiny_network(), place / "tiny.onnx")
+    entry = EngineEntry(
+        file="engines/tiny.plan",
+        runtime="tensorrt",
+        version="10.13.3",
+        device="sm_89",
+        precision="fp32",
+        model="model.fp32.onnx",
+        batch=(1, 2, 4),
+        build_seconds=0,
+    )
+    bundle = write_bundle(place / "bundle", tiny_network(), [(entry, fake_plan(place / "tiny.onnx"))])
+    asked = ("infer", "images", "--bundle", bundle.path, "--runtime", "tensorrt", "--precision", "fp32")
+    for resize in ("cpu", "gpu"):
+        answer = ssr_edge(*asked, "--resize", resize, "--batch", "2", "-o", f"{resize}.csv")
+        assert answer.code == 3, answer.err
+        assert "tensorrt-fp32 on Double RTX (sm_89)" in answer.err
+    assert [event for event, _ in machine.events].count("resize_area") >= 3
+    machine.demand_clean()
+    labels = [[(row["source"], row["label"]) for row in rows(name)] for name in ("cpu.csv", "gpu.csv")]
+    assert labels[0] == labels[1] and len(labels[0]) == 5
+    assert rows("cpu.failed.csv") == rows("gpu.failed.csv")

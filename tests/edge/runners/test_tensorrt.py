@@ -274,20 +274,42 @@ def test_host_code_stays_forbidden_unless_the_manifest_expects_it(
         TensorRtRunner(other, "fp32")
 
 
-@pytest.mark.parametrize(
-    ("memory", "said"),
-    [(BUFFERS + 100, "cuMemAlloc failed"), (BUFFERS + (1 << 16) + 100, "TensorRT said: out of memory")],
-)
-def test_out_of_memory_in_words(memory: int, said: str, bundle: Bundle, machine: Machine) -> None:
+SCRATCH, WEIGHTS, ONE = 1 << 21, 3 << 20, 1 << 20
+# What the GPU has, and what does not fit any more. Slots take their scratch memory first, then their buffers.
+FULL = {
+    "engine": (WEIGHTS - 1, "engines/tiny.plan, 0.0 MiB; 3.0 of 3.0 MiB are free; TensorRT said: Error Code 1: Cuda"),
+    "scratch": (ONE, "the scratch memory of slot 1, 2.0 MiB; 1.0 of 1.0 MiB are free; TensorRT said: out of memory"),
+    "buffer": (SCRATCH + 1, "images, the largest batch of 4, 0.6 MiB; 0.0 of 2.0 MiB are free; cuMemAlloc failed"),
+    "second slot": (
+        SCRATCH + BUFFERS + ONE,
+        "the scratch memory of slot 2, 2.0 MiB; 1.0 of 3.6 MiB are free; TensorRT said: out of memory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("memory", "said"), FULL.values(), ids=FULL)
+def test_out_of_memory_names_what_and_how_much(
+    memory: int, said: str, bundle: Bundle, network: Path, tmp_path: Path, machine: Machine
+) -> None:
+    weights = WEIGHTS if memory == WEIGHTS - 1 else 0
+    other = make_bundle(tmp_path, network, entry_for("10.13.3"), scratch=SCRATCH, weights=weights)
     machine.memory = memory
     with pytest.raises(RuntimeUnavailable) as refused:
-        TensorRtRunner(bundle, "fp32", slots=2)
-    assert refused.value.found.startswith("Double RTX is out of memory: ")
-    assert said in refused.value.found
-    assert "fewer slots" in refused.value.next_step
-    assert "--batch" in refused.value.next_step
-    machine.memory = 2 * (BUFFERS + (1 << 16))
-    TensorRtRunner(bundle, "fp32", slots=2).close()
+        TensorRtRunner(other, "fp32", slots=2)
+    assert refused.value.found.startswith(f"Double RTX is out of memory: no room for {said}")
+    assert "ssr-edge build-engine --batch 1,4,8" in refused.value.next_step
+    assert "nvidia-smi" in refused.value.next_step
+    # What was taken has been given back, though the error is still held.
+    machine.demand_clean()
+    machine.memory = 2 * (BUFFERS + SCRATCH) + WEIGHTS
+    TensorRtRunner(other, "fp32", slots=2).close()
+
+
+def test_out_of_memory_where_no_size_is_known(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = sys.modules["pycuda.driver"]
+    monkeypatch.setattr(driver, "Stream", _raise(driver.MemoryError("cuStreamCreate failed: out of memory")))
+    with pytest.raises(RuntimeUnavailable, match="Double RTX is out of memory: cuStreamCreate failed"):
+        TensorRtRunner(bundle, "fp32")
 
 
 def test_refused_call_raises_and_costs_nothing_else(bundle: Bundle, network: Path, machine: Machine) -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.api import RTX, VERSIONS
+from tests.doubles.api import PYCUDA, RTX, VERSIONS, load
+from tests.doubles.calls import BUILDER, PYCUDA_USERS, ROOT, RUNNERS, table
+from tests.doubles.machine import Machine
+from tests.doubles.pycuda import make_modules
 from tests.doubles.usage import MODULE, uses_of
-
-ROOT = Path(__file__).parents[3]
-RUNNERS = sorted((ROOT / "ssr_edge/runners").glob("tensorrt*.py"))
-BUILDER = sorted((ROOT / "export/ssr_export").glob("tensorrt*.py"))
 
 
 @pytest.mark.parametrize("files", [RUNNERS, BUILDER], ids=["runner", "builder"])
@@ -87,3 +86,58 @@ def test_the_reader_lets_pass(code: str, tmp_path: Path) -> None:
 def test_graphs_are_only_used_where_they_are() -> None:
     uses = [use for use in uses_of(RUNNERS, VERSIONS) if (use.owner, use.name) == (MODULE, "CudaGraphStrategy")]
     assert [use.versions for use in uses] == [{RTX}]
+
+
+PYCUDA_NAMES = {
+    "driver.memcpy_htod_async", "driver.memcpy_dtoh_async", "driver.pagelocked_empty", "driver.mem_alloc",
+    "driver.mem_get_info", "driver.module_from_buffer", "driver.Stream", "driver.Event", "driver.MemoryError",
+    "Stream.handle", "Stream.synchronize", "Event.record", "Event.synchronize", "Module.get_function",
+    "Function.prepare", "Function.prepared_async_call", "event_flags.DISABLE_TIMING", "Context.push", "Context.pop",
+    "Context.get_device", "Device.compute_capability", "Device.name", "autoprimaryctx.context",
+}  # fmt: skip
+
+
+def test_product_uses_what_pycuda_has() -> None:
+    uses = uses_of(PYCUDA_USERS, (PYCUDA,))
+    assert [problem for use in uses for problem in use.problems()] == []
+    assert {f"{use.owner}.{use.name}" for use in uses} >= PYCUDA_NAMES
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("driver.memcpy_h2d_async(0, [], None)", "driver.memcpy_h2d_async is missing in pycuda-2026.1"),
+        ("driver.Stream().wait()", "Stream.wait is missing in pycuda-2026.1"),
+        (
+            "driver.pagelocked_empty(shape=1, type=int)",
+            "driver.pagelocked_empty takes shape, dtype, order, mem_flags in",
+        ),
+        ("primary.context.push_current()", "Context.push_current is missing in pycuda-2026.1"),
+        ("driver.event_flags.NO_TIMING", "event_flags.NO_TIMING is missing in pycuda-2026.1"),
+    ],
+)
+def test_the_reader_finds_what_pycuda_lacks(code: str, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "code.py"
+    file.write_text(f"def use(driver, primary):\n    {code}\n")
+    found = [problem for use in uses_of([file], (PYCUDA,)) for problem in use.problems()]
+    assert any(problem in line for line in found), found
+
+
+def test_the_stand_in_offers_nothing_that_pycuda_has_not() -> None:
+    driver, api = make_modules(Machine())["pycuda.driver"], load(PYCUDA)
+    for name, value in vars(driver).items():
+        if name.startswith("__"):
+            continue
+        assert name in api.names
+        if isinstance(value, type) and not issubclass(value, Exception):
+            real = {"Stream": "Stream", "Event": "Event", "Context": "Context"}.get(name, "DeviceAllocation")
+            own = {member for member in vars(value) if not member.startswith("_")}
+            assert own <= api.members[real], name
+
+
+def test_the_table_of_calls_is_the_code_s() -> None:
+    made = table()
+    assert "MISSING" not in made
+    assert (ROOT / "docs/tensorrt_calls.md").read_text(encoding="utf-8") == made, (
+        "next: python -m tests.doubles.calls > docs/tensorrt_calls.md"
+    )

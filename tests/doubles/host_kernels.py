@@ -1,8 +1,9 @@
-"""Runs the kernels on the CPU through ctypes, so that tests need numpy arrays and no GPU."""
+"""Builds the kernels for the CPU and runs them there through ctypes: tests need numpy arrays and no GPU."""
 
 from __future__ import annotations
 
 import ctypes
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssr_kernels.compile import HERE
 from ssr_kernels.launch import ROWS, THREADS, TILE
 from ssr_kernels.launch_overlay import BLOCK, OVERLAY
 from ssr_kernels.staging import IMAGE, Image
@@ -19,7 +21,16 @@ class Dim(ctypes.Structure):
     _fields_ = [("x", ctypes.c_uint), ("y", ctypes.c_uint), ("z", ctypes.c_uint)]
 
 
+HOST = Path(__file__).parent / "host"
 CODES = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float}
+
+
+def build(folder: Path) -> HostKernels:
+    """Compiles the .cu files into `folder` with g++, which must not fuse multiply-adds either (see pixel.cuh)."""
+    library = folder / "kernels.so"
+    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared", "-fPIC"]
+    subprocess.run(["g++", *flags, f"-I{HERE}", f"-I{HOST}", str(HOST / "kernels.cpp"), "-o", str(library)], check=True)
+    return HostKernels(library)
 
 
 class HostKernels:

@@ -1,0 +1,58 @@
+"""What the tests on a real GPU share: a runtime that is there, and the demo's bundle with its engines built here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.gpu import find_gpu
+from ssr_edge.runners.cuda import Cuda, open_cuda
+from ssr_edge.runners.tensorrt_engine import import_tensorrt
+
+# What TensorRT for RTX 1.7 builds for.
+RTX_GPUS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@pytest.fixture(scope="session")
+def cuda() -> Cuda:
+    if find_gpu() is None:
+        pytest.skip("no NVIDIA GPU")
+    try:
+        return open_cuda("tensorrt")
+    except RuntimeUnavailable as error:
+        pytest.skip(error.found)
+
+
+@pytest.fixture
+def driver(cuda: Cuda) -> Iterator[Any]:
+    """`pycuda.driver`, its primary context current."""
+    with cuda.current():
+        yield cuda.driver
+
+
+@pytest.fixture(scope="session", params=["tensorrt", "tensorrt-rtx"])
+def runtime(request: pytest.FixtureRequest, cuda: Cuda) -> str:
+    gpu = find_gpu()
+    if request.param == "tensorrt-rtx" and gpu is not None and gpu.compute_capability not in RTX_GPUS:
+        pytest.skip(f"TensorRT for RTX has no kernels for {gpu.name}")
+    try:
+        import_tensorrt(request.param)
+    except RuntimeUnavailable as error:
+        pytest.skip(error.found)
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def demo_bundle(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """What `ssr-edge build-engine --runtime RUNTIME` makes of the demo weights; every engine must pass the gate."""
+    from ssr_edge.cli.defaults import DEMO_CHECKPOINT
+    from ssr_export.build import EngineRequest
+    from ssr_export.make_bundle import BundlePlan, make_bundle
+
+    engines = tuple(EngineRequest(runtime, precision) for precision in PRECISIONS)  # type: ignore[arg-type]
+    return make_bundle(BundlePlan(DEMO_CHECKPOINT, tmp_path_factory.mktemp("bundles") / "demo", engines, "mse"), print)

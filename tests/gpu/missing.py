@@ -1,0 +1,60 @@
+"""Says what this machine lacks for the tests that need a GPU: `python -m tests.gpu.missing`, exit code 77 if anything.
+
+77 is how test harnesses say "skipped"; pytest and Python end with none such, so that it can't pass for a pass.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+from ssr_edge.errors import SsrEdgeError
+from ssr_edge.gpu import find_gpu
+from ssr_edge.runners.cuda import open_cuda
+from ssr_edge.runners.tensorrt_engine import import_tensorrt
+from ssr_kernels.compile import RESIZE_AREA, compile_kernel
+
+SKIPPED = 77
+RUNTIMES = ("tensorrt", "tensorrt-rtx")
+
+
+def missing() -> list[str]:
+    """What is missing, each with the command that adds it; empty where everything is there."""
+    gpu = find_gpu()
+    if gpu is None:
+        return ["no NVIDIA GPU, or no driver for it; next: nvidia-smi"]
+    found = []
+    checks = [
+        lambda: open_cuda("tensorrt"),
+        lambda: compile_kernel(RESIZE_AREA, gpu.compute_capability.replace(".", "")),
+    ]
+    for check in checks:
+        try:
+            check()
+        except SsrEdgeError as error:
+            found.append(f"{error.found}; next: {error.next_step}")
+    without = []
+    for runtime in RUNTIMES:
+        try:
+            import_tensorrt(runtime)
+        except SsrEdgeError as error:
+            without.append(f"{error.found}; next: {error.next_step}")
+    if len(without) == len(RUNTIMES):
+        found += without
+    for package in ("torch", "onnxruntime", "onnxscript"):
+        if find_spec(package) is None:
+            found.append(f"{package} is not installed; next: pip install 'ssr-edge[export]'")
+    return found
+
+
+def main() -> None:
+    """Prints what is missing and exits with 77, or returns."""
+    found = missing()
+    for line in found:
+        print(f"GPU tests not run: {line}", file=sys.stderr)
+    if found:
+        sys.exit(SKIPPED)
+
+
+if __name__ == "__main__":
+    main()
