@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
 from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.slides.field import Region
 
 LOW_CONFIDENCE = 0.5
 _MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
@@ -18,6 +19,9 @@ _MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
 @dataclass(frozen=True)
 class Prediction:
     """One image's result. probabilities: float32 [8] in the order of CLASSES.
+
+    frame: a slide's tile, counted in reading order, those without tissue too; 0 for an image. region: the tile's, None
+    for an image.
 
     latency_ms: from opening the file to this decision, waiting in queues included.
 
@@ -33,6 +37,7 @@ class Prediction:
     flags: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
     latency_ms: float
+    region: Region | None = None
 
 
 def decide(
@@ -41,6 +46,8 @@ def decide(
     probabilities: npt.NDArray[np.float32],
     magnification: int | None,
     latency_ms: float,
+    frame: int = 0,
+    region: Region | None = None,
 ) -> Prediction:
     """Picks the most probable class. shape: of the image as decoded. magnification: the bundle's, None for any."""
     best = int(probabilities.argmax())
@@ -52,11 +59,12 @@ def decide(
     }
     return Prediction(
         source=str(source),
-        frame=0,
+        frame=frame,
         label=CLASSES[best],
         confidence=float(probabilities[best]),
         malignant_probability=float(probabilities[_MALIGNANT].sum()),
         flags=tuple(flag for flag, raised in flags.items() if raised),
         probabilities=probabilities,
         latency_ms=latency_ms,
+        region=region,
     )

@@ -16,6 +16,7 @@ from ssr_edge.decide import Prediction, decide
 from ssr_edge.errors import InputError
 from ssr_edge.preprocess import Image, decode, resize
 from ssr_edge.runners import Runner
+from ssr_edge.slides.tiles import Tile
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class _Decoded:
-    path: Path
+    item: Path | Tile
     started: float
     shape: tuple[int, ...]
     image: Image | None
@@ -36,19 +37,19 @@ class _Decoded:
 
 
 def classify(
-    paths: Iterable[Path], runner: Runner, batch_size: int, threads: int, magnification: int | None = None
+    inputs: Iterable[Path | Tile], runner: Runner, batch_size: int, threads: int, magnification: int | None = None
 ) -> Iterator[Prediction | Failure]:
-    """Yields one result for each path, in order; an input that fails costs itself only.
+    """Yields one result for each image file or tile, in order; an input that fails costs itself only.
 
     batch_size: images in one engine call. threads: decoders. magnification: the bundle's, for the flag. Memory does
-    not grow with the number of paths: only so many images are decoded ahead as keep the engine fed.
+    not grow with the number of inputs: only so many images are decoded ahead as keep the engine fed.
     """
     batch_size = min(batch_size, runner.max_batch)
     ahead = threads + batch_size * (runner.slots + 1)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     under_way: deque[tuple[int | None, list[_Decoded]]] = deque()
     try:
-        for group in _groups(_decode_ahead(pool, iter(paths), ahead), batch_size):
+        for group in _groups(_decode_ahead(pool, iter(inputs), ahead), batch_size):
             if len(under_way) == runner.slots:
                 yield from _finish(runner, *under_way.popleft(), magnification)
             images = [item.image for item in group if item.image is not None]
@@ -63,23 +64,23 @@ def classify(
                 runner.collect(ticket)
 
 
-def _decode_ahead(pool: ThreadPoolExecutor, paths: Iterator[Path], ahead: int) -> Iterator[_Decoded]:
-    waiting: deque[Future[_Decoded]] = deque(pool.submit(_decode, path) for path in islice(paths, ahead))
+def _decode_ahead(pool: ThreadPoolExecutor, inputs: Iterator[Path | Tile], ahead: int) -> Iterator[_Decoded]:
+    waiting: deque[Future[_Decoded]] = deque(pool.submit(_decode, item) for item in islice(inputs, ahead))
     while waiting:
-        item = waiting.popleft().result()
-        waiting.extend(pool.submit(_decode, path) for path in islice(paths, 1))
-        yield item
+        decoded = waiting.popleft().result()
+        waiting.extend(pool.submit(_decode, item) for item in islice(inputs, 1))
+        yield decoded
 
 
-def _decode(path: Path) -> _Decoded:
+def _decode(item: Path | Tile) -> _Decoded:
     started = time.perf_counter()
     try:
-        image = decode(path)
-        return _Decoded(path, started, image.shape, resize(image), "")
+        image = item.read() if isinstance(item, Tile) else decode(item)
+        return _Decoded(item, started, image.shape, resize(image), "")
     except InputError as error:
-        return _Decoded(path, started, (), None, error.found.removeprefix(f"{path}: "))
+        return _Decoded(item, started, (), None, error.found.removeprefix(f"{_source(item)}: "))
     except MemoryError:
-        return _Decoded(path, started, (), None, "not enough memory to decode it")
+        return _Decoded(item, started, (), None, "not enough memory to decode it")
 
 
 def _groups(items: Iterator[_Decoded], batch_size: int) -> Iterator[list[_Decoded]]:
@@ -102,8 +103,15 @@ def _finish(
 ) -> Iterator[Prediction | Failure]:
     rows = iter(runner.collect(ticket).probabilities if ticket is not None else ())
     now = time.perf_counter()
-    for item in group:
-        if item.image is None:
-            yield Failure(str(item.path), item.reason)
-        else:
-            yield decide(item.path, item.shape, next(rows), magnification, (now - item.started) * 1000)
+    for decoded in group:
+        item, source = decoded.item, _source(decoded.item)
+        if decoded.image is None:
+            yield Failure(str(source), decoded.reason)
+            continue
+        number, region = (item.number, item.region) if isinstance(item, Tile) else (0, None)
+        latency_ms = (now - decoded.started) * 1000
+        yield decide(source, decoded.shape, next(rows), magnification, latency_ms, number, region)
+
+
+def _source(item: Path | Tile) -> Path:
+    return item.source if isinstance(item, Tile) else item

@@ -23,7 +23,7 @@ from ssr_edge.pipeline import Failure
 COLUMNS = (
     *("source", "frame", "label", "confidence", "malignant_probability", "flags"),
     *(f"p_{label}" for label in CLASSES),
-    "latency_ms",
+    *("latency_ms", "x", "y", "width", "height"),
 )
 # A file name is bytes, and need not be UTF-8: whatever it is, it is written as it was found.
 _NAMES = "surrogateescape"
@@ -37,7 +37,7 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """design section 7's `predictions.csv`; flags are joined by spaces."""
+    """`predictions.csv`; flags are joined by spaces, and an image has no x, y, width and height: a slide's tile has."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -51,7 +51,7 @@ class CsvWriter:
 
 
 class JsonLinesWriter:
-    """The same fields, an object a line; flags are a list."""
+    """The same fields, an object a line; flags are a list, and what an image has not is null."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -77,8 +77,9 @@ class Results:
     def __init__(self, outputs: list[str]) -> None:
         self._files = ExitStack()
         self._writers = [self._open(output) for output in outputs]
-        first = next((output for output in outputs if output != "-"), "predictions.csv")
-        self.failures_file = Path(first).with_suffix(".failed.csv")
+        # Where files that a run makes besides its outputs have their place and the beginning of their name.
+        self.first_output = Path(next((output for output in outputs if output != "-"), "predictions.csv"))
+        self.failures_file = self.first_output.with_suffix(".failed.csv")
         self.failures_file.unlink(missing_ok=True)
         self.failures: list[Failure] = []
         self.counts: Counter[str] = Counter()
@@ -160,4 +161,5 @@ def _fields(prediction: Prediction) -> dict[str, object]:
         "flags": list(prediction.flags),
         **probabilities,
         "latency_ms": round(prediction.latency_ms, 3),
+        **{name: getattr(prediction.region, name, None) for name in ("x", "y", "width", "height")},
     }

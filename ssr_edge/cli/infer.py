@@ -14,7 +14,7 @@ _LISTED = 10
 
 
 def infer(
-    source: Annotated[str, typer.Argument(help="Folder, glob in quotes, image, or - for paths on stdin.")],
+    source: Annotated[str, typer.Argument(help="Folder, glob in quotes, image, slide, or - for paths on stdin.")],
     bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
     runtime: Annotated[str, typer.Option(help="auto, openvino, tensorrt, tensorrt-rtx, onnxruntime.")] = "auto",
     precision: Annotated[
@@ -30,8 +30,14 @@ def infer(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Decoders. (default: one a core)", show_default=False)
     ] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=20, help="Slides: micrometres a pixel. (default: what each slide says)", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Classify images. Decision support for research, not a medical device."""
+    """Classify images and whole slides. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
     from ssr_edge.cli.tables import classes_table
     from ssr_edge.environment import usable_cores
@@ -39,6 +45,7 @@ def infer(
     from ssr_edge.progress import progress
     from ssr_edge.results import Results
     from ssr_edge.runners import choose_precision, choose_runtime, open_runner
+    from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources import find_sources
 
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
@@ -46,18 +53,23 @@ def infer(
     engine, why = choose_runtime(opened, runtime, chosen)
     paths = find_sources(source)
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
+    magnification = opened.manifest.magnification
     with open_runner(opened, engine, chosen, slots=2) as runner, Results(outputs) as results:
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
+        slides = SlideReports(magnification, mpp, results.first_output)
         started = time.perf_counter()
         with progress("classifying, image", None) as advance:
-            for result in classify(paths, runner, batch, threads or usable_cores(), opened.manifest.magnification):
+            for result in classify(slides.inputs(paths), runner, batch, threads or usable_cores(), magnification):
                 results.add(result)
+                slides.add(result)
                 advance(1, f"{results.counts.total() / (time.perf_counter() - started):.0f}/s")
         seconds = time.perf_counter() - started
     if "-" not in outputs:
         classes_table(results)
     done = results.counts.total()
     print(f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s -> {', '.join(outputs)}", file=sys.stderr)
+    for summary in slides.summaries:
+        print(summary, file=sys.stderr)
     for flag, count in sorted(results.flags.items()):
         print(f"{count} flagged {flag}", file=sys.stderr)
     if results.failures:
