@@ -15,6 +15,7 @@ from ssr_edge.slides.tiles import SlideTiles
 # Perceptually uniform, and told apart without red and green.
 _COLOURS = cv2.COLORMAP_VIRIDIS
 _OPACITY = 0.55
+_TISSUE_GREY = 190
 _LEGEND_HEIGHT = 110
 _NARROWEST = 640  # below this the legend would not fit
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -27,13 +28,12 @@ class HeatMap:
     def __init__(self, tiles: SlideTiles) -> None:
         self._tiles = tiles
         grey = cv2.cvtColor(tiles.thumbnail, cv2.COLOR_BGR2GRAY)
-        self._image = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        self._image: Image = np.stack([grey] * 3, axis=-1).astype(np.uint8, copy=False)
 
     def add(self, region: Region, malignant: float) -> None:
         """Colours a region. malignant: probability."""
         place = self._image[self._tiles.on_thumbnail(region)]
-        colour = np.full_like(place, _colours(np.array([malignant]))[0])
-        place[:] = cv2.addWeighted(place, 1 - _OPACITY, colour, _OPACITY, 0)
+        place[:] = _over(place, _colours(np.array([malignant])))
 
     def drawn(self) -> Image:
         """The map with its legend below, uint8 [h, w, 3], BGR: probability scale, length scale, and what it is not."""
@@ -55,7 +55,9 @@ class HeatMap:
 def _probability_scale(legend: Image) -> None:
     _write(legend, "malignant probability", (10, 16))
     left, width = 15, 300
-    legend[24:40, left : left + width] = _colours(np.linspace(0, 1, width))
+    # As the colours look over tissue.
+    tissue = np.full((16, width, 3), _TISSUE_GREY, np.uint8)
+    legend[24:40, left : left + width] = _over(tissue, _colours(np.linspace(0, 1, width)))
     for value in (0, 0.25, 0.5, 0.75, 1):
         x = left + round(value * (width - 1))
         cv2.line(legend, (x, 40), (x, 44), _INK)
@@ -63,7 +65,7 @@ def _probability_scale(legend: Image) -> None:
 
 
 def _length_scale(legend: Image, micrometres_per_pixel: float) -> None:
-    """A bar of 1, 2 or 5 times a power of ten, about 120 pixels long."""
+    """A bar of 1, 2 or 5 times a power of ten, at most 160 pixels long."""
     longest = 160 * micrometres_per_pixel
     power = 10.0 ** math.floor(math.log10(longest))
     length = max(factor * power for factor in (1, 2, 5) if factor * power <= longest)
@@ -74,8 +76,13 @@ def _length_scale(legend: Image, micrometres_per_pixel: float) -> None:
 
 def _colours(probabilities: npt.NDArray[np.float64]) -> Image:
     """uint8 [n, 3], BGR."""
-    values = np.rint(255 * probabilities).astype(np.uint8)
+    values = np.rint(255 * probabilities).astype(np.uint8)[:, None]
     return np.asarray(cv2.applyColorMap(values, _COLOURS)[:, 0], np.uint8)
+
+
+def _over(image: Image, colours: Image) -> Image:
+    """An image, uint8 [h, w, 3], seen through colours, uint8 [w or 1, 3]."""
+    return np.rint((1 - _OPACITY) * image + _OPACITY * colours).astype(np.uint8)
 
 
 def _write(legend: Image, text: str, place: tuple[int, int]) -> None:

@@ -18,7 +18,7 @@ from ssr_edge.slides.recognise import quiet_tifffile
 
 # Outside this, a TIFF's resolution is for a printer (72 dpi is 353 um), not from a scanner.
 _PLAUSIBLE_MPP = (0.05, 20.0)
-_BLOCK = 2048  # level pixels read at once for a thumbnail: memory stays flat where a slide has no small level
+_BLOCK = 1024  # level pixels read at once for a thumbnail: memory stays flat where a slide has no small level
 _NEXT = "ssr-edge infer FOLDER  (the other inputs are classified all the same)"
 
 

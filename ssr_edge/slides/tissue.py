@@ -12,7 +12,7 @@ Mask = npt.NDArray[np.bool_]
 
 # Otsu splits every picture in two, a blank one by its noise and one full of tissue by its dyes: a threshold on
 # saturation, of 255, is held between what glass has and what pale tissue has.
-_THRESHOLDS = (8, 20)
+_THRESHOLDS = (8, 15)
 
 
 def find_tissue(thumbnail: Image, smallest: float) -> Mask:

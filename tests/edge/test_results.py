@@ -16,6 +16,7 @@ from ssr_edge.pipeline import Failure
 from ssr_edge.results import COLUMNS, Results
 
 DESIGN = "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms"
+DESIGN += ",x,y,width,height"
 # Whatever a file system takes: anything but a slash and a zero byte, UTF-8 or not.
 file_names = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name)).map(os.fsdecode)
 AWKWARD = ["a,b.png", 'say "cheese".png', "two\nlines.png", "cr\r.png", " spaces .png", "=1+1.png", "ключ.png"]
@@ -63,6 +64,7 @@ def test_a_row_says_everything_of_a_prediction(tmp_path: Path) -> None:
         "p_MC": "0.1",
         "p_PC": "0.066667",
         "latency_ms": "12.346",
+        **dict.fromkeys(("x", "y", "width", "height"), ""),
     }
     assert sum(float(row[column]) for column in COLUMNS if column.startswith("p_")) == pytest.approx(1, abs=4e-6)
 
@@ -75,7 +77,7 @@ def test_json_lines_say_the_same_and_keep_flags_apart(tmp_path: Path) -> None:
     assert all(tuple(line) == COLUMNS for line in lines)
     for line, row in zip(lines, rows(tmp_path / "p.csv"), strict=True):
         assert line.pop("flags") == row.pop("flags").split() == ["low-confidence", "upscaled"]
-        assert {key: str(value) for key, value in line.items()} == row
+        assert {key: "" if value is None else str(value) for key, value in line.items()} == row
 
 
 @given(st.lists(file_names, min_size=1, max_size=5))
