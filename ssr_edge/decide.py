@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
 from ssr_edge.preprocess import IMAGE_SIZE, Image
+from ssr_edge.slides.field import Region
 
 LOW_CONFIDENCE = 0.5
 _MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
@@ -21,8 +22,8 @@ class Prediction:
 
     latency_ms: from opening the file, or from the moment a frame was captured, to this decision, waiting included.
 
-    seconds: when a frame was, since its video's start or, for a camera or stream, since 1970 (UTC). image: the whole
-    image as uint8 [h, w, 3], BGR, where it was asked for.
+    seconds: when a frame was, since its video's start or, for a camera or stream, since 1970 (UTC). region: a slide's
+    tile. image: the whole image as uint8 [h, w, 3], BGR, where it was asked for.
 
     flags: `low-confidence` (the best class has less than half), `upscaled` (the image is smaller than the network's
     input), `other-magnification` (its BreaKHis name says another one than the bundle was trained for).
@@ -37,6 +38,7 @@ class Prediction:
     probabilities: npt.NDArray[np.float32]
     latency_ms: float
     seconds: float | None = None
+    region: Region | None = None
     image: Image | None = field(default=None, repr=False, compare=False)
 
 
@@ -49,6 +51,7 @@ def decide(
     *,
     frame: int = 0,
     seconds: float | None = None,
+    region: Region | None = None,
     image: Image | None = None,
 ) -> Prediction:
     """Picks the most probable class. shape: of the image as decoded. magnification: the bundle's, None for any."""
@@ -69,5 +72,6 @@ def decide(
         probabilities=probabilities,
         latency_ms=latency_ms,
         seconds=seconds,
+        region=region,
         image=image,
     )

@@ -127,5 +127,6 @@ def to_result(
         (now - item.started) * 1000,
         frame=item.frame,
         seconds=item.seconds,
+        region=item.region,
         image=item.whole,
     )

@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from ssr_edge.errors import InputError
 from ssr_edge.preprocess import Image, resize
+from ssr_edge.slides.field import Region
 from ssr_edge.sources.inputs import Input
 
 # Longer than a source's longest wait: a thread that is inside OpenCV when Python ends would crash the process.
@@ -35,6 +36,7 @@ class Decoded:
     frame: int
     seconds: float | None
     started: float
+    region: Region | None = None
     shape: tuple[int, ...] = ()
     image: Image | None = None
     whole: Image | None = None
@@ -147,5 +149,5 @@ def decode_input(item: Input, keep_images: bool, originals: bool = False) -> Dec
         reason = "not enough memory to decode it"
     else:
         kept = whole if keep_images else None
-        return Decoded(item.source, item.frame, item.seconds, started, shape, image, kept)
+        return Decoded(item.source, item.frame, item.seconds, started, item.region, shape, image, kept)
     return Decoded(item.source, item.frame, item.seconds, started, reason=reason)

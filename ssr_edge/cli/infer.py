@@ -23,7 +23,7 @@ def infer(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder, glob in quotes, image, video, camera (0), rtsp:// or http:// stream, or - for paths on stdin."
+            help="Folder, glob in quotes, image, slide, video, camera (0), rtsp:// or http:// stream; - for stdin."
         ),
     ],
     bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
@@ -66,11 +66,17 @@ def infer(
         str | None,
         typer.Option(help="Annotated copy: NAME.mp4 of a video, camera or stream, or a folder.", show_default=False),
     ] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=20, help="Slides: micrometres a pixel. (default: what each slide says)", show_default=False
+        ),
+    ] = None,
     resize: Annotated[
         Literal["cpu", "gpu"], typer.Option(help="Where images are resized; gpu with TensorRT only.")
     ] = "cpu",
 ) -> None:
-    """Classify images. Decision support for research, not a medical device."""
+    """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
     from ssr_edge.cli.tables import classes_table
     from ssr_edge.environment import usable_cores
@@ -80,23 +86,26 @@ def infer(
     from ssr_edge.results import Results, RunRecord
     from ssr_edge.run import run_source
     from ssr_edge.runners import choose_precision, choose_runtime, open_runner
+    from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources import open_source
 
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
     chosen = choose_precision(opened, precision, runtime)
     engine, why = choose_runtime(opened, runtime, chosen)
     stop = Event()
-    inputs = open_source(source, stop, every, live)
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
+    results = Results(outputs, group_by)
+    slides = SlideReports(opened.manifest.magnification, mpp, results.first_output)
+    inputs = open_source(source, stop, every, live, slides.tiles_of)
     with (
-        Results(outputs, group_by) as results,
+        results,
         open_runner(opened, engine, chosen, slots=2, resize=resize) as runner,
         open_sinks(inputs, source, save, show, stop) as sinks,
     ):
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
         record = RunRecord.of(opened, runner)
         if resume:
-            inputs = replace(inputs, inputs=results.resume(record, inputs.inputs))
+            inputs = replace(inputs, inputs=results.resume(record, inputs.inputs, slides.add))
             print(f"going on after {results.counts.total() + results.failed} inputs", file=sys.stderr)
         else:
             results.begin(record)
@@ -115,12 +124,15 @@ def infer(
                 sinks=sinks,
             ):
                 results.add(result)
+                slides.add(result)
                 advance(1, f"{(results.counts.total() - before) / (time.perf_counter() - started):.0f}/s")
         took = time.perf_counter() - started
     if "-" not in outputs:
         classes_table(results)
     done = results.counts.total() - before
     print(f"{done} images in {took:.1f} s, {done / took:.1f} images/s -> {', '.join(outputs)}", file=sys.stderr)
+    for summary in slides.summaries:
+        print(summary, file=sys.stderr)
     for flag, count in sorted(results.flags.items()):
         print(f"{count} flagged {flag}", file=sys.stderr)
     if results.groups is not None:

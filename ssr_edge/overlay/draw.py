@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from ssr_edge.breakhis import CLASS_NAMES, MALIGNANT
 from ssr_edge.decide import Prediction
+from ssr_edge.opencv import cv2
 from ssr_edge.preprocess import Image
 
 DISCLAIMER = "Research use only, not a medical device"

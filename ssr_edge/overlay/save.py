@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-
 from ssr_edge.decide import Prediction
 from ssr_edge.errors import RuntimeUnavailable, UsageError
+from ssr_edge.opencv import cv2
 from ssr_edge.overlay.sink import Sink
 from ssr_edge.preprocess import Image
 from ssr_edge.sources import Source

@@ -6,10 +6,9 @@ import os
 import sys
 from threading import Event
 
-import cv2
-
 from ssr_edge.decide import Prediction
 from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.opencv import cv2
 from ssr_edge.preprocess import Image
 
 _TITLE = "ssr-edge: q ends the run"

@@ -36,6 +36,7 @@ _SCHEMA = pyarrow.schema(
         *((f"p_{label}", pyarrow.float64()) for label in CLASSES),
         ("latency_ms", pyarrow.float64()),
         ("seconds", pyarrow.float64()),
+        *((name, pyarrow.int32()) for name in ("x", "y", "width", "height")),
     ]
 )
 

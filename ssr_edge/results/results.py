@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -39,10 +39,11 @@ class Results:
     def __init__(self, outputs: list[str], group_by: str | None = None) -> None:
         check_outputs(outputs)
         self.groups = None if group_by is None else Groups(group_by)
-        first = Path(next((output for output in outputs if output != STDOUT), "predictions.csv"))
-        self.failures_file = first.with_suffix(".failed.csv")
-        self.groups_file = first.with_suffix(".by-group.csv")
-        self.run_file = first.with_suffix(".run.json")
+        # Whatever a run writes besides its outputs stands beside the first and begins with its name.
+        self.first_output = Path(next((output for output in outputs if output != STDOUT), "predictions.csv"))
+        self.failures_file = self.first_output.with_suffix(".failed.csv")
+        self.groups_file = self.first_output.with_suffix(".by-group.csv")
+        self.run_file = self.first_output.with_suffix(".run.json")
         self.counts: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
         self.failed = 0
@@ -72,10 +73,12 @@ class Results:
             if self.can_be_resumed:
                 run.write(self.run_file)
 
-    def resume(self, run: RunRecord, inputs: Iterable[Input]) -> Iterator[Input]:
+    def resume(
+        self, run: RunRecord, inputs: Iterable[Input], seen: Callable[[Prediction | Failure], None] | None = None
+    ) -> Iterator[Input]:
         """Counts what an earlier run did, cuts its outputs to that, and returns the inputs that are still to be done.
 
-        Where there are no results yet this is `begin`.
+        Where there are no results yet this is `begin`. seen: is given each of the earlier results, too.
 
         Raises:
             UsageError: the outputs can't be resumed, or are of other inputs, another bundle or another engine.
@@ -91,7 +94,13 @@ class Results:
             self.begin(run)
             return iter(inputs)
         run.check_is(self.run_file)
-        left = go_on(paths, self.failures_file, inputs, self._count)
+
+        def count(result: Prediction | Failure) -> None:
+            self._count(result)
+            if seen is not None:
+                seen(result)
+
+        left = go_on(paths, self.failures_file, inputs, count)
         self._open(goes_on=True)
         return left
 

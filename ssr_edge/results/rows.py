@@ -10,11 +10,15 @@ import numpy as np
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.decide import Prediction
+from ssr_edge.slides.field import Region
 
+# A tile's place in its slide; empty for everything else.
+_REGION = ("x", "y", "width", "height")
 COLUMNS = (
     *("source", "frame", "label", "confidence", "malignant_probability", "flags"),
     *(f"p_{label}" for label in CLASSES),
     *("latency_ms", "seconds"),
+    *_REGION,
 )
 DECIMALS = 6
 # A file name is bytes, and need not be UTF-8: whatever it is, it is written as it was found.
@@ -33,6 +37,7 @@ def fields(prediction: Prediction) -> dict[str, Any]:
         **{f"p_{label}": p for label, p in zip(CLASSES, rounded(prediction), strict=True)},
         "latency_ms": round(prediction.latency_ms, 3),
         "seconds": None if prediction.seconds is None else round(prediction.seconds, 3),
+        **{name: getattr(prediction.region, name, None) for name in _REGION},
     }
 
 
@@ -55,6 +60,7 @@ def prediction_of(values: Mapping[str, Any]) -> Prediction:
         latency_ms=float(values["latency_ms"]),
         # CSV has no None.
         seconds=None if values["seconds"] in (None, "") else float(values["seconds"]),
+        region=None if values["x"] in (None, "") else Region(*(int(values[name]) for name in _REGION)),
     )
 
 

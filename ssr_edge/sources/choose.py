@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from ssr_edge.errors import InputError, UsageError
+from ssr_edge.slides.recognise import is_slide
 from ssr_edge.sources.capture import open_video
 from ssr_edge.sources.inputs import Input, still
 from ssr_edge.sources.pages import TIFF_SUFFIXES, pages_of
@@ -37,11 +38,17 @@ class Source:
     fps: float | None = None
 
 
-def open_source(source: str, stop: Event, every: int = 1, live: bool | None = None) -> Source:
+def open_source(
+    source: str,
+    stop: Event,
+    every: int = 1,
+    live: bool | None = None,
+    tiles_of: Callable[[Path], Iterable[Input]] = lambda path: [still(path)],
+) -> Source:
     """Finds out what a source is. stop: setting it ends the inputs soon, wherever they wait.
 
     every: of the frames or pages of a file or stream, only those whose number is a multiple of it.
-    live: None for the usual, which is on for cameras and streams.
+    live: None for the usual, which is on for cameras and streams. tiles_of: cuts a whole slide up.
 
     Raises:
         UsageError: it names nothing, or can't be live. RuntimeUnavailable: while reading, a camera that is not there.
@@ -60,7 +67,7 @@ def open_source(source: str, stop: Event, every: int = 1, live: bool | None = No
             next_step=f"ssr-edge infer {source}",
         )
     paths = paths_on_stdin(stop) if source == "-" else find_sources(source)
-    return Source(_expand(paths, stop, every), False, False, shown)
+    return Source(_expand(paths, stop, every, tiles_of), False, False, shown)
 
 
 def without_password(source: str) -> str:
@@ -95,11 +102,15 @@ def _fps(video: Path, every: int) -> float | None:
     return capture.fps and capture.fps / every
 
 
-def _expand(paths: Iterable[Path], stop: Event, every: int) -> Iterator[Input]:
+def _expand(
+    paths: Iterable[Path], stop: Event, every: int, tiles_of: Callable[[Path], Iterable[Input]]
+) -> Iterator[Input]:
     for path in paths:
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             yield from frames_of_video(path, stop, every)
+        elif is_slide(path):  # before pages: a pyramid has one for each level
+            yield from tiles_of(path)
         elif suffix in TIFF_SUFFIXES:
             yield from (page for page in pages_of(path) if page.frame % every == 0)
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ssr_edge.errors import InputError
 from ssr_edge.preprocess import Image, decode
+from ssr_edge.slides.field import Region
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class Input:
     """One image, decoded already (a frame) or not yet (a file).
 
     source: what the results call it. read: returns it as uint8 [h, w, 3], BGR, or raises InputError; called once, in
-    any thread. frame: number of the page or frame, from 0. seconds: when it was, since the start of a video file, or
-    since 1970 (UTC) for a camera or stream; None for an image. captured: `time.perf_counter()` at the moment the frame
-    was there; None where the clock starts when `read` does.
+    any thread. frame: number of the page, frame or tile, from 0. seconds: when it was, since the start of a video file,
+    or since 1970 (UTC) for a camera or stream; None for an image. captured: `time.perf_counter()` at the moment the
+    frame was there; None where the clock starts when `read` does. region: what a tile shows of its slide.
     """
 
     source: str
@@ -26,6 +27,7 @@ class Input:
     frame: int = 0
     seconds: float | None = None
     captured: float | None = None
+    region: Region | None = None
 
 
 def still(path: Path) -> Input:

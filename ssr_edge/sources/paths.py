@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ssr_edge.errors import UsageError
 from ssr_edge.preprocess import IMAGE_SUFFIXES
+from ssr_edge.slides.recognise import SLIDE_SUFFIXES
 
 
 def find_sources(source: str) -> Iterator[Path]:
@@ -52,7 +53,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         if entry.is_dir() and not entry.is_symlink():
             yield from _walk(entry)
-        elif entry.suffix.lower() in IMAGE_SUFFIXES and not entry.is_dir():
+        elif entry.suffix.lower() in IMAGE_SUFFIXES | SLIDE_SUFFIXES and not entry.is_dir():
             yield entry
 
 

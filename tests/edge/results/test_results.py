@@ -17,6 +17,7 @@ from ssr_edge.results import COLUMNS, Results, RunRecord
 
 DESIGN = (
     "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms,seconds"
+    ",x,y,width,height"
 )
 # Whatever a file system takes: anything but a slash and a zero byte, UTF-8 or not.
 file_names = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name)).map(os.fsdecode)
@@ -67,7 +68,7 @@ def test_a_row_says_everything_of_a_prediction(tmp_path: Path) -> None:
         "p_MC": "0.1",
         "p_PC": "0.066667",
         "latency_ms": "12.346",
-        "seconds": "",
+        **dict.fromkeys(("seconds", "x", "y", "width", "height"), ""),
     }
     assert sum(float(row[column]) for column in COLUMNS if column.startswith("p_")) == pytest.approx(1, abs=4e-6)
 
@@ -80,7 +81,8 @@ def test_json_lines_say_the_same_and_keep_flags_apart(tmp_path: Path) -> None:
     assert all(tuple(line) == COLUMNS for line in lines)
     for line, row in zip(lines, rows(tmp_path / "p.csv"), strict=True):
         assert line.pop("flags") == row.pop("flags").split() == ["low-confidence", "upscaled"]
-        assert line.pop("seconds") is None and row.pop("seconds") == ""
+        for name in ("seconds", "x", "y", "width", "height"):
+            assert line.pop(name) is None and row.pop(name) == ""
         assert {key: str(value) for key, value in line.items()} == row
 
 

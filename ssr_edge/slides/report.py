@@ -1,0 +1,122 @@
+"""Follows each slide of a run from its first tile to its heat map and its line of summary."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from ssr_edge.decide import Prediction
+from ssr_edge.errors import InputError, UsageError
+from ssr_edge.files import replacing
+from ssr_edge.opencv import cv2
+from ssr_edge.pipeline import Failure
+from ssr_edge.slides.heat_map import HeatMap
+from ssr_edge.slides.tiles import SlideTiles
+from ssr_edge.sources.inputs import Input, unreadable
+
+_MALIGNANT = 0.5
+
+
+class SlideReports:
+    """Turns a run's slides into tiles, and takes every result of the run in the order of its inputs.
+
+    A slide that is done leaves `<stem>.<slide's stem>.heatmap.png` beside the first output and a line in `summaries`.
+    Memory: one thumbnail for each slide under way, of which there are rarely more than two.
+
+    magnification: the bundle's. mpp: micrometres a level-0 pixel, before what a slide says. output: the first one.
+    """
+
+    def __init__(self, magnification: int | None, mpp: float | None, output: Path) -> None:
+        self._magnification = magnification
+        self._mpp = mpp
+        self._output = output
+        self._under_way: deque[_Report] = deque()
+        self._heat_maps: set[Path] = set()
+        self.summaries: list[str] = []
+
+    def tiles_of(self, path: Path) -> Iterator[Input]:
+        """Yields a slide's tiles; a slide that can't be opened is one input that fails."""
+        try:
+            tiles = self._open(path)
+        except InputError as error:
+            yield unreadable(str(path), error.found)
+            return
+        self._under_way.append(_Report(tiles))
+        self._close_done()
+        yield from tiles
+
+    def add(self, result: Prediction | Failure) -> None:
+        """Takes one result."""
+        if self._under_way and self._under_way[0].source == result.source:
+            self._under_way[0].add(result)
+            self._close_done()
+
+    def _open(self, path: Path) -> SlideTiles:
+        if self._magnification is None:
+            raise InputError(
+                f"{path}: the bundle was not trained for one magnification, so nothing says how large a tile is",
+                expected="a bundle trained on 40X, 100X, 200X or 400X",
+                next_step="ssr-edge inspect",
+            )
+        return SlideTiles(path, self._magnification, self._mpp)
+
+    def _close_done(self) -> None:
+        # In order: an empty slide waits for the one before it.
+        while self._under_way and self._under_way[0].done():
+            report = self._under_way.popleft()
+            self.summaries.append(report.finish(self._heat_map_of(report.source)))
+
+    def _heat_map_of(self, source: str) -> Path:
+        stem = f"{self._output.stem}.{Path(source).stem}"
+        path, number = self._output.with_name(f"{stem}.heatmap.png"), 2
+        while path in self._heat_maps:
+            path, number = self._output.with_name(f"{stem}-{number}.heatmap.png"), number + 1
+        self._heat_maps.add(path)
+        return path
+
+
+class _Report:
+    """One slide's counts and heat map."""
+
+    def __init__(self, tiles: SlideTiles) -> None:
+        self.source = str(tiles.path)
+        self._tiles = tiles
+        self._map = HeatMap(tiles)
+        self._left = len(tiles)
+        self._classified = 0
+        self._malignant = 0
+
+    def done(self) -> bool:
+        return self._left == 0
+
+    def add(self, result: Prediction | Failure) -> None:
+        self._left -= 1
+        if isinstance(result, Prediction) and result.region is not None:
+            self._classified += 1
+            self._malignant += result.malignant_probability >= _MALIGNANT
+            self._map.add(result.region, result.malignant_probability)
+
+    def finish(self, heat_map: Path) -> str:
+        """Closes the slide, writes the heat map and returns the summary."""
+        self._tiles.slide.close()
+        _save(self._map, heat_map)
+        tiles, tissue = len(self._tiles.tissue), len(self._tiles)
+        share = f", {self._malignant} malignant ({self._malignant / self._classified:.0%})" if self._classified else ""
+        return (
+            f"{self.source}: {tissue} of {tiles} tiles show tissue ({tissue / tiles:.0%}), "
+            f"{self._classified} classified{share} -> {heat_map}"
+        )
+
+
+def _save(heat_map: HeatMap, path: Path) -> None:
+    _, png = cv2.imencode(".png", heat_map.drawn())
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(png.tobytes())
+    except OSError as error:
+        raise UsageError(
+            f"{path} can't be written: {error.strerror}",
+            expected="a folder that you may write to",
+            next_step="ssr-edge infer FOLDER -o OTHER/predictions.csv",
+        ) from error

@@ -1,0 +1,80 @@
+"""Cuts a slide into tiles, each showing what a BreaKHis image of the bundle's magnification shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ssr_edge.errors import InputError
+from ssr_edge.slides.field import Region, field_micrometres
+from ssr_edge.slides.reader import Slide
+from ssr_edge.slides.tissue import find_tissue
+from ssr_edge.sources.inputs import Input
+
+_THUMBNAIL_SIDE = 2048
+_TISSUE_SHARE = 0.5
+# Of a tile: what is smaller can't decide about one.
+_SMALLEST_PART = 0.25
+
+
+class SlideTiles:
+    """The tiles of a slide that show tissue on at least half of them, in reading order; an iterable of Input.
+
+    An input's frame is its tile's place in reading order among all tiles, with and without tissue.
+
+    Tiles touch and do not overlap; what is left at the right and lower edge, narrower than a tile, is not looked at.
+
+    tile_size: width and height of a tile, level-0 pixels. tissue: bool [tiles], which have it. thumbnail: uint8
+    [h, w, 3], BGR. magnification: BreaKHis's. Memory: the thumbnail, a byte for each tile, and what is being read.
+
+    Raises:
+        InputError: the slide can't be opened, does not say its mpp, or is smaller than one tile.
+    """
+
+    def __init__(self, path: Path, magnification: int, mpp: float | None = None) -> None:
+        self.path = path
+        self.magnification = magnification
+        self.slide = Slide(path, mpp)
+        field = field_micrometres(magnification)
+        self.tile_size = round(field[0] / self.slide.mpp[0]), round(field[1] / self.slide.mpp[1])
+        self._columns, rows = (whole // tile for whole, tile in zip(self.slide.size, self.tile_size, strict=True))
+        if not self._columns or not rows:
+            raise InputError(
+                f"{path}: the slide is smaller than one field of view at {magnification}X, "
+                f"{self.tile_size[0]}x{self.tile_size[1]} pixels",
+                expected=f"a slide of at least {field[0]:.0f}x{field[1]:.0f} um",
+                next_step="ssr-edge infer FOLDER, with fields of view as images",
+            )
+        self.thumbnail, unread = self.slide.thumbnail(_THUMBNAIL_SIDE)
+        self._scale = self.thumbnail.shape[1] / self.slide.size[0], self.thumbnail.shape[0] / self.slide.size[1]
+        tile_area = self.tile_size[0] * self._scale[0] * self.tile_size[1] * self._scale[1]
+        # Where the thumbnail can't be read the tiles are tried, so that each says for itself what is wrong.
+        mask = find_tissue(self.thumbnail, _SMALLEST_PART * tile_area) | unread
+        regions = map(self._region, range(rows * self._columns))
+        self.tissue = np.array([mask[self.on_thumbnail(region)].mean() >= _TISSUE_SHARE for region in regions])
+
+    def __len__(self) -> int:
+        return int(self.tissue.sum())
+
+    def __iter__(self) -> Iterator[Input]:
+        for number in np.flatnonzero(self.tissue).tolist():
+            region = self._region(number)
+            yield Input(str(self.path), partial(self.slide.read, region), number, region=region)
+
+    def on_thumbnail(self, region: Region) -> tuple[slice, slice]:
+        """Rows and columns of the thumbnail that show a region, at least one of each."""
+        rows = self._span(region.y, region.height, self._scale[1], self.thumbnail.shape[0])
+        return rows, self._span(region.x, region.width, self._scale[0], self.thumbnail.shape[1])
+
+    @staticmethod
+    def _span(start: int, length: int, scale: float, end: int) -> slice:
+        first = min(round(start * scale), end - 1)
+        return slice(first, max(first + 1, round((start + length) * scale)))
+
+    def _region(self, number: int) -> Region:
+        row, column = divmod(number, self._columns)
+        width, height = self.tile_size
+        return Region(column * width, row * height, width, height)
