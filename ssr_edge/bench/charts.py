@@ -18,9 +18,11 @@ _HEIGHT = 262.0
 # A curve of more points looks the same.
 _CURVE_POINTS = 101
 _SHARES = (0, 25, 50, 75, 90, 100)
-# Of the speed-ups: where the row's name ends, where its line of numbers begins.
-_NAMES_END, _FIGURES_START = 112.0, 290.0
+# Of the speed-ups: what lies to the left are names, to the right figures.
+_NAMES_END, _PLOT_END = 122.0, 278.0
 _ROW, _GROUP = 21.0, 26.0
+# So many of these labels fit side by side.
+_RATIO_TICKS = 5
 _RESAMPLES = 2000
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -34,6 +36,11 @@ class SpeedAccuracyPoint:
     share: float
     low: float
     high: float
+
+
+def three_figures(ratio: float) -> str:
+    """A ratio with as many digits as such ratios are good for."""
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}" if ratio < 100 else f"{ratio:.0f}"
 
 
 def latency_chart(results: Sequence[Result], numbers: Mapping[str, int]) -> Markup:
@@ -60,22 +67,24 @@ def speedup_chart(speedups: Sequence[Speedup], numbers: Mapping[str, int]) -> Ma
     height = len(engines) * _GROUP + len(speedups) * _ROW + 48
     low = min(1.0, *(row.ratio.low for row in speedups))
     high = max(1.0, *(row.ratio.high for row in speedups))
-    x = Scale(*padded(low, high), _NAMES_END, _FIGURES_START - 10, log=True)
+    x = Scale(*padded(low, high), _NAMES_END, _PLOT_END, log=True)
     told = "; ".join(f"{row.task.engine} {scenario_name(row.task)} {_figures(row)}" for row in speedups)
     drawing = Drawing(height, f"Times faster than {speedups[0].over}, with 95% intervals: {told}.")
-    bottom = height - 40
-    for tick in x.ticks():
-        drawing.line(x(tick), 4, x(tick), bottom, "grid")
-        drawing.text(x(tick), bottom + 15, f"{tick:g}{_TIMES}", "soft", "middle")
-    drawing.line(x(1), 4, x(1), bottom, "axis")
     place = 0.0
     for engine in engines:
         place += _GROUP
         drawing.text(2, place - 7, engine, "strong")
-        for row in (row for row in speedups if row.task.engine == engine):
+        rows = [row for row in speedups if row.task.engine == engine]
+        # Between the rows alone: the engine's name may be long.
+        for tick in x.ticks(_RATIO_TICKS):
+            drawing.line(x(tick), place - 2, x(tick), place + len(rows) * _ROW - 2, "grid")
+        drawing.line(x(1), place - 2, x(1), place + len(rows) * _ROW - 2, "axis")
+        for row in rows:
             _speedup_row(drawing, row, place + _ROW / 2 - 2, x, numbers[engine])
             place += _ROW
-    drawing.text((_NAMES_END + _FIGURES_START - 10) / 2, height - 8, "times faster (log scale)", "soft", "middle")
+    for tick in x.ticks(_RATIO_TICKS):
+        drawing.text(x(tick), place + 14, f"{tick:g}{_TIMES}", "soft", "middle")
+    drawing.text((_NAMES_END + _PLOT_END) / 2, height - 8, "times faster (log scale)", "soft", "middle")
     return drawing.markup()
 
 
@@ -137,5 +146,5 @@ def _speedup_row(drawing: Drawing, row: Speedup, y: float, x: Scale, number: int
 
 
 def _figures(row: Speedup) -> str:
-    digits = 1 if row.ratio.low >= 1 else 2
-    return f"{row.ratio.ratio:.{digits}f} [{row.ratio.low:.{digits}f}, {row.ratio.high:.{digits}f}]"
+    ratio, low, high = (three_figures(value) for value in (row.ratio.ratio, row.ratio.low, row.ratio.high))
+    return f"{ratio} [{low}, {high}]"

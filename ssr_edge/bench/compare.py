@@ -174,7 +174,8 @@ def _time_change(
     if change.sign and base != task and base in old_rows and base in new_rows:
         paired = change_of_medians(_over(old_rows, task, base), _over(new_rows, task, base), false_alarms)
         if paired.sign != change.sign:
-            verdict, why = "within noise", f"{baseline} changed alike"
+            told = math.isfinite(paired.high)
+            verdict, why = "within noise", f"{baseline} may have changed alike" if told else "too few rounds"
     return TimeChange(task, float(np.median(old)), float(np.median(new)), change, verdict, why)
 
 

@@ -18,6 +18,7 @@ from ssr_edge.bench.charts import (
     macro_f1_interval,
     speed_accuracy_chart,
     speedup_chart,
+    three_figures,
 )
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.mistakes import worst_mistakes
@@ -59,7 +60,8 @@ def render(report: Report) -> str:
     )
     templates.filters["scenario"] = scenario_name
     templates.filters["printable"] = printable
-    templates.filters["ms"] = _ms
+    templates.filters["figures"] = _figures
+    templates.filters["ratio"] = three_figures
     # Engines keep their colour and shape throughout the page; the baseline's are grey and round.
     numbers = {name: number for number, name in enumerate(dict.fromkeys(row.task.engine for row in report.results))}
     judged = _judged(report)
@@ -102,7 +104,7 @@ def _tiles(report: Report) -> list[tuple[str, str]]:
             f"{ratio.ratio:.1f}\N{MULTIPLICATION SIGN}",
             f"faster than {best.over}; 95% [{ratio.low:.1f}, {ratio.high:.1f}]",
         ),
-        (f"{_ms(ms[best.task.engine])} ms", f"an image, median; {best.over} {_ms(ms[best.over])} ms"),
+        (f"{_figures(ms[best.task.engine])} ms", f"an image, median; {best.over} {_figures(ms[best.over])} ms"),
     ]
     rows = {row.engine: row for row in report.accuracy}
     row, base = rows.get(best.task.engine), rows.get(best.over)
@@ -180,8 +182,8 @@ def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, words) for name, words in rows if words]
 
 
-def _ms(value: float) -> str:
-    """Four figures are more than such times are good for."""
+def _figures(value: float) -> str:
+    """A time or a rate: more than four figures of it mean nothing."""
     return f"{value:.2f}" if value < 100 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 # Of a chart, in units; at 400 px of screen a unit is a little less than a pixel, so that text stays readable.
 WIDTH = 400.0
-_FEWEST_TICKS, _MOST_TICKS = 3, 6
+_FEWEST_TICKS = 3
 _MANTISSAS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 # Classes e0 to e7 of report.css.
 _COLOURS = 8
@@ -40,31 +40,32 @@ class Scale:
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (at - low) / (high - low)
 
-    def ticks(self) -> list[float]:
-        """Round values within the scale, three to six of them if there are so many."""
-        return log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high)
+    def ticks(self, most: int = 6) -> list[float]:
+        """Round values within the scale, at most so many."""
+        return log_ticks(self.low, self.high, most) if self.log else linear_ticks(self.low, self.high, most)
 
 
-def linear_ticks(low: float, high: float) -> list[float]:
+def linear_ticks(low: float, high: float, most: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten, within [low, high]; low < high."""
     power = 10.0 ** math.floor(math.log10((high - low) / _FEWEST_TICKS))
     for step in (power * factor for factor in (1, 2, 5, 10)):
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first < _MOST_TICKS:
+        if last - first < most:
             break
     return [number * step for number in range(first, last + 1)]
 
 
-def log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float, most: int) -> list[float]:
     """Round values within [low, high], evenly spread on a log scale; 0 < low < high."""
     decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
     for mantissas in _MANTISSAS:
         ticks = [value for decade in decades for m in mantissas if low <= (value := m * 10.0**decade) <= high]
-        if _FEWEST_TICKS <= len(ticks) <= _MOST_TICKS:
+        if _FEWEST_TICKS <= len(ticks) <= most:
             return ticks
-    if len(decades) > _MOST_TICKS:
-        return [10.0**decade for decade in decades if 10.0**decade >= low][:: len(decades) // _MOST_TICKS + 1]
-    return linear_ticks(low, high)
+    powers = [10.0**decade for decade in decades if 10.0**decade >= low]
+    if len(powers) > most:
+        return powers[:: -(-len(powers) // most)]
+    return linear_ticks(low, high, most)
 
 
 class Drawing:

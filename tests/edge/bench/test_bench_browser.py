@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(_CHROMIUM is None, reason="no Chromium on this m
 # What the browser asks for by itself: clock, updates, dictionaries.
 _BROWSERS_OWN = re.compile(r"https?://([\w-]+\.)*(google|googleapis|gvt1)\.com/")
 _WIDTHS = (1280, 400)
-# For each width: how far the page sticks out, what of its drawings' words lies outside of them, which boxes scroll.
+# For each width: how far the page sticks out, which words of its drawings lie outside or on others, which boxes scroll.
 _MEASURE = """
 addEventListener("load", () => {
   const found = [...document.querySelectorAll("iframe")].map((frame) => {
@@ -32,7 +32,14 @@ addEventListener("load", () => {
       const inner = text.getBoundingClientRect(), outer = text.ownerSVGElement.getBoundingClientRect();
       return inner.left < outer.left - 1 || inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1;
     });
+    const overlapping = [...page.querySelectorAll("svg.chart")].flatMap((drawing) => {
+      const texts = [...drawing.querySelectorAll("text")].map((t) => [t.textContent, t.getBoundingClientRect()]);
+      return texts.flatMap(([one, a], number) => texts.slice(number + 1).filter(([, b]) =>
+        a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 4 && b.top < a.bottom - 4,
+      ).map(([other]) => `${one} on ${other}`));
+    });
     return {
+      overlapping,
       width: frame.contentWindow.innerWidth,
       scrollWidth: page.scrollingElement.scrollWidth,
       clipped: clipped.map((text) => text.textContent),
@@ -110,7 +117,7 @@ def test_nothing_sticks_out_on_a_screen_or_a_phone(measured: list[dict[str, Any]
         assert found["width"] == width
         assert found["marks"] > 30
         assert found["scrollWidth"] <= width
-        assert found["clipped"] == []
+        assert found["clipped"] == found["overlapping"] == []
         assert found["smallest"] >= 11
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 from reports import INT8, TORCH, make_report
 
-from ssr_edge.bench import command
 from ssr_edge.bench.accuracy import Accuracy
 from ssr_edge.bench.report import Report, write_json
 from ssr_edge.bench.table import print_report
@@ -41,27 +39,6 @@ def test_table_says_everything() -> None:
     assert text.rstrip().endswith(
         "openvino-int8 is 6.1\N{MULTIPLICATION SIGN} [6.1, 6.1] faster than torch-fp32 at batch 1."
     )
-
-
-def test_json_on_stdout_is_json_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report = make_report({TORCH: [[60.0]], INT8: [[10.0]]})
-    monkeypatch.setattr(command, "run_bench", lambda bundle, options: report)
-    monkeypatch.setattr(command.Bundle, "newest", staticmethod(lambda: None))
-    command.bench_and_print(command.BenchRequest(tmp_path, None, None, False, (), (), (1,), True, "-", 0))
-    out, err = capsys.readouterr()
-    assert json.loads(out)["speedup"] == [
-        {
-            "engine": "openvino-int8",
-            "scenario": "single-stream",
-            "batch": 1,
-            "over": "torch-fp32",
-            "ratio": 6.0,
-            "ci95": [6.0, 6.0],
-        }
-    ]
-    assert "openvino-int8" in err
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
