@@ -262,9 +262,13 @@ def _other_engines(old: BenchFile, new: BenchFile) -> list[str]:
 
 
 def _moved_baseline(times: list[TimeChange], baseline: str | None) -> list[str]:
-    return [
-        f"{_row_name(row.task)}, the yardstick, takes {row.change.ratio:.2f} times as long "
-        f"[{row.change.low:.2f}, {row.change.high:.2f}]: the machine was another, or PyTorch or OpenVINO is"
+    moved = [
+        f"{scenario_name(row.task)} {row.change.ratio:.2f} times as long"
         for row in times
         if row.task.engine == baseline and row.change.sign
+    ]
+    if not moved:
+        return []
+    return [
+        f"{baseline}, the yardstick, changed itself ({'; '.join(moved)}): a slower or faster machine, or its package"
     ]

@@ -32,13 +32,15 @@ def print_comparison(comparison: Comparison, old: str, file: TextIO) -> None:
 
 
 def _in_a_sentence(comparison: Comparison, old: str) -> str:
-    verdicts = [row.verdict for row in comparison.times] + [row.verdict for row in comparison.labels]
-    if not verdicts:
+    if not comparison.times:
         return f"This run and {old} have no row in common."
+    # That the yardstick moved is a warning of its own.
+    times = [row.verdict for row in comparison.times if row.task.engine != comparison.baseline]
+    verdicts = times + [row.verdict for row in comparison.labels]
     worse, better = verdicts.count("worse"), verdicts.count("better")
     if not worse and not better:
         return f"Against {old} nothing changed beyond noise."
-    return f"Against {old} {worse} of {len(verdicts)} rows are worse and {better} better beyond noise."
+    return f"Beyond noise, {worse} of {len(verdicts)} rows are worse than in {old}, and {better} better."
 
 
 def _time_table(comparison: Comparison, old: str) -> Table:

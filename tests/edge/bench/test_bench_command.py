@@ -74,7 +74,7 @@ def test_what_is_within_the_limit_is_no_regression(bench: Run, tmp_path: Path, o
     write_json(_report(10), tmp_path / "old.json")
     answer = bench(_report(12), "--compare", "old.json", *options)
     assert answer.code == 0
-    assert "1 of 2 rows are worse and 0 better beyond noise" in answer.out
+    assert "Beyond noise, 1 of 1 rows are worse than in old.json, and 0 better." in answer.out
 
 
 def test_json_on_stdout_sends_the_comparison_elsewhere(bench: Run, tmp_path: Path) -> None:
