@@ -63,7 +63,8 @@ def render(report: Report) -> str:
     templates.filters["figures"] = _figures
     templates.filters["ratio"] = three_figures
     # Engines keep their colour and shape throughout the page; the baseline's are grey and round.
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(row.task.engine for row in report.results))}
+    names = [row.task.engine for row in report.results] + [row.engine for row in report.accuracy]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     judged = _judged(report)
     return templates.get_template("report.html").render(
         report=report,

@@ -81,7 +81,7 @@ def test_json_on_stdout_sends_the_comparison_elsewhere(bench: Run, tmp_path: Pat
     write_json(_report(10), tmp_path / "old.json")
     answer = bench(_report(12), "--compare", "old.json", "--json", "-")
     assert json.loads(answer.out)["schema_version"] == 1
-    assert "Against old.json" in answer.err
+    assert "worse than in old.json" in answer.err
 
 
 def test_the_old_run_is_never_overwritten(bench: Run, tmp_path: Path) -> None:

@@ -195,6 +195,13 @@ def test_what_is_not_known_is_left_out(demo_images: list[Path]) -> None:
     assert "Accuracy" in words and "Confusion" not in words
 
 
+def test_an_engine_that_died_after_it_was_judged_keeps_its_labels(labelled: Report) -> None:
+    predictions = labelled.predictions | {"openvino-bf16": Predicted([0, 0, 0, 1], [0.9] * 4)}
+    died = judged(labelled, labelled.images.paths, labelled.images.truth, predictions)
+    died = replace(died, failures={"openvino-bf16": "its process ended with Killed"})
+    assert Page(render(died)).text.count("openvino-bf16") == 4
+
+
 def test_right_labels_alone_are_said(labelled: Report) -> None:
     right = judged(labelled, labelled.images.paths, [0, 7, 0, 1], labelled.predictions)
     assert "None: each of the 4 images has its right label." in Page(render(right)).text
