@@ -11,7 +11,8 @@ SsrEdgeError              1  any other error
 ├── RuntimeUnavailable    1  a package, driver or device that this machine lacks
 ├── ExportError           1  a network that can't be folded, written as ONNX or calibrated within its limits
 ├── BuildError            1  an ONNX file that a runtime's parser or builder refuses
-└── GateRefused           4  an engine that was built but is worse than its limit
+├── GateRefused           4  an engine that was built but is worse than its limit
+└── Regression            5  a benchmark that is worse than an older one by more than its limit
 """
 
 from __future__ import annotations
@@ -80,3 +81,9 @@ class GateRefused(SsrEdgeError):
     """An engine that was built but is worse than its limit."""
 
     exit_code = 4
+
+
+class Regression(SsrEdgeError):
+    """A benchmark that is worse than an older one by more than its limit."""
+
+    exit_code = 5

@@ -11,6 +11,14 @@ Labels = Sequence[int | None]
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """What an engine said of each image: class number and its probability; None where the image can't be read."""
+
+    labels: list[int | None]
+    confidences: list[float | None]
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """One engine's figures. images: how many it classified; labelled: how many of them have a known class.
 

@@ -1,26 +1,33 @@
-"""What `ssr-edge bench` does with its arguments: finds bundle and images, measures, prints, writes bench.json."""
+"""What `ssr-edge bench` does with its arguments: finds bundle and images, measures, prints, writes, compares."""
 
 from __future__ import annotations
 
-import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from ssr_edge.bench.report import as_json, write_json
+from ssr_edge.bench.compare import compare
+from ssr_edge.bench.comparison_table import print_comparison
+from ssr_edge.bench.report import Report, as_bench_file, as_text, write_json
 from ssr_edge.bench.run import BenchOptions, run_bench
+from ssr_edge.bench.schema import BenchFile, read_bench
 from ssr_edge.bench.table import print_report
 from ssr_edge.bundle import Bundle
 from ssr_edge.cli.defaults import DEMO_IMAGES
-from ssr_edge.errors import UsageError
+from ssr_edge.errors import Regression, UsageError
 from ssr_edge.sources import find_sources
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """The verb's arguments as they were given. json: a file, or `-` for stdout."""
+    """The verb's arguments as they were given. json: a file, or `-` for stdout.
+
+    compare: an older bench.json. max_regression: a percentage, e.g. `5%`.
+    """
 
     folder: Path | None
     bundle: Path | None
@@ -32,14 +39,21 @@ class BenchRequest:
     quick: bool
     json: str
     seed: int
+    html: Path | None = None
+    compare: Path | None = None
+    max_regression: str | None = None
 
 
 def bench_and_print(request: BenchRequest) -> None:
     """Runs the benchmark; the tables go to stderr when the JSON takes stdout.
 
     Raises:
-        UsageError: arguments that make no sense together. Otherwise as `run_bench`.
+        UsageError: arguments that make no sense together, or an older run that can't be read. Otherwise as `run_bench`.
+        Regression: worse than the older run by more than the limit; everything is written then.
     """
+    # Before minutes are spent, and before the new run may take the old one's place.
+    limit = _limit(request)
+    old = None if request.compare is None else _old_run(request.compare, request.json)
     folder = request.folder or DEMO_IMAGES
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", expected="a folder of images", next_step="ssr-edge bench FOLDER")
@@ -54,13 +68,68 @@ def bench_and_print(request: BenchRequest) -> None:
     )
     with _bundle(request, folder) as bundle:
         report = run_bench(bundle, options)
+    out = sys.stderr if request.json == "-" else sys.stdout
+    print_report(report, out)
+    _write(report, request, out)
+    if old is not None:
+        _compare(old, report, limit, request, out)
+
+
+def _write(report: Report, request: BenchRequest, out: TextIO) -> None:
     if request.json == "-":
-        print_report(report, sys.stderr)
-        print(json.dumps(as_json(report), indent=1))
-        return
-    print_report(report, sys.stdout)
-    write_json(report, Path(request.json))
-    print(f"wrote {request.json}")
+        print(as_text(report))
+    else:
+        write_json(report, Path(request.json))
+        print(f"wrote {request.json}", file=out)
+    if request.html is not None:
+        # Only here: a template engine is nothing that measuring needs.
+        from ssr_edge.bench.html import write_html
+
+        write_html(report, request.html)
+        print(f"wrote {request.html}", file=out)
+
+
+def _compare(old: BenchFile, report: Report, limit: float | None, request: BenchRequest, out: TextIO) -> None:
+    comparison = compare(old, as_bench_file(report))
+    print_comparison(comparison, str(request.compare), out)
+    regressions = [] if limit is None else comparison.regressions(limit)
+    if regressions:
+        raise Regression(
+            f"worse than {request.compare}: " + "; ".join(regressions),
+            expected=f"nothing worse by more than {request.max_regression}",
+            next_step="the same command once more, on a quiet machine, to see whether it stays so",
+        )
+
+
+def _limit(request: BenchRequest) -> float | None:
+    """The largest regression that is let pass, as a share; None where any is."""
+    if request.max_regression is None:
+        return None
+    if request.compare is None:
+        raise UsageError(
+            "--max-regression without --compare",
+            expected="--compare with an older bench.json",
+            next_step=f"ssr-edge bench --compare old.json --max-regression {request.max_regression}",
+        )
+    percent = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", request.max_regression.strip(), re.ASCII)
+    if percent is None:
+        raise UsageError(
+            f"--max-regression {request.max_regression!r} is no percentage",
+            expected="a number with a percent sign, e.g. 5%",
+            next_step=f"ssr-edge bench --compare {request.compare} --max-regression 5%",
+        )
+    return float(percent[1]) / 100
+
+
+def _old_run(path: Path, json_file: str) -> BenchFile:
+    old = read_bench(path)
+    if json_file != "-" and Path(json_file).exists() and path.samefile(json_file):
+        raise UsageError(
+            f"--compare and --json both name {path}: this run would take the old one's place",
+            expected="another file for this run",
+            next_step=f"ssr-edge bench --compare {path} --json {path.with_name('new-' + path.name)}",
+        )
+    return old
 
 
 @contextmanager

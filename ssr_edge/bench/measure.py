@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.process import WorkerProcess, Workers
 from ssr_edge.bench.schedule import Effort, Schedule, Task
@@ -79,20 +80,21 @@ def warm_engine(workers: Workers, engine: str, batches: Sequence[int], effort: E
 
 def classify_images(
     workers: Workers, engine: str, paths: Sequence[Path], batch: int
-) -> tuple[list[int | None], dict[Task, Warm]]:
-    """Every image's class number, None where it can't be read, and the pass as warm-up of the end-to-end task."""
-    labels: list[int | None] = []
+) -> tuple[Predicted, dict[Task, Warm]]:
+    """What the engine says of every image, and the pass as warm-up of the end-to-end task."""
+    predicted = Predicted([], [])
     ms: list[float] = []
     with progress(f"{engine}, image", len(paths)) as advance:
         for start in range(0, len(paths), _CHUNK):
             chunk = [str(path) for path in paths[start : start + _CHUNK]]
             reply = workers.ask(engine, do="classify", paths=chunk, batch=batch)
             if reply is None:
-                return [], {}
-            labels += reply["labels"]
+                return Predicted([], []), {}
+            predicted.labels.extend(reply["labels"])
+            predicted.confidences.extend(reply["confidences"])
             ms.append(reply["seconds"] * 1000 / len(chunk))
             advance(len(chunk), "")
-    return labels, {Task(engine, "end-to-end", batch): Warm(ms[0], float(np.median(ms)))}
+    return predicted, {Task(engine, "end-to-end", batch): Warm(ms[0], float(np.median(ms)))}
 
 
 def run_rounds(workers: Workers, schedule: Schedule, paths: Sequence[Path], seed: int) -> dict[Task, Times]:

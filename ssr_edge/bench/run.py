@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.bench.accuracy import Accuracy, judge
+from ssr_edge.bench.accuracy import Accuracy, Predicted, judge
 from ssr_edge.bench.engines import BASELINES, EngineSpec, plan_engines
 from ssr_edge.bench.measure import (
     END_TO_END_BATCH,
@@ -21,11 +24,13 @@ from ssr_edge.bench.measure import (
     warm_engine,
 )
 from ssr_edge.bench.process import Workers
-from ssr_edge.bench.report import Report, summarise_times
+from ssr_edge.bench.report import Report, printable, summarise_times
 from ssr_edge.bench.schedule import FULL, QUICK, Effort, Task, plan_schedule
+from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bundle import Bundle
 from ssr_edge.environment import machine_facts
 from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.files import sha256_of
 from ssr_edge.labels import ImagesWithTruth, label_images
 from ssr_edge.sources import find_sources
 
@@ -55,11 +60,12 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
     """
     effort = QUICK if options.quick else FULL
     environment = machine_facts()  # before the load is ours
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     plan = plan_engines(bundle, options.runtimes, options.precisions)
     images = _choose_images(bundle, options, effort)
     notes = _notes(plan.specs, images, options)
     with Workers() as workers:
-        loaded, warm, labels = _prepare(workers, plan.specs, images, options, effort)
+        loaded, warm, predictions = _prepare(workers, plan.specs, images, options, effort)
         if not workers.running:
             raise _nothing_ran(workers.failures | plan.not_run)
         notes += _left_out_batches(loaded, options.batches)
@@ -70,13 +76,20 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         if not finished:
             raise _nothing_ran(workers.failures | plan.not_run)
         results, speedups = summarise_times(times, warm, finished, options.seed)
-        trained = [spec.name for spec in plan.specs if spec.trained and spec.name in labels]
+        trained = {} if options.latency_only else _of_trained(predictions, plan.specs)
         return Report(
+            created=created,
+            command=_command(bundle, options),
+            bundle=_bundle_facts(bundle),
             environment=environment,
+            folder=options.folder,
+            images=images,
+            images_sha256=_sha256_of_all(images.paths),
+            predictions=trained,
             engines=loaded,
             results=results,
             speedups=speedups,
-            accuracy=[] if options.latency_only else _judge_all({name: labels[name] for name in trained}, images),
+            accuracy=_judge_all(trained, images),
             failures=workers.failures,
             not_run=plan.not_run,
             notes=notes,
@@ -99,11 +112,11 @@ def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> Ima
 
 def _prepare(
     workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions, effort: Effort
-) -> tuple[dict[str, Loaded], dict[Task, Warm], dict[str, list[int | None]]]:
+) -> tuple[dict[str, Loaded], dict[Task, Warm], dict[str, Predicted]]:
     """Starts, warms and reads the labels of one engine after the other, so that none is timed while another loads."""
     engines: dict[str, Loaded] = {}
     warm: dict[Task, Warm] = {}
-    labels: dict[str, list[int | None]] = {}
+    predictions: dict[str, Predicted] = {}
     for spec in specs:
         loaded = start_engine(workers, spec, images.paths, options.batches)
         if loaded is None:
@@ -112,14 +125,53 @@ def _prepare(
         fitting = [batch for batch in options.batches if batch <= loaded.max_batch]
         warm |= warm_engine(workers, spec.name, fitting, effort)
         batch = min(END_TO_END_BATCH, loaded.max_batch)
-        labels[spec.name], passed = classify_images(workers, spec.name, images.paths, batch)
+        predictions[spec.name], passed = classify_images(workers, spec.name, images.paths, batch)
         warm |= passed
-    return engines, warm, {name: found for name, found in labels.items() if name in workers.running}
+    return engines, warm, {name: found for name, found in predictions.items() if name in workers.running}
 
 
-def _judge_all(labels: dict[str, list[int | None]], images: ImagesWithTruth) -> list[Accuracy]:
-    reference = next((labels[name] for name in BASELINES if name in labels), None)
-    return [judge(name, found, images.truth, reference) for name, found in labels.items()]
+def _of_trained(predictions: dict[str, Predicted], specs: Sequence[EngineSpec]) -> dict[str, Predicted]:
+    return {spec.name: predictions[spec.name] for spec in specs if spec.trained and spec.name in predictions}
+
+
+def _judge_all(predictions: dict[str, Predicted], images: ImagesWithTruth) -> list[Accuracy]:
+    reference = next((predictions[name].labels for name in BASELINES if name in predictions), None)
+    return [judge(name, found.labels, images.truth, reference) for name, found in predictions.items()]
+
+
+def _bundle_facts(bundle: Bundle) -> BundleFacts:
+    manifest = bundle.manifest
+    return BundleFacts(
+        name=manifest.name, created=manifest.created, checkpoint_sha256=manifest.provenance.checkpoint_sha256
+    )
+
+
+def _command(bundle: Bundle, options: BenchOptions) -> str:
+    """What measures the same again, every default said aloud."""
+    words = ["ssr-edge", "bench", printable(options.folder)]
+    if options.latency_only:
+        words += ["--arch", str(bundle.manifest.arch["name"]), "--random-weights"]
+    else:
+        words += ["--bundle", printable(bundle.path)]
+    for option, values in (
+        ("--runtime", options.runtimes),
+        ("--precision", options.precisions),
+        ("--batch", options.batches),
+    ):
+        words += [word for value in values for word in (option, str(value))]
+    if options.quick:
+        words.append("--quick")
+    return shlex.join([*words, "--seed", str(options.seed)])
+
+
+def _sha256_of_all(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            digest.update(sha256_of(path).encode())
+        except OSError:
+            digest.update(b"unreadable")
+    return digest.hexdigest()
 
 
 def _notes(specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions) -> list[str]:

@@ -1,10 +1,11 @@
-"""Prints a report: the table, the accuracies, and the one sentence people quote."""
+"""Prints a report: the table, the accuracies, and the sentence that people quote."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
 from ssr_edge.bench.report import METHOD, Report, Speedup
+from ssr_edge.bench.summary import summary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,25 +31,6 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
     console.print(METHOD, markup=False, soft_wrap=True)
     console.print(summary(report), markup=False, soft_wrap=True, style="bold")
-
-
-def summary(report: Report) -> str:
-    """The fastest engine's single-stream speed-up in one sentence, or why there is none or it means little."""
-    if report.disturbed:
-        others = f"other programs took {report.others_share:.0%} of the processor meanwhile"
-        return f"Not reliable: {others}. {_comparison(report)}"
-    return _comparison(report)
-
-
-def _comparison(report: Report) -> str:
-    single = [row for row in report.speedups if row.task.scenario == "single-stream"]
-    if not single:
-        return "There is no other engine than the baseline to compare."
-    best = max(single, key=lambda row: row.ratio.ratio)
-    ratio, low, high = best.ratio.ratio, best.ratio.low, best.ratio.high
-    if ratio < 1:
-        return f"No engine is faster than {best.over} at batch 1; {best.task.engine} comes to {ratio:.2f}{_TIMES}."
-    return f"{best.task.engine} is {ratio:.1f}{_TIMES} [{low:.1f}, {high:.1f}] faster than {best.over} at batch 1."
 
 
 def _speed_table(report: Report) -> Table:

@@ -75,13 +75,17 @@ class Worker:
             return {"ms": self._times(batch, calls + 1, 0)[1:]}
 
     def classify(self, paths: list[str], batch: int) -> Reply:
-        """Image files to labels, end to end; a label is None where the file can't be read."""
+        """Image files to labels, end to end; label and confidence are None where the file can't be read."""
         started = time.perf_counter()
         with self._contention.watch():
             results = list(classify(map(still, map(Path, paths)), self.runner, batch, usable_cores()))
         seconds = time.perf_counter() - started
-        labels = [CLASSES.index(result.label) if isinstance(result, Prediction) else None for result in results]
-        return {"seconds": seconds, "labels": labels}
+        predictions = [result if isinstance(result, Prediction) else None for result in results]
+        return {
+            "seconds": seconds,
+            "labels": [None if found is None else CLASSES.index(found.label) for found in predictions],
+            "confidences": [None if found is None else found.confidence for found in predictions],
+        }
 
     def finish(self) -> Reply:
         """Peak memory of this process, and the share of the processor that others took while it was timed."""

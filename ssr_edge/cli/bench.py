@@ -27,6 +27,19 @@ def bench(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds, at most 64 images judged.")] = False,
     json_file: Annotated[str, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = "bench.json",
+    html: Annotated[
+        Path | None, typer.Option(help="Write a report, one HTML page with everything in it.", show_default=False)
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="An older bench.json: say what changed beyond noise.", show_default=False)
+    ] = None,
+    max_regression: Annotated[
+        str | None,
+        typer.Option(
+            help="With --compare: exit code 5 if anything is worse beyond noise and by more than this, e.g. 5%.",
+            show_default=False,
+        ),
+    ] = None,
     arch: Annotated[
         str | None, typer.Option(help="With --random-weights: an architecture instead of a bundle.", show_default=False)
     ] = None,
@@ -53,5 +66,8 @@ def bench(
             quick=quick,
             json=json_file,
             seed=seed,
+            html=html,
+            compare=compare,
+            max_regression=max_regression,
         )
     )

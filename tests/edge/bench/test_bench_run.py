@@ -9,6 +9,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from tiny_images import TINY, write_image
@@ -24,6 +25,7 @@ from ssr_edge.errors import RuntimeUnavailable, UsageError
 from ssr_edge.preprocess import load
 from ssr_edge.runners import open_runner
 
+SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"
 # Says "dead" and dies when it is asked to measure.
 _CRASHES_WHEN_TIMED = """
 import os, sys
@@ -62,11 +64,17 @@ def test_random_weights_give_latency_alone(
 ) -> None:
     # The fixture has made such a bundle already: another would only take its time.
     monkeypatch.setattr(random_weights, "random_bundle", lambda arch, paths, seed: nullcontext(tiny_bundle))
-    bench_and_print(_request(image_folder, str(tmp_path / "bench.json")))
+    bench_and_print(_request(image_folder, str(tmp_path / "bench.json"), html=tmp_path / "bench.html"))
     printed = capsys.readouterr().out
+    assert "openvino-int8" in (tmp_path / "bench.html").read_text()
     assert "latency only: random weights" in printed
     assert "than torch-fp32 at batch 1" in printed
     found = json.loads((tmp_path / "bench.json").read_text())
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(found)
+    assert found["command"].endswith(
+        f"{image_folder} --arch {TINY} --random-weights --batch 1 --batch 8 --quick --seed 0"
+    )
+    assert {len(row["round_medians_ms"]) for row in found["results"]} == {found["rounds"]}
     assert found["accuracy"] == found["failures"] == found["not_run"] == []
     assert found["environment"]["cores"] >= 1
     assert 0 <= found["others_share"] <= 1
@@ -110,6 +118,9 @@ def test_accuracies_of_a_labelled_folder(tiny_bundle: Bundle, image_folder: Path
     (tmp_path / "SOB_B_A-14-1234-100-100.jpg").write_bytes(b"not an image")
     report = run_bench(tiny_bundle, BenchOptions(tmp_path, ("openvino",), ("fp32",), (1,), quick=True))
     assert [row.engine for row in report.accuracy] == ["torch-fp32", "openvino-fp32"]
+    confidences = [c for c in report.predictions["openvino-fp32"].confidences if c is not None]
+    assert len(confidences) == 8
+    assert all(1 / 8 <= confidence <= 1 for confidence in confidences)
     for row in report.accuracy:
         assert (row.accuracy, row.agreement_with_fp32, row.images, row.labelled) == (0.75, 1.0, 8, 8)
         assert row.macro_f1 is not None

@@ -1,0 +1,208 @@
+"""The schema of bench.json; `python -m ssr_edge.bench.schema` prints it as docs/bench.schema.json has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ssr_edge.bench.schedule import Scenario
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.errors import UsageError
+
+SCHEMA_VERSION: Final = 1
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NEXT = "ssr-edge bench --json bench.json  (writes a file of this version)"
+
+
+class _Part(BaseModel):
+    # JSON has neither NaN nor infinity.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
+    )
+
+
+class GpuFacts(_Part):
+    """driver_cuda: the newest CUDA that its driver runs."""
+
+    name: str
+    compute_capability: str
+    driver_cuda: str
+
+
+class Environment(_Part):
+    """The machine. memory_gb: of 10^9 bytes. load_average: over the minute before; packages: version by name."""
+
+    # A newer ssr-edge may know more of its machine.
+    model_config = ConfigDict(extra="allow")
+
+    cpu: str
+    board: str | None
+    cores: int
+    instruction_sets: list[str]
+    governor: str | None
+    memory_gb: float | None
+    load_average: float | None
+    os: str
+    python: str
+    packages: dict[str, str]
+    gpu: GpuFacts | None
+
+
+class BundleFacts(_Part):
+    """The bundle whose engines were measured, as its manifest has it."""
+
+    name: str
+    created: str
+    checkpoint_sha256: str
+
+
+class Images(_Part):
+    """The images that were classified. sha256: of their contents, in order.
+
+    truth: position in `classes` of each image's class, null where it is not known.
+    """
+
+    folder: str
+    sha256: str
+    classes: list[str] = list(CLASSES)
+    truth: list[int | None]
+
+
+class TaskFacts(_Part):
+    """An engine in a scenario. batch: images in one engine call."""
+
+    engine: str
+    scenario: Scenario
+    batch: int = Field(ge=1)
+
+
+class LatencyFacts(_Part):
+    """Percentiles in ms: of one call, or for end-to-end of one image."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class ResultFacts(TaskFacts):
+    """A row of the table. images_per_second: at the median. peak_rss_mb: its process's, of 10^6 bytes.
+
+    round_medians_ms: the median of each round; those of all rows were taken at the same moments, so rows of one file
+    can be paired by round.
+    """
+
+    latency_ms: LatencyFacts
+    images_per_second: float
+    peak_rss_mb: float | None
+    first_call_ms: float
+    calls: int
+    round_medians_ms: list[float] = Field(min_length=1)
+
+
+class SpeedupFacts(TaskFacts):
+    """How many times faster than `over` in the same scenario. ci95: bootstrap interval of the median over rounds."""
+
+    over: str
+    ratio: float
+    ci95: tuple[float, float]
+
+
+class AccuracyFacts(_Part):
+    """images: how many it classified; labelled: how many of them have a known class.
+
+    agreement_with_fp32: share of images with the same label as the baseline; null for want of one.
+    labels: for each image its position in `images.classes`, null where it could not be read.
+    """
+
+    engine: str
+    macro_f1: float | None
+    accuracy: float | None
+    agreement_with_fp32: float | None
+    images: int
+    labelled: int
+    labels: list[int | None]
+
+
+class EngineFacts(_Part):
+    """What an engine said of itself. origin: where it came from, in words. max_batch: images it takes in one call."""
+
+    version: str
+    device: str
+    origin: str
+    max_batch: int
+    load_ms: float
+
+
+class ReasonFacts(_Part):
+    """Why an engine has no rows, in words."""
+
+    engine: str
+    reason: str
+
+
+class BenchFile(_Part):
+    """bench.json. command: measures the same again. rounds: turns that every row had.
+
+    others_share: of the processor, taken by other programs while an engine was timed (the worst engine's), 0 to 1.
+    disturbed: whether that is so much that the figures mean little. method: what was timed, in words.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    created: str
+    command: str
+    bundle: BundleFacts
+    environment: Environment
+    images: Images
+    results: list[ResultFacts]
+    speedup: list[SpeedupFacts]
+    accuracy: list[AccuracyFacts]
+    engines: dict[str, EngineFacts]
+    failures: list[ReasonFacts]
+    not_run: list[ReasonFacts]
+    notes: list[str]
+    rounds: int
+    others_share: float | None
+    disturbed: bool
+    method: str
+
+
+def read_bench(path: Path) -> BenchFile:
+    """Reads a bench.json.
+
+    Raises:
+        UsageError: it can't be read, is no JSON, or is of another schema version.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _unusable(f"{path} can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deep
+        raise _unusable(f"{path} is no JSON file: {error}") from error
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if version != SCHEMA_VERSION:
+        what = "no schema version" if version is None else f"schema version {version!r}"
+        raise _unusable(f"{path} has {what}")
+    try:
+        return BenchFile.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise _unusable(f"{path}: {where}: {first['msg']}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the file, as written."""
+    return {"$schema": _DIALECT, **BenchFile.model_json_schema(mode="serialization"), "title": "bench.json"}
+
+
+def _unusable(found: str) -> UsageError:
+    return UsageError(
+        found, expected=f"a bench.json of schema version {SCHEMA_VERSION}, which this ssr-edge reads", next_step=_NEXT
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=1))

@@ -1,0 +1,118 @@
+"""Draws the marks that the charts are made of: an SVG with a scale along each side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+
+# Of a chart, in units; at 400 px of screen a unit is a little less than a pixel, so that text stays readable.
+WIDTH = 400.0
+_FEWEST_TICKS = 3
+_MANTISSAS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+# Classes e0 to e7 of report.css.
+_COLOURS = 8
+_MARKS = (
+    "M-4.5,0a4.5,4.5 0 1,0 9,0a4.5,4.5 0 1,0 -9,0z",
+    "M-4,-4h8v8h-8z",
+    "M0,-5.5L5.2,4H-5.2z",
+    "M0,-6L6,0L0,6L-6,0z",
+    "M0,5.5L5.2,-4H-5.2z",
+    "M-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps values from [low, high] to places from `start` to `end`. log: by their logarithms; values are > 0 then."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The place of a value."""
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return self.start + (self.end - self.start) * (at - low) / (high - low)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Round values within the scale, at most so many."""
+        return log_ticks(self.low, self.high, most) if self.log else linear_ticks(self.low, self.high, most)
+
+
+def linear_ticks(low: float, high: float, most: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten, within [low, high]; low < high."""
+    power = 10.0 ** math.floor(math.log10((high - low) / _FEWEST_TICKS))
+    for step in (power * factor for factor in (1, 2, 5, 10)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first < most:
+            break
+    return [number * step for number in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values within [low, high], evenly spread on a log scale; 0 < low < high."""
+    decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    for mantissas in _MANTISSAS:
+        ticks = [value for decade in decades for m in mantissas if low <= (value := m * 10.0**decade) <= high]
+        if _FEWEST_TICKS <= len(ticks) <= most:
+            return ticks
+    powers = [10.0**decade for decade in decades if 10.0**decade >= low]
+    if len(powers) > most:
+        return powers[:: -(-len(powers) // most)]
+    return linear_ticks(low, high, most)
+
+
+class Drawing:
+    """An SVG under construction. Text is escaped by the XML writer; colours are classes, which the page's CSS knows."""
+
+    def __init__(self, height: float, label: str) -> None:
+        """label: what it shows, for those who hear the page."""
+        self._root = ElementTree.Element(
+            "svg", {"viewBox": f"0 0 {WIDTH:g} {height:g}", "role": "img", "aria-label": label, "class": "chart"}
+        )
+
+    def line(self, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
+        """A straight line."""
+        self._add("line", style, x1=x1, y1=y1, x2=x2, y2=y2)
+
+    def path(self, points: Sequence[tuple[float, float]], style: str) -> None:
+        """A line through points."""
+        self._add("path", style, d="M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points))
+
+    def mark(self, x: float, y: float, number: int) -> None:
+        """Engine `number`'s mark: its own shape and colour."""
+        self._add("path", f"mark {engine_style(number)}", d=mark_path(number), transform=f"translate({x:.1f},{y:.1f})")
+
+    def text(self, x: float, y: float, text: str, style: str = "", anchor: str = "start") -> None:
+        """Words. anchor: `start`, `middle` or `end` of them lies at x."""
+        self._add("text", style, x=x, y=y, **{"text-anchor": anchor}).text = text
+
+    def markup(self) -> Markup:
+        """The drawing as an element of an HTML page."""
+        return Markup(ElementTree.tostring(self._root, encoding="unicode"))  # escaped by the writer
+
+    def _add(self, tag: str, style: str, **attributes: float | str) -> ElementTree.Element:
+        values = {name: f"{v:.1f}" if isinstance(v, float) else str(v) for name, v in attributes.items()}
+        return ElementTree.SubElement(self._root, tag, values | ({"class": style} if style else {}))
+
+
+def engine_style(number: int) -> str:
+    """CSS class of engine `number`'s colour."""
+    return f"e{number % _COLOURS}"
+
+
+def mark_path(number: int) -> str:
+    """Outline of engine `number`'s mark, about 10 units wide, its centre at 0, 0."""
+    return _MARKS[number % len(_MARKS)]
+
+
+def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
+    """A range of positive values widened at both ends, by a share of it on a log scale."""
+    factor = max((high / low) ** share, 1.02)
+    return low / factor, high * factor
