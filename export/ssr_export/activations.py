@@ -37,6 +37,7 @@ def stream_activations(model: Path, images: Sequence[Path], what: str) -> Iterat
     # ONNX Runtime's arena keeps the largest buffers of every shape it has seen; freeing them keeps memory flat.
     options.enable_cpu_mem_arena = False
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    del graph  # the session has its own copy of the weights
     with progress(f"{what}, image", len(images)) as advance:
         for start, batch in readable_batches(images, _BATCH):
             yield dict(zip(points, session.run(points, {"images": batch}), strict=True))

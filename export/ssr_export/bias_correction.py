@@ -1,14 +1,15 @@
 """Bias correction: takes back the mean error that rounding and clipping leave in each convolution's output.
 
 Nagel et al. 2019 (arXiv 1906.04721), section 4.2, from calibration images instead of BatchNorm's statistics. A
-convolution is linear, so the mean of its outputs is its output on the mean input, zero padding at the borders included:
-one mean map of an activation is all that has to be kept, however many images there are.
+convolution is linear, so its mean output is its kernel times what each weight of the kernel meets on average, zero
+padding at the borders included: that is all that has to be kept of an activation, however many images there are.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,11 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from ssr_edge.environment import usable_cores
 from ssr_export.activations import stream_activations
 from ssr_export.quantize import QMAX, is_quantized_conv, quantize_weight
 
 Map = npt.NDArray[np.float64]
-
-
-@dataclass
-class MeanMaps:
-    """Mean input of a convolution over images, [C, H, W]: as FP32 has it, and after its Q/DQ pair."""
-
-    exact: Map
-    quantized: Map
 
 
 def bias_errors(model: Path, ranges: Mapping[str, float], images: Sequence[Path]) -> dict[str, list[float]]:
@@ -40,59 +34,78 @@ def bias_errors(model: Path, ranges: Mapping[str, float], images: Sequence[Path]
     Raises:
         ExportError: no image can be read.
     """
-    maps = mean_maps(model, ranges, images)
     graph = onnx.load(model).graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    errors = {}
+    readers: dict[str, list[ConvInputs]] = defaultdict(list)
     for node in graph.node:
         if is_quantized_conv(node):
-            error = mean_output_error(node, numpy_helper.to_array(weights[node.input[1]]), maps[node.input[0]])
-            # Seven digits are what the FP32 bias can hold.
-            errors[node.input[2]] = [float(f"{value:.7g}") for value in error]
-    return errors
+            readers[node.input[0]].append(ConvInputs(node, numpy_helper.to_array(weights[node.input[1]])))
 
+    def add(tensor: str, values: npt.NDArray[np.float32]) -> None:
+        scale = np.float32(ranges[tensor] / QMAX)
+        rounded = np.clip(np.rint(values / scale), -QMAX - 1, QMAX) * scale
+        exact, quantized = values.sum(0, dtype=np.float64), rounded.sum(0, dtype=np.float64)
+        for reader in readers[tensor]:
+            reader.add(exact, quantized, len(values))
 
-def mean_maps(model: Path, ranges: Mapping[str, float], images: Sequence[Path]) -> dict[str, MeanMaps]:
-    """Mean map of each quantisation point over image files."""
-    sums: dict[str, MeanMaps] = {}
-    count = 0
-    for activations in stream_activations(model, images, "correcting biases"):
-        for tensor, values in activations.items():
-            scale = np.float32(ranges[tensor] / QMAX)
-            rounded = np.clip(np.rint(values / scale), -QMAX - 1, QMAX) * scale
-            exact, quantized = values.sum(0, dtype=np.float64), rounded.sum(0, dtype=np.float64)
-            if tensor in sums:
-                sums[tensor].exact += exact
-                sums[tensor].quantized += quantized
-            else:
-                sums[tensor] = MeanMaps(exact, quantized)
-        count += len(values)
-    return {tensor: MeanMaps(total.exact / count, total.quantized / count) for tensor, total in sums.items()}
-
-
-def mean_output_error(node: onnx.NodeProto, weight: npt.NDArray[np.float32], maps: MeanMaps) -> Map:
-    """Mean of INT8's output less FP32's for each channel [O] of a Conv node; weight: its FP32 weight [O, C/g, h, w]."""
-    values, scale = quantize_weight(weight)
-    rounded: Map = values.astype(np.float64) * scale.reshape(-1, 1, 1, 1)
-    return _mean_output(node, rounded, maps.quantized) - _mean_output(node, weight.astype(np.float64), maps.exact)
-
-
-def _mean_output(node: onnx.NodeProto, weight: Map, mean_input: Map) -> Map:
-    settings: dict[str, Any] = {
-        attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for activations in stream_activations(model, images, "correcting biases"):
+            read = [tensor for tensor in activations if tensor in readers]
+            list(pool.map(add, read, [activations[tensor] for tensor in read]))
+    # Seven digits are what an FP32 bias can hold.
+    return {
+        reader.bias: [float(f"{error:.7g}") for error in reader.mean_output_error()]
+        for of_tensor in readers.values()
+        for reader in of_tensor
     }
-    top, left, bottom, right = settings.get("pads", (0, 0, 0, 0))
-    down, across = settings.get("strides", (1, 1))
-    _, inputs, height, width = weight.shape
-    padded = np.pad(mean_input, ((0, 0), (top, bottom), (left, right)))
-    rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
-    # What each weight of the kernel meets on average, [C, h, w]: the mean output is its product with the kernel.
-    met = np.array(
-        [
+
+
+class ConvInputs:
+    """What each weight of a Conv node's kernel meets on average, as FP32 has it and after the Q/DQ pair.
+
+    weight: FP32's [O, C/g, h, w].
+    """
+
+    def __init__(self, node: onnx.NodeProto, weight: npt.NDArray[np.float32]) -> None:
+        self.bias = node.input[2] if len(node.input) > 2 else ""
+        self._settings: dict[str, Any] = {
+            attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
+        }
+        self._weight = weight
+        # Sums over images of [C, h, w].
+        self._exact: Map | float = 0.0
+        self._quantized: Map | float = 0.0
+        self._images = 0
+
+    def add(self, exact: Map, quantized: Map, images: int) -> None:
+        """Adds a batch: the sums over its images of the convolution's input, [C, H, W]."""
+        self._exact = self._exact + self._met(exact)
+        self._quantized = self._quantized + self._met(quantized)
+        self._images += images
+
+    def mean_output_error(self) -> Map:
+        """Mean of INT8's output less FP32's for each channel, [O]."""
+        values, scale = quantize_weight(self._weight)
+        rounded: Map = values.astype(np.float64) * scale.reshape(-1, 1, 1, 1)
+        difference = _output(rounded, self._quantized) - _output(self._weight.astype(np.float64), self._exact)
+        return difference / self._images
+
+    def _met(self, inputs: Map) -> Map:
+        top, left, bottom, right = self._settings.get("pads", (0, 0, 0, 0))
+        down, across = self._settings.get("strides", (1, 1))
+        height, width = self._weight.shape[2:]
+        padded = np.pad(inputs, ((0, 0), (top, bottom), (left, right)))
+        rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
+        met = [
             [padded[:, y : y + rows : down, x : x + columns : across].mean((1, 2)) for x in range(width)]
             for y in range(height)
         ]
-    )
-    groups = met.transpose(2, 0, 1).reshape(-1, inputs, height, width)
-    result: Map = np.einsum("gocyx,gcyx->go", weight.reshape(len(groups), -1, inputs, height, width), groups).ravel()
+        result: Map = np.array(met).transpose(2, 0, 1)
+        return result
+
+
+def _output(weight: Map, met: Map | float) -> Map:
+    """Kernel [O, C/g, h, w] times what its weights meet, [C, h, w], group by group: [O]."""
+    of_groups = np.asarray(met).reshape(-1, *weight.shape[1:])
+    result: Map = np.einsum("gocyx,gcyx->go", weight.reshape(len(of_groups), -1, *weight.shape[1:]), of_groups).ravel()
     return result
