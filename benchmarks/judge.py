@@ -42,10 +42,8 @@ class Judge:
     @staticmethod
     def of(held_out: list[Path], fp32: Path) -> Judge:
         """Judges by image files whose names say their class, and by an FP32 model."""
-        names = [parse_name(path) for path in held_out]
-        truth = [CLASSES.index(name.label) for name in names if name is not None]
         images = np.stack([load(path) for path in held_out])
-        return Judge(images, truth, run_openvino(fp32, images))
+        return Judge(images, true_classes(held_out), run_openvino(fp32, images))
 
     @property
     def fp32_macro_f1(self) -> float:
@@ -62,6 +60,12 @@ class Judge:
             largest=float(error.max() / scale.max()),
             macro_f1=measure(self.truth, label).macro_f1,
         )
+
+
+def true_classes(paths: list[Path]) -> list[int]:
+    """Class numbers of image files, from their BreaKHis names."""
+    names = [parse_name(path) for path in paths]
+    return [CLASSES.index(name.label) for name in names if name is not None]
 
 
 def image_sets(checkpoint: Path, card: CheckpointCard, data: Path | None) -> ImageSets:

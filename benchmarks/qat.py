@@ -2,9 +2,9 @@
 
     python benchmarks/qat.py ORIGINAL FINE_TUNED --data FOLDER
 
-FOLDER: BreaKHis, whole or in part. Ranges by `mse` from images that the checkpoints were trained on; judged on val and
-test images, in OpenVINO. `logit error`: mean difference of INT8 from the same checkpoint's FP32, over the mean FP32
-logit.
+FOLDER: BreaKHis, whole or in part. Calibrated as `build-engine` does by default, on images that the checkpoints were
+trained on; judged on val and test images, in OpenVINO. `logit error`: mean difference of INT8 from the same
+checkpoint's FP32, over the mean FP32 logit.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
-from ssr_edge.breakhis import CLASSES, parse_name
+from judge import Logits, run_openvino, true_classes
 from ssr_edge.metrics import measure
 from ssr_edge.preprocess import Image, load
-from ssr_edge.runners.openvino import compile_options, openvino_core
 from ssr_export.calibrate import calibrate
 from ssr_export.equalise import equalise
 from ssr_export.fold import fold
@@ -29,9 +27,6 @@ from ssr_export.models import normalised_batches
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_train.checkpoint import load_checkpoint
-
-Logits = npt.NDArray[np.float32]
-_BATCH = 8
 
 
 def main() -> None:
@@ -44,8 +39,7 @@ def main() -> None:
     asked = parser.parse_args()
     held_out = image_sets_of_split(asked.data, load_checkpoint(asked.original)[1]).held_out
     images = np.stack([load(path) for path in held_out])
-    names = [parse_name(path) for path in held_out]
-    truth = [CLASSES.index(name.label) for name in names if name is not None]
+    truth = true_classes(held_out)
     print(f"{len(images)} held-out images\n")
     print("| checkpoint | FP32 macro-F1 | INT8 macro-F1 | INT8 labels as its FP32 | as the original's | logit error |")
     print("|---|---|---|---|---|---|")
@@ -69,15 +63,9 @@ def _both_logits(checkpoint: Path, data: Path, images: Image, equalised: bool) -
         fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
         folded, calibration = fold(network).float(), image_sets_of_split(data, card).calibration
         export_onnx(equalise(folded, normalised_batches(calibration)) if equalised else folded, fp32)
-        ranges = calibrate(fp32, calibration, "mse").ranges
-        onnx.save(quantize(onnx.load(fp32), ranges), int8)
-        return _run(fp32, images), _run(int8, images)
-
-
-def _run(model: Path, images: Image) -> Logits:
-    compiled = openvino_core().compile_model(str(model), "CPU", compile_options("int8"))
-    batches = [compiled({0: images[start : start + _BATCH]}) for start in range(0, len(images), _BATCH)]
-    return np.concatenate([np.array(batch["logits"]) for batch in batches])
+        found = calibrate(fp32, calibration, "mse", correct_bias=True)
+        onnx.save(quantize(onnx.load(fp32), found.ranges, bias_errors=found.bias_errors), int8)
+        return run_openvino(fp32, images), run_openvino(int8, images)
 
 
 if __name__ == "__main__":
