@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ssr_edge.errors import UsageError
+
 if TYPE_CHECKING:
     from ssr_edge.results import Groups, Results
 
@@ -97,6 +99,12 @@ def infer(
     results = Results(outputs, group_by)
     slides = SlideReports(opened.manifest.magnification, mpp, results.first_output)
     inputs = open_source(source, stop, every, live, slides.tiles_of)
+    if resume and not inputs.repeatable:
+        raise UsageError(
+            f"--resume with {inputs.shown}: what a camera or stream showed does not come again",
+            expected="files",
+            next_step=f"ssr-edge infer {inputs.shown} -o OTHER.csv",
+        )
     with (
         results,
         open_runner(opened, engine, chosen, slots=2, resize=resize) as runner,
@@ -113,7 +121,7 @@ def infer(
         started = time.perf_counter()
         # A live run reports by itself.
         shown = nullcontext(_say_nothing) if inputs.live else progress("classifying, image", None)
-        with _saying_how_to_go_on(results), interruptible(stop, seconds), shown as advance:
+        with _saying_how_to_go_on(results, inputs.repeatable), interruptible(stop, seconds), shown as advance:
             for result in run_source(
                 inputs,
                 runner,
@@ -145,12 +153,12 @@ def infer(
 
 
 @contextmanager
-def _saying_how_to_go_on(results: Results) -> Iterator[None]:
+def _saying_how_to_go_on(results: Results, repeatable: bool) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         said = f"stopped after {results.counts.total() + results.failed} inputs, all written"
-        more = "; the same command with --resume goes on from there" if results.can_be_resumed else ""
+        more = "; the same command with --resume goes on from there" if results.can_be_resumed and repeatable else ""
         print(said + more, file=sys.stderr)
         raise
 

@@ -28,7 +28,7 @@ class Source:
     """What `infer` reads. inputs: in order; reading them may wait. live: the newest frame wins.
 
     moving: one video, camera or stream, of which a video can be saved. shown: the name without a password.
-    fps: inputs a second of a video, None where that is not known.
+    fps: inputs a second of a video, None where that is not known. repeatable: read again, it gives the same inputs.
     """
 
     inputs: Iterator[Input]
@@ -36,6 +36,7 @@ class Source:
     moving: bool
     shown: str
     fps: float | None = None
+    repeatable: bool = True
 
 
 def open_source(
@@ -55,11 +56,11 @@ def open_source(
     """
     shown = without_password(source)
     if _is_stream(source):
-        return Source(frames_of_stream(source, shown, stop, every), live is not False, True, shown)
+        return Source(frames_of_stream(source, shown, stop, every), live is not False, True, shown, repeatable=False)
     path = Path(source)
     if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
         frames = frames_of_video(path, stop, every, paced=bool(live))
-        return Source(frames, bool(live), True, shown, _fps(path, every))
+        return Source(frames, bool(live), True, shown, _fps(path, every), repeatable=not live)
     if live:
         raise UsageError(
             f"{source} holds images, which are never too late",

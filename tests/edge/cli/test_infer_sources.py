@@ -55,6 +55,34 @@ def test_a_video_and_its_annotated_copy(ssr_edge: Run, tiny_bundle: Bundle, vide
     assert (copy.get(cv2.CAP_PROP_FRAME_COUNT), copy.get(cv2.CAP_PROP_FPS)) == (FRAMES / 2, FPS / 2)
 
 
+def test_a_killed_run_over_a_video_and_pages_goes_on(
+    ssr_edge_process: Run, tiny_bundle: Bundle, place: Path, video: Path, demo_images: list[Path]
+) -> None:
+    (place / "in").mkdir()
+    cv2.imwritemulti("in/stack.tif", [cv2.imread(str(path)) for path in demo_images[:3]])
+    listed = "\n".join(map(str, ("in/stack.tif", video)))
+    asked = ("infer", "-", "--bundle", tiny_bundle.path)
+    assert ssr_edge_process(*asked, cwd=place, stdin=listed).code == 0
+    whole = Path("predictions.csv").read_text().splitlines(keepends=True)
+    assert len(whole) == 1 + 3 + FRAMES
+    for kept in (2, 7):  # in the middle of the pages, and of the video
+        Path("predictions.csv").write_text("".join(whole[:kept]) + whole[kept][:9])
+        assert ssr_edge_process(*asked, "--resume", cwd=place, stdin=listed).code == 0
+        assert [(row["source"], row["frame"], row["p_DC"]) for row in rows()] == [
+            (row["source"], row["frame"], row["p_DC"]) for row in csv.DictReader(whole)
+        ]
+
+
+@pytest.mark.parametrize("live", ["--live", "--no-live"])
+def test_what_a_camera_showed_does_not_come_again(
+    ssr_edge: Run, tiny_bundle: Bundle, camera: Camera, live: str
+) -> None:
+    answer = ssr_edge("infer", camera.url, "--bundle", tiny_bundle.path, live, "--resume")
+    assert answer.code == 2
+    assert "does not come again" in answer.err
+    assert not Path("predictions.csv").exists()
+
+
 def test_a_damaged_video_is_listed(ssr_edge: Run, tiny_bundle: Bundle, video: Path) -> None:
     Path("cut.mp4").write_bytes(video.read_bytes()[:3000])
     assert ssr_edge("infer", "cut.mp4", "--bundle", tiny_bundle.path).code == 3
