@@ -24,7 +24,7 @@ from ssr_edge.bench.memory import peak_rss_mb
 from ssr_export.calibrate import calibrate
 model, method, *images = sys.argv[1:]
 started = time.perf_counter()
-found = calibrate(Path(model), [Path(image) for image in images], method)
+found = calibrate(Path(model), [Path(image) for image in images], method, correct_bias=True)
 seconds = time.perf_counter() - started
 print(json.dumps({"seconds": seconds, "peak_rss_mb": peak_rss_mb(), "tensors": len(found.ranges)}))
 """
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--arch", default="ssresnext50_32x4d")
     parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--method", default="percentile")
+    parser.add_argument("--method", default="mse")
     asked = parser.parse_args()
     found = list(find_sources(asked.folder))
     with random_bundle(asked.arch, found, seed=0) as bundle:

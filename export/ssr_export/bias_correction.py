@@ -23,6 +23,7 @@ from ssr_export.activations import stream_activations
 from ssr_export.quantize import QMAX, is_quantized_conv, quantize_weight
 
 Map = npt.NDArray[np.float64]
+Sum = npt.NDArray[np.floating[Any]]
 
 
 def bias_errors(model: Path, ranges: Mapping[str, float], images: Sequence[Path]) -> dict[str, list[float]]:
@@ -43,8 +44,13 @@ def bias_errors(model: Path, ranges: Mapping[str, float], images: Sequence[Path]
 
     def add(tensor: str, values: npt.NDArray[np.float32]) -> None:
         scale = np.float32(ranges[tensor] / QMAX)
-        rounded = np.clip(np.rint(values / scale), -QMAX - 1, QMAX) * scale
-        exact, quantized = values.sum(0, dtype=np.float64), rounded.sum(0, dtype=np.float64)
+        exact = values.sum(0)  # of a small batch: what FP32 loses here does not matter
+        # In place: these arrays are the largest there are.
+        values /= scale
+        np.rint(values, out=values)
+        np.clip(values, -QMAX - 1, QMAX, out=values)
+        quantized = values.sum(0)
+        quantized *= scale
         for reader in readers[tensor]:
             reader.add(exact, quantized, len(values))
 
@@ -77,8 +83,8 @@ class ConvInputs:
         self._quantized: Map | float = 0.0
         self._images = 0
 
-    def add(self, exact: Map, quantized: Map, images: int) -> None:
-        """Adds a batch: the sums over its images of the convolution's input, [C, H, W]."""
+    def add(self, exact: Sum, quantized: Sum, images: int) -> None:
+        """Adds a batch: the sums over its images of the convolution's input, floats [C, H, W]."""
         self._exact = self._exact + self._met(exact)
         self._quantized = self._quantized + self._met(quantized)
         self._images += images
@@ -90,14 +96,17 @@ class ConvInputs:
         difference = _output(rounded, self._quantized) - _output(self._weight.astype(np.float64), self._exact)
         return difference / self._images
 
-    def _met(self, inputs: Map) -> Map:
+    def _met(self, inputs: Sum) -> Map:
         top, left, bottom, right = self._settings.get("pads", (0, 0, 0, 0))
         down, across = self._settings.get("strides", (1, 1))
         height, width = self._weight.shape[2:]
         padded = np.pad(inputs, ((0, 0), (top, bottom), (left, right)))
         rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
         met = [
-            [padded[:, y : y + rows : down, x : x + columns : across].mean((1, 2)) for x in range(width)]
+            [
+                padded[:, y : y + rows : down, x : x + columns : across].mean((1, 2), dtype=np.float64)
+                for x in range(width)
+            ]
             for y in range(height)
         ]
         result: Map = np.array(met).transpose(2, 0, 1)

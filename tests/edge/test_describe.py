@@ -31,7 +31,7 @@ def test_a_bundle_in_words(tiny_bundle: Bundle, tiny_checkpoint: Path, capsys: p
     assert words["classes"] == "A F PT TA DC LC MC PC at 100X"
     assert words["weights"].startswith(str(tiny_checkpoint))
     assert words["test"] == "macro-F1 0.833, accuracy 0.875, 8 images"
-    assert words["INT8"] == "ranges percentile, from 15 images"
+    assert words["INT8"] == "ranges percentile, from 15 images, biases corrected"
     report = tiny_bundle.manifest.quantisation
     assert report is not None
     worst = min(report.blocks, key=lambda block: block.both.sqnr_db)
