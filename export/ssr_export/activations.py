@@ -15,7 +15,7 @@ from ssr_edge.progress import progress
 from ssr_export.quantize import quantization_points
 
 Activations = dict[str, npt.NDArray[np.float32]]
-# An image's activations of SSResNeXt-50 are 45 MB; larger batches are slower, because more memory is taken and given back.
+# Larger batches are slower, because more memory is taken and given back.
 _BATCH = 1
 
 
