@@ -28,7 +28,7 @@ from ssr_export.quantize import quantize
 from ssr_train.breakhis import read
 from ssr_train.checkpoint import load_checkpoint
 
-COUNTS = (4, 8, 16, 32, 64, 96, 128, 192, 256)
+COUNTS = (16, 32, 64, 128, 256)
 SEEDS = range(3)
 
 

@@ -60,7 +60,8 @@ def test_relative_links_lead_somewhere() -> None:
 
 
 def test_modules_named_in_the_architecture_exist() -> None:
+    folders = ("ssr_edge", "train", "export", "kernels", "benchmarks")
     named = set(re.findall(r"`((?:ssr_\w+/)?\w+\.py)`", (ROOT / "ARCHITECTURE.md").read_text()))
-    present = {path.name for package in ("ssr_edge", "train", "export") for path in (ROOT / package).rglob("*.py")}
+    present = {path.name for package in folders for path in (ROOT / package).rglob("*.py")}
     assert named
     assert {Path(name).name for name in named} <= present
