@@ -93,8 +93,9 @@ def measure_curve(checkpoint: Path, data: Path) -> tuple[str, list[Point]]:
 
 
 def plot(curves: Mapping[str, Sequence[Point]], file: Path) -> None:
-    """Median and range of the logit error against the number of images, both logarithmic."""
+    """Median and range of the logit error against the number of images, which is logarithmic."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import PercentFormatter
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, points in curves.items():
@@ -104,10 +105,11 @@ def plot(curves: Mapping[str, Sequence[Point]], file: Path) -> None:
         axes.fill_between(counts, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
     axes.set_xscale("log", base=2)
     axes.set_xticks(COUNTS, [str(count) for count in COUNTS])
-    axes.set_yscale("log")
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
     axes.set_xlabel("calibration images")
     axes.set_ylabel("mean logit error, INT8 from FP32")
-    axes.grid(True, which="both", alpha=0.3)
+    axes.grid(True, alpha=0.3)
     axes.legend()
     figure.savefig(file)
 
