@@ -51,6 +51,9 @@ def infer(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Decoders. (default: one a core)", show_default=False)
     ] = None,
+    requests: Annotated[
+        int, typer.Option(min=1, help="Engine calls under way at once; one computes while the next is prepared.")
+    ] = 2,
     live: Annotated[
         bool | None,
         typer.Option(
@@ -107,7 +110,7 @@ def infer(
         )
     with (
         results,
-        open_runner(opened, engine, chosen, slots=2, resize=resize) as runner,
+        open_runner(opened, engine, chosen, slots=requests, resize=resize) as runner,
         open_sinks(inputs, source, save, show, stop) as sinks,
     ):
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)

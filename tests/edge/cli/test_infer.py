@@ -158,6 +158,23 @@ def test_without_a_bundle_the_next_command_builds_one(ssr_edge: Run, place: Path
     assert "no bundle in" in answer.err and "next: ssr-edge build-engine" in answer.err
 
 
+def test_threads_and_requests_can_be_set_and_change_nothing_else(
+    ssr_edge: Run, tiny_bundle: Bundle, place: Path
+) -> None:
+    found = []
+    for threads, requests in ((1, 1), (3, 4)):
+        answer = ssr_edge(
+            *("infer", "images", "--bundle", tiny_bundle.path, "--batch", 2, "-o", f"{requests}.csv"),
+            *("--threads", threads, "--requests", requests),
+        )
+        assert answer.code == 3
+        found.append([(row["source"], row["label"], float(row["confidence"])) for row in rows(f"{requests}.csv")])
+    assert [row[:2] for row in found[0]] == [row[:2] for row in found[1]]
+    assert [row[2] for row in found[0]] == pytest.approx([row[2] for row in found[1]], abs=1e-4) and len(found[0]) == 5
+    refused = ssr_edge("infer", "images", "--bundle", tiny_bundle.path, "--requests", 0)
+    assert refused.code == 2
+
+
 def test_resizing_on_a_gpu_needs_tensorrt(ssr_edge: Run, tiny_bundle: Bundle, place: Path) -> None:
     answer = ssr_edge(
         "infer", "images", "--bundle", tiny_bundle.path, "--runtime", "openvino", "--resize", "gpu", "-o", "p.csv"
