@@ -73,7 +73,7 @@ class ConvInputs:
     """
 
     def __init__(self, node: onnx.NodeProto, weight: npt.NDArray[np.float32]) -> None:
-        self.bias = node.input[2] if len(node.input) > 2 else ""
+        self.bias = node.input[2]
         self._settings: dict[str, Any] = {
             attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
         }

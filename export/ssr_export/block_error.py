@@ -18,7 +18,7 @@ from ssr_edge.preprocess import Image
 from ssr_edge.progress import progress
 from ssr_export.blocks import GraphBlock, cut, find_blocks, given
 from ssr_export.error_sums import ErrorSums
-from ssr_export.histogram import MagnitudeHistogram
+from ssr_export.histogram import MagnitudeHistogram, not_finite
 from ssr_export.quantize import BiasErrors, is_quantized_conv, quantization_points, quantize
 from ssr_export.tensor_statistics import ActivationStatistics, for_plotting, weight_statistics
 
@@ -151,8 +151,4 @@ def _count(entry: ActivationStatistics, values: npt.NDArray[np.float32]) -> None
     try:
         entry.add(values)
     except ValueError as error:
-        raise ExportError(
-            f"activation {entry.name!r}: {error}",
-            expected="finite activations on every image",
-            next_step="ssr-edge evaluate CHECKPOINT  (is the checkpoint sound?)",
-        ) from error
+        raise not_finite(entry.name) from error

@@ -17,7 +17,7 @@ from ssr_edge.errors import ExportError
 from ssr_edge.files import replacing, sha256_of
 from ssr_export.activations import stream_activations
 from ssr_export.bias_correction import bias_errors
-from ssr_export.histogram import MagnitudeHistogram
+from ssr_export.histogram import MagnitudeHistogram, not_finite
 from ssr_export.ranges import Fixed, Method, choose_method, choose_range
 
 # A mean over an image's whole map needs few images.
@@ -116,11 +116,7 @@ def collect_histograms(model: Path, images: Sequence[Path]) -> dict[str, Magnitu
         try:
             histogram.add(values)
         except ValueError as error:
-            raise ExportError(
-                f"activation {tensor!r}: {error}",
-                expected="finite activations on every calibration image",
-                next_step="ssr-edge evaluate CHECKPOINT  (is the checkpoint sound?)",
-            ) from error
+            raise not_finite(tensor) from error
 
     # Counting takes as long as the network does, and leaves Python's lock alone: each core counts a tensor.
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ssr_edge.errors import ExportError
 from ssr_edge.opencv import cv2
 
 BINS = 2048
@@ -14,6 +15,15 @@ BINS = 2048
 SMALLEST = 2.0**-64
 # OpenCV hands counts out as float32, which holds whole numbers up to 2^24.
 _PIECE = 1 << 24
+
+
+def not_finite(tensor: str) -> ExportError:
+    """What a user is told when `MagnitudeHistogram.add` refuses an activation."""
+    return ExportError(
+        f"activation {tensor!r}: an activation is not finite",
+        expected="finite activations on every calibration image",
+        next_step="ssr-edge evaluate CHECKPOINT  (is the checkpoint sound?)",
+    )
 
 
 @dataclass

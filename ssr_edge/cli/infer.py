@@ -83,7 +83,6 @@ def infer(
 ) -> None:
     """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
-    from ssr_edge.cli.tables import classes_table
     from ssr_edge.environment import usable_cores
     from ssr_edge.interrupt import interruptible
     from ssr_edge.overlay import open_sinks
@@ -138,11 +137,18 @@ def infer(
                 slides.add(result)
                 advance(1, f"{(results.counts.total() - before) / (time.perf_counter() - started):.0f}/s")
         took = time.perf_counter() - started
+    _tell(results, outputs, results.counts.total() - before, took, slides.summaries)
+    if results.failed:
+        raise typer.Exit(FAILED_INPUTS)
+
+
+def _tell(results: Results, outputs: list[str], done: int, seconds: float, slides: list[str]) -> None:
+    from ssr_edge.cli.tables import classes_table
+
     if "-" not in outputs:
         classes_table(results)
-    done = results.counts.total() - before
-    print(f"{done} images in {took:.1f} s, {done / took:.1f} images/s -> {', '.join(outputs)}", file=sys.stderr)
-    for summary in slides.summaries:
+    print(f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s -> {', '.join(outputs)}", file=sys.stderr)
+    for summary in slides:
         print(summary, file=sys.stderr)
     for flag, count in sorted(results.flags.items()):
         print(f"{count} flagged {flag}", file=sys.stderr)
@@ -152,7 +158,6 @@ def infer(
         print(f"{results.failed} failed, listed in {results.failures_file}:", file=sys.stderr)
         for failure in results.failures:
             print(f"  {failure.source}: {failure.reason}", file=sys.stderr)
-        raise typer.Exit(FAILED_INPUTS)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def test_the_error_of_the_mean_input_is_the_mean_of_the_errors(
     inputs = np.abs(random.normal(size=(5, 8, size, size)))
     clipped = fake_quantized(inputs, 1.0)
     pad = kernel // 2
-    node = helper.make_node("Conv", ["x", "w"], ["y"], strides=[stride] * 2, pads=[pad] * 4, group=groups)
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], strides=[stride] * 2, pads=[pad] * 4, group=groups)
 
     def outputs(x: np.ndarray, w: np.ndarray) -> np.ndarray:
         found = torch.nn.functional.conv2d(

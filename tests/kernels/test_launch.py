@@ -116,14 +116,17 @@ def test_originals_without_room_are_named_and_cost_nothing_else(gpu: Any, host: 
     np.testing.assert_array_equal(out, host.resize([image], (16, 16)))
 
 
-def test_old_and_new_block_need_not_both_fit(gpu: Any) -> None:
+def test_old_and_new_block_need_not_both_fit(gpu: Any, host: HostKernels) -> None:
     stream = gpu.driver.Stream()
     resizer, target = GpuResizer(gpu.driver, stream, 16), Target(gpu, stream, 1, 16)
     resizer.resize([noise(100, 100)], int(target.memory))
     _, larger = plan([noise(101, 101)])
     gpu.machine.memory = larger + 16 * 16 * 3
-    resizer.resize([noise(101, 101)], int(target.memory))
+    image = noise(101, 101)
+    resizer.resize([image], int(target.memory))
+    out = target.read_back()
     stream.synchronize()
+    np.testing.assert_array_equal(out, host.resize([image], (16, 16)))
 
 
 def test_a_dropped_target_is_noticed(gpu: Any) -> None:

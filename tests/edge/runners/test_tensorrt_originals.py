@@ -236,5 +236,5 @@ def test_an_early_end_leaves_the_runner_free(runner: Any, demo_images: list[Path
     results = classify(map(still, demo_images), runner, 2, threads=2)
     next(results)
     results.close()  # type: ignore[attr-defined]
-    for ticket in [runner.submit_originals(originals(1)) for _ in range(2)]:
-        runner.collect(ticket)
+    tickets = [runner.submit_originals(originals(1)) for _ in range(2)]
+    assert [runner.collect(ticket).logits.shape for ticket in tickets] == [(1, 8), (1, 8)]

@@ -56,7 +56,10 @@ def test_stopping_ends_the_wait_for_a_connection(camera: Camera) -> None:
     next(frames)
     camera.off()
     threading.Timer(0.5, stop.set).start()
+    started = time.monotonic()
     list(frames)
+    # Not by giving up, which it would do with an error, and much later.
+    assert stop.is_set() and time.monotonic() - started < GIVE_UP_AFTER_S / 2
 
 
 def test_who_is_not_there_at_first_is_said_at_once() -> None:
