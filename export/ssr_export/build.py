@@ -85,13 +85,14 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
         MAX_BATCH,
         RUNTIME,
         check_cpu,
+        compile_network,
         compile_options,
-        cpu_name,
+        engine_device,
         openvino_core,
         openvino_version,
     )
 
-    core, options = openvino_core(), compile_options(request.precision)
+    core = openvino_core()
     check_cpu(core, request.precision)
     if request.precision == "fp16":
         raise BuildError(
@@ -100,14 +101,14 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
             next_step="ssr-edge build-engine --precision int8",
         )
     try:
-        compiled = core.compile_model(str(model), "CPU", options)
+        compiled = compile_network(core, model, request.precision)
     except RuntimeError as error:
         raise BuildError(
             f"OpenVINO refused {model.name}: {str(error).splitlines()[-1]}",
             expected="a model.*.onnx of an ssr-edge bundle",
             next_step="ssr-edge export",
         ) from error
-    device = cpu_name(core)
+    device = engine_device(core, request.precision)
     entry = EngineEntry(
         file=_file_name(RUNTIME, openvino_version(), device, request.precision, "blob"),
         runtime=RUNTIME,
@@ -117,7 +118,7 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
         model=model.name,
         batch=(1, 1, MAX_BATCH),
         build_seconds=0,
-        options=options,
+        options=compile_options(request.precision),
     )
     return compiled.export_model().getvalue(), entry
 

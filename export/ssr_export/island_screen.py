@@ -17,7 +17,7 @@ import onnx
 
 from ssr_edge.preprocess import Image
 from ssr_edge.progress import progress
-from ssr_edge.runners.openvino import compile_options, openvino_core
+from ssr_edge.runners.openvino import compile_network, openvino_core
 from ssr_export.quantize import BiasErrors, quantize
 
 # A difference of time below this share of the engine's can't be seen in so few calls; it counts as this much.
@@ -50,7 +50,7 @@ class Screen:
     ) -> None:
         self._core, self._model, self._images = openvino_core(), model, images
         self._ranges, self._bias_errors = ranges, bias_errors
-        self._expected = self._logits(self._compile(model))
+        self._expected = self._logits(compile_network(self._core, model, "fp32"))
 
     def error(self, islands: Collection[str]) -> float:
         """Mean absolute difference of the logits from FP32's, relative to FP32's mean absolute logit."""
@@ -73,11 +73,8 @@ class Screen:
         return sorted(found, key=lambda screened: screened.gain_for_time, reverse=True)
 
     def _variant(self, islands: Collection[str]) -> Any:
-        return self._compile(quantize(self._model, self._ranges, islands, self._bias_errors))
-
-    def _compile(self, model: onnx.ModelProto) -> Any:
-        read = self._core.read_model(model.SerializeToString())
-        return self._core.compile_model(read, "CPU", compile_options("int8"))
+        model = quantize(self._model, self._ranges, islands, self._bias_errors)
+        return compile_network(self._core, model, "int8")
 
     def _logits(self, compiled: Any) -> npt.NDArray[np.float32]:
         return np.concatenate([np.array(compiled(image[None])["logits"]) for image in self._images])

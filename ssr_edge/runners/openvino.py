@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.saturation import int8_saturates, seven_bit_weights
 
 if TYPE_CHECKING:
+    import onnx
     import openvino
 
 RUNTIME = "openvino"
@@ -25,6 +28,18 @@ def compile_options(precision: str) -> dict[str, Any]:
     """
     hint = "bf16" if precision == "bf16" else "f32"
     return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+
+
+def compile_network(core: openvino.Core, model: Path | onnx.ModelProto, precision: str) -> openvino.CompiledModel:
+    """Compiles an ONNX model for this CPU; where INT8's sums would overflow, with weights of 7 bits (`saturation`)."""
+    options = compile_options(precision)
+    if precision == "int8" and int8_saturates():
+        import onnx
+
+        model = seven_bit_weights(onnx.load(model) if isinstance(model, Path) else model)
+    if isinstance(model, Path):
+        return core.compile_model(str(model), "CPU", options)
+    return core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
 
 
 def check_cpu(core: openvino.Core, precision: str) -> None:
@@ -75,7 +90,7 @@ class OpenVinoRunner(Runner):
         self._core = openvino_core()
         check_cpu(self._core, precision)
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
-        self.version, self.device = openvino_version(), cpu_name(self._core)
+        self.version, self.device = openvino_version(), engine_device(self._core, precision)
         self._compiled = self._load(bundle)
         self._free = [self._compiled.create_infer_request() for _ in range(slots)]
         self._open: dict[int, Any] = {}
@@ -106,13 +121,22 @@ class OpenVinoRunner(Runner):
         del self._compiled
 
     def _load(self, bundle: Bundle) -> openvino.CompiledModel:
-        entry, options = bundle.engine(RUNTIME, self.precision), compile_options(self.precision)
+        entry = bundle.engine(RUNTIME, self.precision)
         if entry is not None and (entry.version, entry.device) == (self.version, self.device):
             self.origin = entry.file
             # The options are given again: a blob does not carry them, and BF16 would come back.
-            return self._core.import_model(bundle.file(entry.file).read_bytes(), "CPU", options)
+            blob = bundle.file(entry.file).read_bytes()
+            return self._core.import_model(blob, "CPU", compile_options(self.precision))
         self.origin = f"compiled from {model_file(self.precision)}"
-        return self._core.compile_model(str(bundle.file(model_file(self.precision))), "CPU", options)
+        return compile_network(self._core, bundle.file(model_file(self.precision)), self.precision)
+
+
+def engine_device(core: openvino.Core, precision: str) -> str:
+    """What an engine is built for: the CPU's name, and what its name may not tell, that INT8 needs weights of 7 bits.
+
+    Virtual machines give processors with and without VNNI the same name.
+    """
+    return cpu_name(core) + (" without VNNI" if precision == "int8" and int8_saturates() else "")
 
 
 def cpu_name(core: openvino.Core) -> str:

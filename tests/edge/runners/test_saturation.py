@@ -1,0 +1,97 @@
+"""INT8 on processors whose sums of products overflow: found, and avoided with weights of 7 bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+from onnx import numpy_helper
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.preprocess import Image, load
+from ssr_edge.runners import openvino as runner_module
+from ssr_edge.runners.openvino import compile_network, engine_device
+from ssr_edge.runners.saturation import _probe, int8_saturates, seven_bit_weights
+
+# The largest sum that x86's vpmaddubsw holds.
+INT16_MAX = 32_767
+
+
+@pytest.fixture(scope="module")
+def images(demo_images: list[Path]) -> Image:
+    """uint8 [22, 224, 224, 3], BGR."""
+    return np.stack([load(path) for path in demo_images])
+
+
+def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """int8 weight times its scale, by name, as float32 [out, ...]."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    return {
+        node.input[0]: constants[node.input[0]]
+        * constants[node.input[1]].reshape((-1,) + (1,) * (constants[node.input[0]].ndim - 1))
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants
+    }
+
+
+def onnxruntime_logits(model: onnx.ModelProto, images: Image) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(["logits"], {"images": images})[0])
+
+
+def openvino_logits(compiled: openvino.CompiledModel, images: Image) -> np.ndarray:
+    return np.concatenate([np.array(compiled(image[None])["logits"]) for image in images])
+
+
+def test_no_pair_of_products_can_overflow_and_weights_move_by_half_a_step_of_seven_bits(tiny_bundle: Bundle) -> None:
+    model = onnx.load(tiny_bundle.file("model.int8.onnx"))
+    narrowed = seven_bit_weights(model)
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in narrowed.graph.initializer}
+    before, after = weights(model), weights(narrowed)
+    assert list(before) == list(after)
+    assert len(after) == 17
+    for name, weight in after.items():
+        assert stored[name].dtype == np.int8
+        assert 2 * 255 * int(np.abs(stored[name].astype(int)).max()) <= INT16_MAX
+        step = np.abs(before[name]).reshape(len(weight), -1).max(axis=1) / 127
+        assert np.all(np.abs(weight - before[name]).reshape(len(weight), -1).max(axis=1) <= 1.01 * step)
+    # Activations keep their eight bits, and so does everything else.
+    weight_scales = {name.replace("_int8", "_scale") for name in after}
+    for tensor in model.graph.initializer:
+        if tensor.name not in after and tensor.name not in weight_scales:
+            np.testing.assert_array_equal(stored[tensor.name], numpy_helper.to_array(tensor))
+
+
+def test_the_probe_finds_what_exact_arithmetic_says_is_wrong_here() -> None:
+    images = np.where(np.arange(64).reshape(1, 1, 8, 8) % 3, 1, -1) * np.ones((1, 64, 1, 1))
+    session = onnxruntime.InferenceSession(_probe().SerializeToString(), providers=["CPUExecutionProvider"])
+    exact = session.run(None, {"x": images.astype(np.float32)})[0]
+    np.testing.assert_allclose(exact, 64 * images, rtol=1e-6)
+    core = openvino.Core()
+    found = core.compile_model(core.read_model(_probe().SerializeToString()), "CPU")({0: images.astype(np.float32)})[0]
+    assert int8_saturates() == (not np.allclose(found, exact, rtol=0.02))
+
+
+def test_seven_bits_are_right_on_every_processor(
+    tiny_bundle: Bundle, images: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "int8_saturates", lambda: True)
+    file = tiny_bundle.file("model.int8.onnx")
+    core = openvino.Core()
+    found = openvino_logits(compile_network(core, file, "int8"), images)
+    expected = onnxruntime_logits(seven_bit_weights(onnx.load(file)), images)
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+    np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+    assert engine_device(core, "int8").endswith(" without VNNI")
+    assert not engine_device(core, "fp32").endswith(" without VNNI")
+
+
+def test_eight_bits_are_kept_where_sums_are_exact(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "int8_saturates", lambda: False)
+    monkeypatch.setattr(runner_module, "seven_bit_weights", lambda model: pytest.fail("narrowed for nothing"))
+    compile_network(openvino.Core(), tiny_bundle.file("model.int8.onnx"), "int8")
+    assert not engine_device(openvino.Core(), "int8").endswith(" without VNNI")
