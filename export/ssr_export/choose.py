@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssr_edge.bench.engines import EngineSpec
-from ssr_edge.bench.measure import Times, run_rounds, start_engine, warm_engine
+from ssr_edge.bench.measure import Times, run_rounds, start_engine, warm_batch
 from ssr_edge.bench.process import Workers
 from ssr_edge.bench.schedule import Effort, Task, plan_schedule
 from ssr_edge.bench.statistics import paired_speedup, percentiles
@@ -59,8 +59,9 @@ def _measure(
         settled: dict[Task, float] = {}
         for spec in specs.values():
             if start_engine(workers, spec, images, (1,)) is not None:
-                warm = warm_engine(workers, spec.name, (), _EFFORT)
-                settled |= {task: found.settled_ms for task, found in warm.items()}
+                warm = warm_batch(workers, spec.name, 1, _EFFORT)
+                if warm is not None:
+                    settled[Task(spec.name, "single-stream", 1)] = warm.settled_ms
         times = run_rounds(workers, plan_schedule(settled, _EFFORT), images, _SEED) if settled else {}
         by_name = {task.engine: rounds for task, rounds in times.items()}
         return (

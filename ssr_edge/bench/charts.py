@@ -52,7 +52,8 @@ def latency_chart(results: Sequence[Result], numbers: Mapping[str, int]) -> Mark
     medians = ", ".join(f"{name} {np.median(ms):.2f} ms" for name, ms in times.items())
     drawing = Drawing(_HEIGHT, f"Latency, {scenario_name(results[0].task)}. Medians: {medians}.")
     _axes(drawing, x, y, list(_SHARES), "%")
-    unit = "ms an image" if results[0].task.scenario == "end-to-end" else "ms a call"
+    scenario = results[0].task.scenario
+    unit = {"end-to-end": "ms an image", "multi-stream": "ms a query of 8"}.get(scenario, "ms a call")
     drawing.text((_LEFT + _RIGHT) / 2, _HEIGHT - 8, f"{unit} (log scale)", "soft", "middle")
     for name, ms in times.items():
         drawing.path(_steps(ms, x, y), f"curve {engine_style(numbers[name])}")

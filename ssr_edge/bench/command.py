@@ -24,7 +24,7 @@ from ssr_edge.sources import find_sources
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """The verb's arguments as they were given. json: a file, or `-` for stdout.
+    """The verb's arguments as they were given. json: a file, or `-` for stdout. batches: empty for the best.
 
     compare: an older bench.json. max_regression: a percentage, e.g. `5%`.
     """
@@ -39,6 +39,8 @@ class BenchRequest:
     quick: bool
     json: str
     seed: int
+    mlperf: bool = False
+    fps: float = 30.0
     html: Path | None = None
     compare: Path | None = None
     max_regression: str | None = None
@@ -57,12 +59,20 @@ def bench_and_print(request: BenchRequest) -> None:
     folder = request.folder or DEMO_IMAGES
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", expected="a folder of images", next_step="ssr-edge bench FOLDER")
+    if request.quick and request.mlperf:
+        raise UsageError(
+            "--quick together with --mlperf",
+            expected="one of them: seconds a row, or 600 of them",
+            next_step="ssr-edge bench --mlperf --precision int8",
+        )
     options = BenchOptions(
         folder=folder,
         runtimes=request.runtimes,
         precisions=request.precisions,
         batches=request.batches,
         quick=request.quick,
+        mlperf=request.mlperf,
+        fps=request.fps,
         latency_only=request.random_weights,
         seed=request.seed,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.bench.engines import BASELINES
-from ssr_edge.bench.report import scenario_name
+from ssr_edge.bench.report import counterpart, scenario_name
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import AccuracyFacts, BenchFile, Environment, Images, ResultFacts
 
@@ -41,7 +41,10 @@ class Change:
 
 @dataclass(frozen=True)
 class TimeChange:
-    """A row that both runs have. old_ms, new_ms: medians over rounds. why: what explains the verdict, if anything."""
+    """A row that both runs have. old_ms, new_ms: medians over rounds, for offline of an image.
+
+    why: what explains the verdict, if anything.
+    """
 
     task: Task
     old_ms: float
@@ -105,15 +108,16 @@ def compare(old: BenchFile, new: BenchFile) -> Comparison:
     baseline = _baseline(old_rows)
     if baseline != _baseline(new_rows):
         baseline = None
-    both = [task for task in new_rows if task in old_rows]
-    times = [_time_change(task, old_rows, new_rows, baseline, _FALSE_ALARMS / len(both)) for task in both]
+    before = {task: counterpart(task, task.engine, old_rows) for task in new_rows}
+    both = [(old_task, task) for task, old_task in before.items() if old_task is not None]
+    times = [_time_change(*tasks, old_rows, new_rows, baseline, _FALSE_ALARMS / len(both)) for tasks in both]
     same_images = (old.images.sha256, old.images.truth) == (new.images.sha256, new.images.truth)
     return Comparison(
         baseline=baseline,
         times=times,
         labels=_label_changes(old, new) if same_images else [],
-        appeared=_only_in(new_rows, old_rows),
-        vanished=_only_in(old_rows, new_rows),
+        appeared=_only_in([task for task in new_rows if before[task] is None], old_rows),
+        vanished=_only_in([task for task in old_rows if task not in before.values()], new_rows),
         warnings=[
             *_disturbances(old, new),
             *_other_machine(old.environment, new.environment),
@@ -159,30 +163,35 @@ def _baseline(rows: Mapping[Task, ResultFacts]) -> str | None:
 
 
 def _time_change(
+    old_task: Task,
     task: Task,
     old_rows: Mapping[Task, ResultFacts],
     new_rows: Mapping[Task, ResultFacts],
     baseline: str | None,
     false_alarms: float,
 ) -> TimeChange:
-    old, new = (np.array(rows[task].round_medians_ms) for rows in (old_rows, new_rows))
+    old, new = _medians(old_task, old_rows), _medians(task, new_rows)
     change = change_of_medians(old, new, false_alarms)
     verdict: Verdict = "worse" if change.sign > 0 else "better" if change.sign < 0 else "within noise"
     why = "" if math.isfinite(change.high) else "too few rounds"
     # What slows the whole machine slows the baseline in the same rounds: only what remains is the engine's own.
-    base = Task(baseline or "", task.scenario, task.batch)
-    if change.sign and base != task and base in old_rows and base in new_rows:
-        paired = change_of_medians(_over(old_rows, task, base), _over(new_rows, task, base), false_alarms)
+    old_base, base = counterpart(old_task, baseline, old_rows), counterpart(task, baseline, new_rows)
+    if change.sign and task.engine != baseline and old_base is not None and base is not None:
+        paired = change_of_medians(_over(old_rows, old_task, old_base), _over(new_rows, task, base), false_alarms)
         if paired.sign != change.sign:
             told = math.isfinite(paired.high)
             verdict, why = "within noise", f"{baseline} may have changed alike" if told else "too few rounds"
     return TimeChange(task, float(np.median(old)), float(np.median(new)), change, verdict, why)
 
 
+def _medians(task: Task, rows: Mapping[Task, ResultFacts]) -> Medians:
+    """A row's medians by round; of offline ms an image, since each run may find another best batch."""
+    return np.array(rows[task].round_medians_ms) / (task.batch if task.scenario == "offline" else 1)
+
+
 def _over(rows: Mapping[Task, ResultFacts], task: Task, base: Task) -> Medians:
     # zip: an edited file may hold unequal numbers of rounds.
-    pairs = zip(rows[task].round_medians_ms, rows[base].round_medians_ms, strict=False)
-    return np.array([ms / base_ms for ms, base_ms in pairs])
+    return np.array([ms / base_ms for ms, base_ms in zip(_medians(task, rows), _medians(base, rows), strict=False)])
 
 
 def _label_changes(old: BenchFile, new: BenchFile) -> list[LabelChange]:
@@ -206,11 +215,10 @@ def _label_change(old: AccuracyFacts, new: AccuracyFacts, images: Images, false_
     return LabelChange(new.engine, changed, len(images.truth), accuracy, macro_f1, verdict)
 
 
-def _only_in(rows: Mapping[Task, ResultFacts], others: Mapping[Task, ResultFacts]) -> list[str]:
-    """Rows that the others have not; where a whole engine is missing there, its name alone."""
+def _only_in(tasks: Sequence[Task], others: Collection[Task]) -> list[str]:
+    """Names of rows that the others have not; where a whole engine is missing there, its name alone."""
     known = {task.engine for task in others}
-    names = [task.engine if task.engine not in known else _row_name(task) for task in rows if task not in others]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(task.engine if task.engine not in known else _row_name(task) for task in tasks))
 
 
 def _row_name(task: Task) -> str:

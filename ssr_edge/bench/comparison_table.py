@@ -46,7 +46,7 @@ def _in_a_sentence(comparison: Comparison, old: str) -> str:
 def _time_table(comparison: Comparison, old: str) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"against {old}: medians over rounds")
+    table = Table(title=f"against {old}: medians over rounds, for offline ms an image")
     table.add_column("engine")
     table.add_column("scenario")
     for heading in ("old ms", "new ms", "new / old"):

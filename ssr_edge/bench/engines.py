@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from ssr_edge.files import sha256_of
 from ssr_edge.gpu import find_gpu
 from ssr_edge.manifest import PRECISIONS
 from ssr_edge.runners import RUNTIMES, Runner, open_runner
+from ssr_edge.runners.torch import FORMS, TorchRunner
 
 TORCH = "torch-fp32"
 OPENVINO = "openvino-fp32"
@@ -21,6 +23,7 @@ OPENVINO = "openvino-fp32"
 BASELINES = (TORCH, OPENVINO)
 # OpenVINO computes in FP32 what an FP16 file holds: it would be the FP32 engine once more.
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
+_NO_TORCH = "PyTorch or the training stage is not installed: pip install 'ssr-edge[train]'"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class EngineSpec:
     @property
     def trained(self) -> bool:
         """Whether its labels mean anything."""
-        return self.runtime != "torch" or self.checkpoint is not None
+        return self.runtime not in FORMS or self.checkpoint is not None
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,9 @@ class EnginePlan:
 
 def open_engine(spec: EngineSpec) -> Runner:
     """Loads the engine; raises as the runner does."""
-    if spec.runtime == "torch":
-        from ssr_edge.runners.torch import TorchRunner
-
+    if spec.runtime in FORMS:
         assert spec.arch is not None
-        return TorchRunner(spec.arch, None if spec.checkpoint is None else Path(spec.checkpoint))
+        return TorchRunner(spec.arch, None if spec.checkpoint is None else Path(spec.checkpoint), spec.runtime)
     assert spec.bundle is not None
     # As many slots as `infer` opens.
     return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2)
@@ -70,53 +71,77 @@ def open_engine(spec: EngineSpec) -> Runner:
 def plan_engines(bundle: Bundle, runtimes: Sequence[str] = (), precisions: Sequence[str] = ()) -> EnginePlan:
     """The baseline and the engines of a bundle. runtimes, precisions: the only ones to compare; empty for all.
 
-    ONNX Runtime takes part only when it is named. The baseline always does.
+    What takes part only when its runtime is named: PyTorch's compiler, which takes minutes, and all but FP32 of ONNX
+    Runtime, which is slow with Q/DQ as TensorRT wants it. The baseline always takes part.
 
     Raises:
         UsageError: an unknown runtime or precision, or nothing in the bundle is of the kind asked for.
     """
-    _check_known("runtime", runtimes, RUNTIMES)
+    _check_known("runtime", runtimes, (*RUNTIMES, *FORMS))
     _check_known("precision", precisions, PRECISIONS)
-    wanted = [
-        (runtime, precision)
-        for runtime, precision in _candidates(bundle, "onnxruntime" in runtimes)
-        if (not runtimes or runtime in runtimes) and (not precisions or precision in precisions)
+    specs, not_run = _baseline(bundle)
+    candidates = [
+        *(EngineSpec(form, "fp32", arch=bundle.manifest.arch, checkpoint=_checkpoint(bundle)) for form in FORMS[1:]),
+        *(EngineSpec(*names, bundle=str(bundle.path)) for names in _of_bundle(bundle, "onnxruntime" in runtimes)),
     ]
-    if not wanted:
+    wanted = [
+        spec
+        for spec in candidates
+        if (not runtimes or spec.runtime in runtimes) and (not precisions or spec.precision in precisions)
+    ]
+    if not wanted and "torch" not in runtimes:
         raise UsageError(
             f"{bundle.path} has no engine of {', '.join([*runtimes, *precisions]) or 'any runtime'}",
-            expected="one of "
-            + ", ".join(f"{runtime}-{precision}" for runtime, precision in _candidates(bundle, True)),
+            expected="one of " + ", ".join("-".join(names) for names in _of_bundle(bundle, True)),
             next_step=f"ssr-edge inspect {bundle.path}",
         )
-    specs, not_run = _baseline(bundle)
-    for runtime, precision in wanted:
-        spec = EngineSpec(runtime, precision, bundle=str(bundle.path))
-        if runtime.startswith("tensorrt") and find_gpu() is None:
-            not_run[spec.name] = "no NVIDIA GPU"
+    for spec in wanted:
+        missing = _missing(spec, named=spec.runtime in runtimes)
+        if missing:
+            not_run[spec.name] = missing
         elif spec not in specs:
             specs.append(spec)
     return EnginePlan(specs, not_run)
 
 
-def _candidates(bundle: Bundle, with_onnxruntime: bool) -> list[tuple[str, str]]:
+def _missing(spec: EngineSpec, named: bool) -> str | None:
+    """What an engine lacks here, in words; it may be to be `named`."""
+    if spec.runtime.startswith("tensorrt") and find_gpu() is None:
+        return "no NVIDIA GPU"
+    if spec.runtime == "onnxruntime" and find_spec("onnxruntime") is None:
+        return "ONNX Runtime is not installed: pip install onnxruntime"
+    if spec.runtime in FORMS and not _has_torch():
+        return _NO_TORCH
+    if spec.runtime == "torch-compile" and not named:
+        return "compiles for minutes, so it is to be named: --runtime torch-compile"
+    if spec.runtime == "torch-compile" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+        return "no C++ compiler, which torch.compile needs: apt-get install g++"
+    return None
+
+
+def _of_bundle(bundle: Bundle, all_of_onnxruntime: bool) -> list[tuple[str, str]]:
     # A bf16 engine is in the bundle only if it was built on a CPU that has it.
     have = [
         precision
         for precision in PRECISIONS
         if (bundle.engine("openvino", precision) if precision == "bf16" else bundle.has(model_file(precision)))
     ]
-    found = [("openvino", precision) for precision in have if precision in _OPENVINO_PRECISIONS]
+    found: list[tuple[str, str]] = [
+        ("onnxruntime", p) for p in have if p == "fp32" or (all_of_onnxruntime and p != "bf16")
+    ]
+    found += [("openvino", precision) for precision in have if precision in _OPENVINO_PRECISIONS]
     found += [(entry.runtime, entry.precision) for entry in bundle.manifest.engines if entry.runtime != "openvino"]
-    if with_onnxruntime:
-        found += [("onnxruntime", precision) for precision in have if precision != "bf16"]
     return list(dict.fromkeys(found))
+
+
+def _has_torch() -> bool:
+    return find_spec("torch") is not None and find_spec("ssr_train") is not None
 
 
 def _baseline(bundle: Bundle) -> tuple[list[EngineSpec], dict[str, str]]:
     specs: list[EngineSpec] = []
-    missing = {TORCH: "PyTorch or the training stage is not installed: pip install 'ssr-edge[train]'"}
-    if find_spec("torch") is not None and find_spec("ssr_train") is not None:
+    missing = {TORCH: _NO_TORCH}
+    if _has_torch():
         missing = {}
         specs.append(EngineSpec("torch", "fp32", arch=bundle.manifest.arch, checkpoint=_checkpoint(bundle)))
     # Where PyTorch can't say what FP32's labels are, OpenVINO does.

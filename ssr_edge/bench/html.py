@@ -23,13 +23,15 @@ from ssr_edge.bench.charts import (
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.mistakes import worst_mistakes
 from ssr_edge.bench.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
-from ssr_edge.bench.summary import accuracy_cost, comparison, disturbance, fastest
+from ssr_edge.bench.schedule import SCENARIOS
+from ssr_edge.bench.stages import STAGES
+from ssr_edge.bench.stages_chart import stages_chart
+from ssr_edge.bench.summary import accuracy_cost, comparison, disturbance, fastest, noise_in_words
 from ssr_edge.bench.svg import engine_style, mark_path
 from ssr_edge.breakhis import CLASS_NAMES, CLASSES, parse_name
 from ssr_edge.metrics import Metrics, measure
 
 _MISTAKES = 6
-_SCENARIOS = ("single-stream", "offline", "end-to-end")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,9 @@ def render(report: Report) -> str:
         breakhis=any(parse_name(path) for path in report.images.paths),
         classes=CLASSES,
         class_names=CLASS_NAMES,
+        noise_words=noise_in_words(report),
+        batches=[(name, found) for name, found in report.batch_ms.items() if len(found) > 1 and name in numbers],
+        stages=_stages(report),
         noise=[(row, _spread(row)) for row in report.results if row.task.scenario == "single-stream"],
         cores=_cores(report.environment["cores"]),
         machine=_machine(report.environment),
@@ -118,11 +123,22 @@ def _tiles(report: Report) -> list[tuple[str, str]]:
 
 
 def _latency_charts(report: Report, numbers: dict[str, int]) -> Iterator[tuple[str, Markup]]:
-    """A chart for each scenario and batch. End-to-end has one value a round."""
-    tasks = sorted({(_SCENARIOS.index(row.task.scenario), row.task.batch) for row in report.results})
-    for scenario, batch in tasks:
-        rows = [row for row in report.results if (row.task.scenario, row.task.batch) == (_SCENARIOS[scenario], batch)]
-        yield scenario_name(rows[0].task), latency_chart(rows, numbers)
+    """A chart for each scenario that has times of its own. End-to-end has one value a round."""
+    # Offline's batches differ between engines: their times are no comparison, their images a second are.
+    for scenario in (name for name in SCENARIOS if name != "offline"):
+        rows = [row for row in report.results if row.task.scenario == scenario]
+        if rows:
+            yield scenario, latency_chart(rows, numbers)
+
+
+def _stages(report: Report) -> Markup | None:
+    """Bars of the stages of end-to-end, for the baseline and the fastest engine."""
+    best = fastest(report)
+    wanted = [name for name in BASELINES if name in report.stages][:1]
+    wanted += [best.task.engine] if best is not None and best.task.engine in report.stages else []
+    found = {name: report.stages[name] for name in dict.fromkeys(wanted) if len(report.stages[name]) == len(STAGES)}
+    took = {row.task.engine: row.latency.p50 for row in report.results if row.task.scenario == "end-to-end"}
+    return stages_chart(found, took) if found else None
 
 
 def _speed_accuracy(report: Report, numbers: dict[str, int]) -> tuple[str, Markup] | None:

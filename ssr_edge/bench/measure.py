@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.process import WorkerProcess, Workers
-from ssr_edge.bench.schedule import Effort, Schedule, Task
+from ssr_edge.bench.schedule import QUERY, Effort, Schedule, Task, best_batch
 from ssr_edge.progress import progress
 
 # What `infer` hands to an engine at once.
@@ -22,25 +23,44 @@ _CHUNK = 32
 _POOL = 8
 # Unreadable ones among them are passed over.
 _CANDIDATES = 100
+# A larger batch that brings no more than this is not followed by a still larger one.
+_GAIN = 1.02
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker said of its engine. origin: where it came from, in words. load_ms: how long loading took."""
+    """What a worker said of its engine. origin: where it came from, in words. load_ms: how long loading took.
+
+    threads: that it computes with; None on a GPU.
+    """
 
     version: str
     device: str
     origin: str
     max_batch: int
     load_ms: float
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Warm:
-    """A task's first call and its time once settled, in ms a call; for end-to-end ms an image."""
+    """A task's first call and its time once settled, in ms a call; for end-to-end ms an image.
+
+    calls, seconds: of the warm-up.
+    """
 
     first_ms: float
     settled_ms: float
+    calls: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class WarmedUp:
+    """tasks: those of the scenarios that an engine is timed in. batch_ms: ms of a call at each batch tried."""
+
+    tasks: dict[Task, Warm]
+    batch_ms: dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -49,33 +69,73 @@ class Finished:
 
     peak_rss_mb: float | None
     others_share: float | None
+    device_mb: float | None = None
 
 
 # Call times in ms, a list for each round; for end-to-end one value a round: ms an image.
 Times = list[list[float]]
 
 
-def start_engine(workers: Workers, spec: EngineSpec, paths: Sequence[Path], batches: Sequence[int]) -> Loaded | None:
-    """Starts a worker and loads its engine; None if it fails."""
-    workers.running[spec.name] = WorkerProcess()
+def start_engine(
+    workers: Workers, spec: EngineSpec, paths: Sequence[Path], batches: Sequence[int], name: str | None = None
+) -> Loaded | None:
+    """Starts a worker and loads its engine; None if it fails. name: of the worker, where not the engine's."""
+    name = name or spec.name
+    workers.running[name] = WorkerProcess()
     images = [str(path) for path in paths[:_CANDIDATES]]
-    reply = workers.ask(spec.name, do="load", spec=asdict(spec), images=images, pool=max(_POOL, *batches))
+    reply = workers.ask(name, do="load", spec=asdict(spec), images=images, pool=max(_POOL, *batches))
     return None if reply is None else Loaded(**reply)
 
 
-def warm_engine(workers: Workers, engine: str, batches: Sequence[int], effort: Effort) -> dict[Task, Warm]:
-    """Warms an engine up at batch 1 and at each other batch; empty if it fails."""
-    tasks: dict[Task, Warm] = {}
-    for batch in sorted({1, *batches}):
-        reply = workers.ask(engine, do="warm", batch=batch, limit_s=effort.warm_s)
-        if reply is None:
-            return {}
-        warm = Warm(reply["first_ms"], reply["settled_ms"])
-        if batch == 1:
-            tasks[Task(engine, "single-stream", 1)] = warm
-        if batch in batches:
-            tasks[Task(engine, "offline", batch)] = warm
-    return tasks
+def warm_engine(
+    workers: Workers, engine: str, max_batch: int, batches: Sequence[int], effort: Effort
+) -> WarmedUp | None:
+    """Warms an engine up at batch 1, a query's and offline's, and finds its best batch; None if it fails.
+
+    batches: of offline, each a row; empty for the best of the effort's.
+    """
+    query = min(QUERY, max_batch)
+    warm: dict[int, Warm] = {}
+    for batch in _batches_to_try(max_batch, query, batches, effort, warm):
+        found = warm_batch(workers, engine, batch, effort)
+        if found is None:
+            return None
+        warm[batch] = found
+    batch_ms = {batch: found.settled_ms for batch, found in sorted(warm.items())}
+    tasks = {
+        Task(engine, "single-stream", 1): warm[1],
+        Task(engine, "multi-stream", query): _of_query(warm[query], query),
+    }
+    for batch in batches or [best_batch(batch_ms)]:
+        if batch <= max_batch:
+            tasks[Task(engine, "offline", batch)] = warm[batch]
+    return WarmedUp(tasks, batch_ms)
+
+
+def warm_batch(workers: Workers, engine: str, batch: int, effort: Effort) -> Warm | None:
+    """Calls an engine with batches until its time settles; None if it fails."""
+    reply = workers.ask(engine, do="warm", batch=batch, limit_s=effort.warm_s)
+    return None if reply is None else Warm(**reply)
+
+
+def _batches_to_try(
+    max_batch: int, query: int, batches: Sequence[int], effort: Effort, warm: Mapping[int, Warm]
+) -> Iterator[int]:
+    """Those of the scenarios; then, where none was asked for, larger ones as long as they bring something."""
+    yield from sorted(batch for batch in {1, query, *batches} if batch <= max_batch)
+    poor = 0
+    for batch in () if batches else effort.batches:
+        if batch > max_batch or poor == 2:
+            return
+        smaller = max((other / found.settled_ms for other, found in warm.items() if other < batch), default=0.0)
+        if batch not in warm:
+            yield batch
+        poor = poor + 1 if batch / warm[batch].settled_ms < _GAIN * smaller else 0
+
+
+def _of_query(warm: Warm, batch: int) -> Warm:
+    calls = QUERY / batch
+    return Warm(warm.first_ms * calls, warm.settled_ms * calls, warm.calls, warm.seconds)
 
 
 def classify_images(
@@ -94,7 +154,8 @@ def classify_images(
             predicted.confidences.extend(reply["confidences"])
             ms.append(reply["seconds"] * 1000 / len(chunk))
             advance(len(chunk), "")
-    return predicted, {Task(engine, "end-to-end", batch): Warm(ms[0], float(np.median(ms)))}
+    seconds = sum(ms) * len(paths) / len(ms) / 1000
+    return predicted, {Task(engine, "end-to-end", batch): Warm(ms[0], float(np.median(ms)), len(paths), seconds)}
 
 
 def run_rounds(workers: Workers, schedule: Schedule, paths: Sequence[Path], seed: int) -> dict[Task, Times]:
@@ -113,6 +174,18 @@ def run_rounds(workers: Workers, schedule: Schedule, paths: Sequence[Path], seed
     return {task: rounds for task, rounds in times.items() if task.engine in workers.running}
 
 
+def ask_each(workers: Workers, engines: Sequence[str], title: str, **request: Any) -> dict[str, dict[str, Any]]:
+    """The same request to one engine after the other; what fails is left out."""
+    replies = {}
+    with progress(f"{title}, engine", len(engines)) as advance:
+        for engine in engines:
+            reply = workers.ask(engine, **request)
+            if reply is not None:
+                replies[engine] = reply
+            advance(1, engine)
+    return replies
+
+
 def finish_engines(workers: Workers) -> dict[str, Finished]:
     """The last words of every worker that still runs."""
     replies = {name: workers.ask(name, do="finish") for name in list(workers.running)}
@@ -124,5 +197,5 @@ def _take_turn(workers: Workers, task: Task, calls: int, paths: Sequence[Path]) 
         images = [str(paths[number % len(paths)]) for number in range(calls)]
         reply = workers.ask(task.engine, do="classify", paths=images, batch=task.batch)
         return None if reply is None else [reply["seconds"] * 1000 / calls]
-    reply = workers.ask(task.engine, do="time", batch=task.batch, calls=calls)
+    reply = workers.ask(task.engine, do="time", images=task.images_a_call, batch=task.batch, calls=calls)
     return None if reply is None else [float(ms) for ms in reply["ms"]]

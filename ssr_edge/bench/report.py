@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from ssr_edge.labels import ImagesWithTruth
 
 METHOD = (
     "Timed: uint8 BGR 224x224 images in host memory -> probabilities in host memory, one call after the other, "
-    "normalisation included; end-to-end: image files -> labels. One process an engine, in turns, only one awake."
+    "normalisation included; multi-stream: queries of 8; end-to-end: image files -> labels; live: frame -> label. "
+    "One process an engine, in turns, only one awake."
 )
 
 # An idle desktop takes a percent or two.
@@ -35,14 +36,14 @@ DISTURBED_SHARE = 0.05
 class Result:
     """A row of the table. latency: of one call; for end-to-end of one image. peak_rss_mb: its process's.
 
-    times: every call's, by round.
+    times: every call's, by round. warm: its warm-up.
     """
 
     task: Task
     latency: Percentiles
     images_per_second: float
     peak_rss_mb: float | None
-    first_call_ms: float
+    warm: Warm
     times: Times
 
     @property
@@ -61,12 +62,38 @@ class Speedup:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """An A/A pair: how many times faster than an engine its equal in another process seemed to be.
+
+    task: the engine's, that both were timed in.
+    """
+
+    task: Task
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Live:
+    """The live scenario of an engine. latency_ms: of each label, from the moment its frame was there; None without any.
+
+    fps: frames a second that came. frames, dropped: how many came, and how many a newer one replaced.
+    """
+
+    engine: str
+    fps: float
+    frames: int
+    dropped: int
+    latency_ms: Percentiles | None
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything a benchmark found. failures, not_run: reason by engine. notes: what a reader should know, in words.
 
     created: UTC, ISO 8601. command: measures the same again. images_sha256: of the images' contents, in order.
     predictions: what each engine said of `images`, which lie in `folder`; empty where the weights are random.
     others_share: of the processor, taken by other programs while an engine was timed (the worst engine's), 0 to 1.
+    batch_ms: by engine, ms of a call at each batch tried. noise: A/A pairs. stages: by engine, ms an image of each.
     """
 
     created: str
@@ -86,6 +113,21 @@ class Report:
     notes: list[str]
     rounds: int
     others_share: float | None
+    batch_ms: dict[str, dict[int, float]] = field(default_factory=dict)
+    noise: list[Noise] = field(default_factory=list)
+    live: list[Live] = field(default_factory=list)
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def noise_share(self) -> float | None:
+        """What two equal engines seemed to differ by at most, as a share; None where no pair was timed."""
+        return max((pair.ratio.reach for pair in self.noise), default=None)
+
+    @property
+    def within_noise(self) -> list[Speedup]:
+        """The speed-ups that are no larger than what two equal engines seemed to differ by."""
+        share = self.noise_share
+        return [] if share is None else [row for row in self.speedups if abs(row.ratio.ratio - 1) <= share]
 
     @property
     def disturbed(self) -> bool:
@@ -111,20 +153,30 @@ def summarise_times(
     baseline = next((name for name in BASELINES if name in present), None)
     speedups = []
     for task, rounds in times.items():
-        if baseline is None or task.engine == baseline:
-            continue
-        # The baseline may take no such batch.
-        base = times.get(Task(baseline, task.scenario, task.batch))
+        base = None if task.engine == baseline else counterpart(task, baseline, times)
         if base is not None:
-            speedups.append(Speedup(task, baseline, paired_speedup(base, rounds, seed)))
+            ratio = paired_speedup(_an_image(base, times[base]), _an_image(task, rounds), seed)
+            speedups.append(Speedup(task, base.engine, ratio))
     return results, speedups
 
 
+def counterpart(task: Task, engine: str | None, tasks: Collection[Task]) -> Task | None:
+    """The engine's task that another's is compared with: of the same batch, or else its only one of the scenario.
+
+    Offline gives each engine its best batch, so that the batches differ.
+    """
+    same = [other for other in tasks if (other.engine, other.scenario) == (engine, task.scenario)]
+    exact = [other for other in same if other.batch == task.batch]
+    return exact[0] if exact else same[0] if len(same) == 1 else None
+
+
+def _an_image(task: Task, rounds: Times) -> Times:
+    return [[ms / task.images_a_call for ms in turn] for turn in rounds]
+
+
 def _result(task: Task, rounds: Times, warm: Warm, finished: Finished) -> Result:
-    all_times = [ms for turn in rounds for ms in turn]
-    latency = percentiles(all_times)
-    images = task.batch if task.scenario == "offline" else 1
-    return Result(task, latency, images * 1000 / latency.p50, finished.peak_rss_mb, warm.first_ms, rounds)
+    latency = percentiles([ms for turn in rounds for ms in turn])
+    return Result(task, latency, task.images_a_call * 1000 / latency.p50, finished.peak_rss_mb, warm, rounds)
 
 
 def as_bench_file(report: Report) -> BenchFile:
@@ -145,7 +197,8 @@ def as_bench_file(report: Report) -> BenchFile:
                 "latency_ms": asdict(row.latency),
                 "images_per_second": row.images_per_second,
                 "peak_rss_mb": row.peak_rss_mb,
-                "first_call_ms": row.first_call_ms,
+                "first_call_ms": row.warm.first_ms,
+                "warm_up": {"calls": row.warm.calls, "seconds": round(row.warm.seconds, 3)},
                 "calls": sum(map(len, row.times)),
                 "round_medians_ms": [round(ms, 4) for ms in row.round_medians],
             }
@@ -155,8 +208,18 @@ def as_bench_file(report: Report) -> BenchFile:
             asdict(row.task) | {"over": row.over, "ratio": row.ratio.ratio, "ci95": (row.ratio.low, row.ratio.high)}
             for row in report.speedups
         ],
+        "noise": [
+            asdict(pair.task) | {"ratio": pair.ratio.ratio, "ci95": (pair.ratio.low, pair.ratio.high)}
+            for pair in report.noise
+        ],
+        "live": [asdict(row) for row in report.live],
+        "stages": report.stages,
         "accuracy": [asdict(row) | {"labels": report.predictions[row.engine].labels} for row in report.accuracy],
-        "engines": {name: asdict(loaded) for name, loaded in report.engines.items()},
+        "engines": {
+            name: asdict(loaded)
+            | {"batches": [{"batch": batch, "ms": ms} for batch, ms in report.batch_ms.get(name, {}).items()]}
+            for name, loaded in report.engines.items()
+        },
         "failures": [{"engine": name, "reason": reason} for name, reason in report.failures.items()],
         "not_run": [{"engine": name, "reason": reason} for name, reason in report.not_run.items()],
         "notes": report.notes,

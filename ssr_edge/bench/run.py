@@ -16,17 +16,21 @@ from ssr_edge.bench.engines import BASELINES, EngineSpec, plan_engines
 from ssr_edge.bench.measure import (
     END_TO_END_BATCH,
     Loaded,
+    Times,
     Warm,
+    ask_each,
     classify_images,
     finish_engines,
     run_rounds,
     start_engine,
     warm_engine,
 )
+from ssr_edge.bench.mlperf import departures
 from ssr_edge.bench.process import Workers
-from ssr_edge.bench.report import Report, printable, summarise_times
-from ssr_edge.bench.schedule import FULL, QUICK, Effort, Task, plan_schedule
+from ssr_edge.bench.report import Live, Noise, Report, printable, summarise_times
+from ssr_edge.bench.schedule import FULL, MLPERF, QUICK, Effort, Task, plan_schedule
 from ssr_edge.bench.schema import BundleFacts
+from ssr_edge.bench.statistics import paired_speedup, percentiles
 from ssr_edge.bundle import Bundle
 from ssr_edge.environment import machine_facts
 from ssr_edge.errors import RuntimeUnavailable
@@ -34,21 +38,43 @@ from ssr_edge.files import sha256_of
 from ssr_edge.labels import ImagesWithTruth, label_images
 from ssr_edge.sources import find_sources
 
+# Of the fastest engine's second process, in no table.
+TWIN = " (again)"
+_STAGE_IMAGES = 32
+
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to compare. runtimes, precisions: the only ones; empty for all. batches: of the offline scenario.
+    """What to compare. runtimes, precisions: the only ones; empty for all.
 
+    batches: of the offline scenario, each a row; empty for each engine's best. fps: of the live scenario.
     latency_only: the weights are random, so labels mean nothing.
     """
 
     folder: Path
     runtimes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
-    batches: tuple[int, ...] = (1, 8)
+    batches: tuple[int, ...] = ()
     quick: bool = False
+    mlperf: bool = False
+    fps: float = 30.0
     latency_only: bool = False
     seed: int = 0
+
+    @property
+    def effort(self) -> Effort:
+        """How long it may take."""
+        return QUICK if self.quick else MLPERF if self.mlperf else FULL
+
+
+@dataclass
+class _Prepared:
+    """What is known of the engines once they are warm. predictions: of the images, by engine."""
+
+    loaded: dict[str, Loaded]
+    warm: dict[Task, Warm]
+    batch_ms: dict[str, dict[int, float]]
+    predictions: dict[str, Predicted]
 
 
 def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
@@ -58,44 +84,55 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         UsageError: the folder has no images, or the bundle no such engine. DataError: its index.csv can't be used.
         RuntimeUnavailable: no engine could be run.
     """
-    effort = QUICK if options.quick else FULL
+    effort = options.effort
     environment = machine_facts()  # before the load is ours
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     plan = plan_engines(bundle, options.runtimes, options.precisions)
     images = _choose_images(bundle, options, effort)
-    notes = _notes(plan.specs, images, options)
     with Workers() as workers:
-        loaded, warm, predictions = _prepare(workers, plan.specs, images, options, effort)
+        ready = _prepare(workers, plan.specs, images, options)
         if not workers.running:
             raise _nothing_ran(workers.failures | plan.not_run)
-        notes += _left_out_batches(loaded, options.batches)
-        settled = {task: w.settled_ms for task, w in warm.items() if task.engine in workers.running}
+        twin = _start_twin(workers, plan.specs, images, ready, options)
+        settled = {task: w.settled_ms for task, w in ready.warm.items() if task.engine in workers.running}
         schedule = plan_schedule(settled, effort)
         times = run_rounds(workers, schedule, images.paths, options.seed)
+        engines = [name for name in ready.loaded if name in workers.running]
+        live = _play_live(workers, engines, images.paths, options)
+        paths = [str(path) for path in images.paths[:_STAGE_IMAGES]]
+        stages = ask_each(workers, engines, "stages", do="stages", paths=paths, batch=1)
         finished = finish_engines(workers)
+        failures = {name: reason for name, reason in workers.failures.items() if name != twin}
+        finished.pop(twin, None)
         if not finished:
-            raise _nothing_ran(workers.failures | plan.not_run)
-        results, speedups = summarise_times(times, warm, finished, options.seed)
-        trained = {} if options.latency_only else _of_trained(predictions, plan.specs)
-        return Report(
-            created=created,
-            command=_command(bundle, options),
-            bundle=_bundle_facts(bundle),
-            environment=environment,
-            folder=options.folder,
-            images=images,
-            images_sha256=_sha256_of_all(images.paths),
-            predictions=trained,
-            engines=loaded,
-            results=results,
-            speedups=speedups,
-            accuracy=_judge_all(trained, images),
-            failures=workers.failures,
-            not_run=plan.not_run,
-            notes=notes,
-            rounds=schedule.rounds,
-            others_share=max((f.others_share for f in finished.values() if f.others_share is not None), default=None),
-        )
+            raise _nothing_ran(failures | plan.not_run)
+    noise = _noise(times, twin, options.seed)
+    results, speedups = summarise_times(times, ready.warm, finished, options.seed)
+    trained = {} if options.latency_only else _of_trained(ready.predictions, plan.specs)
+    notes = _notes(plan.specs, images, options) + _left_out_batches(ready.loaded, options.batches)
+    return Report(
+        created=created,
+        command=_command(bundle, options),
+        bundle=_bundle_facts(bundle),
+        environment=environment,
+        folder=options.folder,
+        images=images,
+        images_sha256=_sha256_of_all(images.paths),
+        predictions=trained,
+        engines=ready.loaded,
+        results=results,
+        speedups=speedups,
+        accuracy=_judge_all(trained, images),
+        failures=failures,
+        not_run=plan.not_run,
+        notes=notes + (departures(results) if options.mlperf else []),
+        rounds=schedule.rounds,
+        others_share=max((f.others_share for f in finished.values() if f.others_share is not None), default=None),
+        batch_ms=ready.batch_ms,
+        noise=noise,
+        live=[row for row in live if row.engine in finished],
+        stages={name: found for name, found in stages.items() if name in finished},
+    )
 
 
 def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> ImagesWithTruth:
@@ -111,23 +148,74 @@ def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> Ima
 
 
 def _prepare(
-    workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions, effort: Effort
-) -> tuple[dict[str, Loaded], dict[Task, Warm], dict[str, Predicted]]:
+    workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions
+) -> _Prepared:
     """Starts, warms and reads the labels of one engine after the other, so that none is timed while another loads."""
-    engines: dict[str, Loaded] = {}
-    warm: dict[Task, Warm] = {}
-    predictions: dict[str, Predicted] = {}
+    effort = options.effort
+    ready = _Prepared({}, {}, {}, {})
     for spec in specs:
-        loaded = start_engine(workers, spec, images.paths, options.batches)
+        loaded = start_engine(workers, spec, images.paths, options.batches or effort.batches)
         if loaded is None:
             continue
-        engines[spec.name] = loaded
-        fitting = [batch for batch in options.batches if batch <= loaded.max_batch]
-        warm |= warm_engine(workers, spec.name, fitting, effort)
+        ready.loaded[spec.name] = loaded
+        warmed = warm_engine(workers, spec.name, loaded.max_batch, options.batches, effort)
+        if warmed is None:
+            continue
+        ready.batch_ms[spec.name] = warmed.batch_ms
         batch = min(END_TO_END_BATCH, loaded.max_batch)
-        predictions[spec.name], passed = classify_images(workers, spec.name, images.paths, batch)
-        warm |= passed
-    return engines, warm, {name: found for name, found in predictions.items() if name in workers.running}
+        ready.predictions[spec.name], passed = classify_images(workers, spec.name, images.paths, batch)
+        ready.warm |= warmed.tasks | passed
+    ready.predictions = {name: found for name, found in ready.predictions.items() if name in workers.running}
+    return ready
+
+
+def _start_twin(
+    workers: Workers,
+    specs: Sequence[EngineSpec],
+    images: ImagesWithTruth,
+    ready: _Prepared,
+    options: BenchOptions,
+) -> str:
+    """Starts the fastest engine once more, for what two equal engines seem to differ by; returns the worker's name."""
+    single = {t.engine: w.settled_ms for t, w in ready.warm.items() if t.scenario == "single-stream"}
+    fastest = min((name for name in single if name in workers.running), key=lambda name: single[name])
+    spec = next(spec for spec in specs if spec.name == fastest)
+    name = fastest + TWIN
+    offline = next((t.batch for t in ready.warm if (t.engine, t.scenario) == (fastest, "offline")), 1)
+    loaded = start_engine(workers, spec, images.paths, [offline], name)
+    warmed = None if loaded is None else warm_engine(workers, name, loaded.max_batch, [offline], options.effort)
+    if warmed is not None:
+        ready.warm |= {
+            task: warm for task, warm in warmed.tasks.items() if task.scenario in ("single-stream", "offline")
+        }
+    return name
+
+
+def _noise(times: dict[Task, Times], twin: str, seed: int) -> list[Noise]:
+    """The A/A pairs; their times leave the others'."""
+    pairs = []
+    for task in [task for task in times if task.engine == twin]:
+        original = Task(twin.removesuffix(TWIN), task.scenario, task.batch)
+        again = times.pop(task)
+        if original in times:
+            pairs.append(Noise(original, paired_speedup(times[original], again, seed)))
+    return pairs
+
+
+def _play_live(workers: Workers, engines: Sequence[str], paths: Sequence[Path], options: BenchOptions) -> list[Live]:
+    seconds = options.effort.live_s
+    images = [str(path) for path in paths]
+    replies = ask_each(workers, engines, "live", do="live", paths=images, fps=options.fps, seconds=seconds)
+    return [
+        Live(
+            engine=name,
+            fps=options.fps,
+            frames=reply["frames"],
+            dropped=reply["dropped"],
+            latency_ms=percentiles(reply["latency_ms"]) if reply["latency_ms"] else None,
+        )
+        for name, reply in replies.items()
+    ]
 
 
 def _of_trained(predictions: dict[str, Predicted], specs: Sequence[EngineSpec]) -> dict[str, Predicted]:
@@ -159,8 +247,8 @@ def _command(bundle: Bundle, options: BenchOptions) -> str:
         ("--batch", options.batches),
     ):
         words += [word for value in values for word in (option, str(value))]
-    if options.quick:
-        words.append("--quick")
+    words += [flag for flag, said in (("--quick", options.quick), ("--mlperf", options.mlperf)) if said]
+    words += ["--fps", f"{options.fps:g}"]
     return shlex.join([*words, "--seed", str(options.seed)])
 
 

@@ -12,7 +12,7 @@ from ssr_edge.bench.schedule import Scenario
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import UsageError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NEXT = "ssr-edge bench --json bench.json  (writes a file of this version)"
 
@@ -80,11 +80,20 @@ class TaskFacts(_Part):
 
 
 class LatencyFacts(_Part):
-    """Percentiles in ms: of one call, or for end-to-end of one image."""
+    """Percentiles in ms: of one call, for multi-stream of a query of 8 images, for end-to-end of one image."""
 
     p50: float
     p90: float
+    p95: float
     p99: float
+    max: float
+
+
+class WarmUpFacts(_Part):
+    """How long it took until its time settled, or what was allowed was over; for end-to-end calls are images."""
+
+    calls: int
+    seconds: float
 
 
 class ResultFacts(TaskFacts):
@@ -98,6 +107,7 @@ class ResultFacts(TaskFacts):
     images_per_second: float
     peak_rss_mb: float | None
     first_call_ms: float
+    warm_up: WarmUpFacts
     calls: int
     round_medians_ms: list[float] = Field(min_length=1)
 
@@ -108,6 +118,26 @@ class SpeedupFacts(TaskFacts):
     over: str
     ratio: float
     ci95: tuple[float, float]
+
+
+class NoiseFacts(TaskFacts):
+    """How many times faster than the engine a second process of the same engine seemed to be: nothing but noise."""
+
+    ratio: float
+    ci95: tuple[float, float]
+
+
+class LiveFacts(_Part):
+    """Frames at a set rate, the newest first. latency_ms: from a frame's capture to its label; null without a label.
+
+    fps: frames a second that came. dropped: of `frames`, those that a newer one replaced before the engine was free.
+    """
+
+    engine: str
+    fps: float
+    frames: int
+    dropped: int
+    latency_ms: LatencyFacts | None
 
 
 class AccuracyFacts(_Part):
@@ -126,14 +156,26 @@ class AccuracyFacts(_Part):
     labels: list[int | None]
 
 
+class BatchFacts(_Part):
+    """ms of a call of `batch` images, seen while warming up."""
+
+    batch: int
+    ms: float
+
+
 class EngineFacts(_Part):
-    """What an engine said of itself. origin: where it came from, in words. max_batch: images it takes in one call."""
+    """What an engine said of itself. origin: where it came from, in words. max_batch: images it takes in one call.
+
+    threads: that it computes with; null on a GPU. batches: those that were tried, to find offline's.
+    """
 
     version: str
     device: str
     origin: str
     max_batch: int
     load_ms: float
+    threads: int | None
+    batches: list[BatchFacts]
 
 
 class ReasonFacts(_Part):
@@ -148,9 +190,10 @@ class BenchFile(_Part):
 
     others_share: of the processor, taken by other programs while an engine was timed (the worst engine's), 0 to 1.
     disturbed: whether that is so much that the figures mean little. method: what was timed, in words.
+    noise: A/A pairs. stages: by engine, ms an image of each stage of end-to-end, alone and in one thread.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     created: str
     command: str
     bundle: BundleFacts
@@ -158,6 +201,9 @@ class BenchFile(_Part):
     images: Images
     results: list[ResultFacts]
     speedup: list[SpeedupFacts]
+    noise: list[NoiseFacts]
+    live: list[LiveFacts]
+    stages: dict[str, dict[str, float]]
     accuracy: list[AccuracyFacts]
     engines: dict[str, EngineFacts]
     failures: list[ReasonFacts]

@@ -16,7 +16,9 @@ class Percentiles:
 
     p50: float
     p90: float
+    p95: float
     p99: float
+    max: float
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,20 @@ class Ratio:
     low: float
     high: float
 
+    @property
+    def reach(self) -> float:
+        """How far from 1 the interval reaches, as a share: what two equal engines seemed to differ by at most."""
+        return max(self.high - 1, 1 - self.low, 0.0)
+
 
 def percentiles(times: Sequence[float]) -> Percentiles:
-    """p50, p90 and p99 of at least one time, interpolated linearly."""
-    p50, p90, p99 = (float(value) for value in np.percentile(np.asarray(times, np.float64), (50, 90, 99)))
-    return Percentiles(p50, p90, p99)
+    """Percentiles of at least one time, interpolated linearly."""
+    found = np.percentile(np.asarray(times, np.float64), (50, 90, 95, 99, 100))
+    return Percentiles(*(float(value) for value in found))
 
 
 def paired_speedup(base: Sequence[Sequence[float]], engine: Sequence[Sequence[float]], seed: int) -> Ratio:
-    """Compares two engines' call times, given as lists by round; the rounds of both are the same moments.
+    """Compares two engines' times of an image, given as lists by round; the rounds of both are the same moments.
 
     Each round gives the ratio of its two medians, so that what slows the machine for a while slows both; the result is
     the median over rounds.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ssr_edge.bench.accuracy import Accuracy
 from ssr_edge.bench.engines import BASELINES
-from ssr_edge.bench.report import Report, Speedup
+from ssr_edge.bench.report import Report, Speedup, scenario_name
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -36,6 +36,25 @@ def comparison(report: Report) -> str:
     if ratio < 1:
         return f"No engine is faster than {best.over} at batch 1; {best.task.engine} comes to {ratio:.2f}{_TIMES}."
     return f"{best.task.engine} is {ratio:.1f}{_TIMES} [{low:.1f}, {high:.1f}] faster than {best.over} at batch 1."
+
+
+def noise_in_words(report: Report) -> list[str]:
+    """What two equal engines seemed to differ by, and which speed-ups are no larger than that."""
+    share = report.noise_share
+    if share is None:
+        return []
+    pairs = ", ".join(
+        f"{scenario_name(pair.task)} {pair.ratio.ratio:.3f} [{pair.ratio.low:.3f}, {pair.ratio.high:.3f}]"
+        for pair in report.noise
+    )
+    engine = report.noise[0].task.engine
+    return [
+        f"Noise: a second process of {engine} seemed {pairs} times as fast, so differences under {share:.1%} are none.",
+        *(
+            f"Warning: the {row.ratio.ratio:.2f}{_TIMES} of {row.task.engine} {scenario_name(row.task)} lies within it."
+            for row in report.within_noise
+        ),
+    ]
 
 
 def accuracy_cost(report: Report) -> str | None:

@@ -81,6 +81,10 @@ class Drawing:
         """A straight line."""
         self._add("line", style, x1=x1, y1=y1, x2=x2, y2=y2)
 
+    def bar(self, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
+        """A filled rectangle between two corners."""
+        self._add("rect", style, x=x1, y=y1, width=x2 - x1, height=y2 - y1)
+
     def path(self, points: Sequence[tuple[float, float]], style: str) -> None:
         """A line through points."""
         self._add("path", style, d="M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING, TextIO
 
 from ssr_edge.bench.report import METHOD, Report, Speedup
-from ssr_edge.bench.summary import summary
+from ssr_edge.bench.stages import STAGES
+from ssr_edge.bench.summary import noise_in_words, summary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +23,10 @@ def print_report(report: Report, file: TextIO) -> None:
 
     console = Console(file=file, width=None if file.isatty() else _PLAIN_WIDTH, highlight=False)
     console.print(_speed_table(report))
+    if report.live:
+        console.print(_live_table(report))
+    if report.stages:
+        console.print(_stages_table(report))
     if report.accuracy:
         console.print(_accuracy_table(report))
     for name, reason in report.failures.items():
@@ -29,6 +35,8 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print(f"{name} not run here: {reason}", markup=False, soft_wrap=True)
     for note in report.notes:
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
+    for warning in noise_in_words(report):
+        console.print(warning, markup=False, soft_wrap=True)
     console.print(METHOD, markup=False, soft_wrap=True)
     console.print(summary(report), markup=False, soft_wrap=True, style="bold")
 
@@ -40,7 +48,8 @@ def _speed_table(report: Report) -> Table:
     table = Table(title=f"{report.rounds} rounds")
     table.add_column("engine")
     table.add_column("scenario")
-    for heading in ("batch", "p50 ms", "p90 ms", "p99 ms", "images/s", f"{_TIMES} over {over}", "peak MB"):
+    percentiles = ("p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms")
+    for heading in ("batch", *percentiles, "images/s", f"{_TIMES} over {over}", "peak MB"):
         table.add_column(heading, justify="right")
     speedups = {row.task: row for row in report.speedups}
     previous = None
@@ -52,7 +61,7 @@ def _speed_table(report: Report) -> Table:
             row.task.engine,
             row.task.scenario,
             str(row.task.batch),
-            *(f"{ms:.2f}" for ms in (row.latency.p50, row.latency.p90, row.latency.p99)),
+            *(f"{ms:.2f}" for ms in astuple(row.latency)),
             f"{row.images_per_second:.1f}",
             _ratio(speedups.get(row.task)),
             "-" if row.peak_rss_mb is None else f"{row.peak_rss_mb:.0f}",
@@ -63,6 +72,31 @@ def _speed_table(report: Report) -> Table:
 def _ratio(row: Speedup | None) -> str:
     # The bracket is escaped: rich would take it for markup.
     return "" if row is None else f"{row.ratio.ratio:.2f} \\[{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+
+
+def _live_table(report: Report) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"live, {report.live[0].fps:g} frames a second: from a frame to its label")
+    table.add_column("engine")
+    for heading in ("frames", "dropped", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms"):
+        table.add_column(heading, justify="right")
+    for row in report.live:
+        latency = ["-"] * 5 if row.latency_ms is None else [f"{ms:.2f}" for ms in astuple(row.latency_ms)]
+        table.add_row(row.engine, str(row.frames), f"{row.dropped} ({row.dropped / row.frames:.0%})", *latency)
+    return table
+
+
+def _stages_table(report: Report) -> Table:
+    from rich.table import Table
+
+    table = Table(title="end-to-end, each stage alone in one thread: ms an image")
+    table.add_column("engine")
+    for stage in STAGES:
+        table.add_column(stage, justify="right")
+    for engine, stages in report.stages.items():
+        table.add_row(engine, *(f"{stages[stage]:.2f}" if stage in stages else "-" for stage in STAGES))
+    return table
 
 
 def _accuracy_table(report: Report) -> Table:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,7 +19,9 @@ import numpy as np
 
 from ssr_edge.bench.contention import ContentionClock
 from ssr_edge.bench.engines import EngineSpec, open_engine
+from ssr_edge.bench.live import time_live
 from ssr_edge.bench.memory import peak_rss_mb
+from ssr_edge.bench.stages import time_stages
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.decide import Prediction
 from ssr_edge.environment import usable_cores
@@ -57,6 +60,7 @@ class Worker:
             "origin": runner.origin,
             "max_batch": runner.max_batch,
             "load_ms": load_ms,
+            "threads": runner.threads,
         }
 
     def warm(self, batch: int, limit_s: float) -> Reply:
@@ -64,15 +68,26 @@ class Worker:
         times: list[float] = []
         started = time.perf_counter()
         while True:
-            times += self._times(batch, 1, len(times))
+            times += self._times(batch, batch, 1, len(times))
             spent = time.perf_counter() - started
             if (spent >= _AT_LEAST_S and _is_settled(times)) or (spent >= limit_s and len(times) >= 2):
-                return {"first_ms": times[0], "settled_ms": float(np.median(times[-_GROUP:])), "calls": len(times)}
+                settled_ms = float(np.median(times[-_GROUP:]))
+                return {"first_ms": times[0], "settled_ms": settled_ms, "calls": len(times), "seconds": spent}
 
-    def time(self, batch: int, calls: int) -> Reply:
-        """Latency of each of `calls` calls; one more before them, untimed, brings the caches back."""
+    def time(self, images: int, batch: int, calls: int) -> Reply:
+        """Latency of each of `calls` calls on `images` images, in batches; one more before them, untimed, brings the
+        caches back."""
         with self._contention.watch():
-            return {"ms": self._times(batch, calls + 1, 0)[1:]}
+            return {"ms": self._times(images, batch, calls + 1, 0)[1:]}
+
+    def live(self, paths: list[str], fps: float, seconds: float) -> Reply:
+        """Frames at a set rate: see `time_live`."""
+        with self._contention.watch():
+            return time_live(self.runner, paths, fps, seconds)
+
+    def stages(self, paths: list[str], batch: int) -> Reply:
+        """Where end-to-end time goes: see `time_stages`."""
+        return time_stages(self.runner, paths, batch)
 
     def classify(self, paths: list[str], batch: int) -> Reply:
         """Image files to labels, end to end; label and confidence are None where the file can't be read."""
@@ -91,21 +106,33 @@ class Worker:
         """Peak memory of this process, and the share of the processor that others took while it was timed."""
         return {"peak_rss_mb": peak_rss_mb(), "others_share": self._contention.share()}
 
-    def _times(self, batch: int, calls: int, first: int) -> list[float]:
-        starts = [start * batch % (len(self.pool) - batch + 1) for start in range(first, first + calls)]
+    def _times(self, images: int, batch: int, calls: int, first: int) -> list[float]:
+        starts = [start * images % (len(self.pool) - images + 1) for start in range(first, first + calls)]
         times = []
         for start in starts:
             began = time.perf_counter()
-            self.runner.infer(self.pool[start : start + batch])
+            if images == batch:
+                self.runner.infer(self.pool[start : start + images])
+            else:
+                self._infer_in_batches(self.pool[start : start + images], batch)
             times.append(_ms_since(began))
         return times
+
+    def _infer_in_batches(self, images: Image, batch: int) -> None:
+        under_way: deque[int] = deque()
+        for start in range(0, len(images), batch):
+            if len(under_way) == self.runner.slots:
+                self.runner.collect(under_way.popleft())
+            under_way.append(self.runner.submit(images[start : start + batch]))
+        while under_way:
+            self.runner.collect(under_way.popleft())
 
 
 def serve(requests: Iterable[str], replies: TextIO) -> None:
     """Answers each line until there are no more; an error is answered too, and is the last answer."""
     worker = Worker()
     commands: dict[str, Callable[..., Reply]] = {
-        name: getattr(worker, name) for name in ("load", "warm", "time", "classify", "finish")
+        name: getattr(worker, name) for name in ("load", "warm", "time", "classify", "live", "stages", "finish")
     }
     for line in requests:
         request = json.loads(line)

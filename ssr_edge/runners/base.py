@@ -29,6 +29,7 @@ class Runner(ABC):
     runtime: `openvino`, `tensorrt` ... precision: of manifest.PRECISIONS. version: of the runtime. device: in words.
     max_batch: most images in one call. slots: calls that may be under way at once.
     origin: where the engine came from, for the user ("engines/....blob", "compiled from model.int8.onnx").
+    threads: that it computes with; None where it does not on this processor.
     """
 
     runtime: str
@@ -38,6 +39,7 @@ class Runner(ABC):
     max_batch: int
     slots: int
     origin: str
+    threads: int | None = None
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.environment import usable_cores
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
@@ -25,8 +26,12 @@ class OnnxRuntimeRunner(Runner):
             ) from error
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
         self.version, self.device = onnxruntime.__version__, "CPU"
-        self.origin = model_file(precision)
-        self._session = onnxruntime.InferenceSession(bundle.file(self.origin), providers=["CPUExecutionProvider"])
+        self.origin, self.threads = model_file(precision), usable_cores()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        self._session = onnxruntime.InferenceSession(
+            bundle.file(self.origin), options, providers=["CPUExecutionProvider"]
+        )
         self._open: dict[int, Outputs] = {}
         self._tickets = 0
 

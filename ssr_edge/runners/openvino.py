@@ -92,6 +92,7 @@ class OpenVinoRunner(Runner):
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
         self.version, self.device = openvino_version(), engine_device(self._core, precision)
         self._compiled = self._load(bundle)
+        self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
         self._free = [self._compiled.create_infer_request() for _ in range(slots)]
         self._open: dict[int, Any] = {}
         self._tickets = 0

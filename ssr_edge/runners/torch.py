@@ -1,29 +1,30 @@
-"""Runs a checkpoint's network as it was trained in PyTorch, FP32 eager: the baseline of every engine."""
+"""Runs a checkpoint's network in PyTorch FP32: as it was trained, the baseline of every engine; folded; compiled."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 
-if TYPE_CHECKING:
-    from ssr_train.network import SSResNeXt
-
 RUNTIME = "torch"
+# Eager and unfolded, as trained; eager and folded as engines are; folded and through torch.compile.
+FORMS = ("torch", "torch-folded", "torch-compile")
 MAX_BATCH = 64
 
 
 class TorchRunner(Runner):
     """Synchronous: `submit` computes, `collect` hands over. Needs no bundle, but the training stage's packages."""
 
-    def __init__(self, arch: dict[str, Any], checkpoint: Path | None) -> None:
-        """Builds the network. arch: as in a manifest. checkpoint: its weights; None for random ones.
+    def __init__(self, arch: dict[str, Any], checkpoint: Path | None, form: str = "torch") -> None:
+        """Builds the network. arch: as in a manifest. checkpoint: its weights; None for random ones. form: of FORMS.
+
+        torch.compile makes code for one shape and takes a minute or more for each, so that form takes one image a call.
 
         Raises:
-            RuntimeUnavailable: PyTorch or the training stage is not installed.
+            RuntimeUnavailable: PyTorch or the training stage is not installed, or for a folded form the export stage.
             CheckpointError: the checkpoint can't be used.
         """
         try:
@@ -33,20 +34,27 @@ class TorchRunner(Runner):
             from ssr_train.arch import ArchConfig
             from ssr_train.checkpoint import load_checkpoint
             from ssr_train.network import SSResNeXt
+
+            if form != "torch":
+                from ssr_export.fold import fold
         except ImportError as error:
+            extra = "train" if form == "torch" else "export"
             raise RuntimeUnavailable(
                 f"the PyTorch baseline can't be imported: {error}",
-                expected="the packages of the train extra",
-                next_step="pip install 'ssr-edge[train]'",
+                expected=f"the packages of the {extra} extra",
+                next_step=f"pip install 'ssr-edge[{extra}]'",
             ) from error
         self._torch, self._dataset = torch, dataset
-        self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, "fp32", 1, MAX_BATCH
-        self.version, self.device = torch.__version__, f"CPU, {torch.get_num_threads()} threads"
-        self._network: SSResNeXt
+        self.runtime, self.precision, self.slots = form, "fp32", 1
+        self.max_batch = 1 if form == "torch-compile" else MAX_BATCH
+        self.version, self.device, self.threads = torch.__version__, "CPU", torch.get_num_threads()
         if checkpoint is None:
-            self._network, self.origin = SSResNeXt(ArchConfig.from_dict(arch)).eval(), "random weights"
+            network, self.origin = SSResNeXt(ArchConfig.from_dict(arch)).eval(), "random weights"
         else:
-            self._network, self.origin = load_checkpoint(checkpoint)[0], str(checkpoint)
+            network, self.origin = load_checkpoint(checkpoint)[0], str(checkpoint)
+        if form != "torch":
+            network = fold(network).float()
+        self._network: Any = torch.compile(network, dynamic=False) if form == "torch-compile" else network
         self._open: dict[int, Outputs] = {}
         self._tickets = 0
 

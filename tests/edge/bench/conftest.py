@@ -14,7 +14,7 @@ from ssr_edge.bench.schedule import Effort
 from ssr_edge.bundle import Bundle
 
 # Rounds enough to see them work; the figures are not looked at.
-BRIEF = Effort(warm_s=0.1, rounds_s=0.5, turn_s=0.02, judged=None)
+BRIEF = Effort(warm_s=0.1, rounds_s=0.5, turn_s=0.02, judged=None, batches=(1, 2, 8), live_s=0.3)
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def test_what_is_within_the_limit_is_no_regression(bench: Run, tmp_path: Path, o
 def test_json_on_stdout_sends_the_comparison_elsewhere(bench: Run, tmp_path: Path) -> None:
     write_json(_report(10), tmp_path / "old.json")
     answer = bench(_report(12), "--compare", "old.json", "--json", "-")
-    assert json.loads(answer.out)["schema_version"] == 1
+    assert json.loads(answer.out)["schema_version"] == 2
     assert "worse than in old.json" in answer.err
 
 
@@ -111,3 +111,9 @@ def test_a_limit_that_makes_no_sense(bench: Run, limit: str, said: str) -> None:
     answer = bench(_report(10), *options, f"--max-regression={limit}")
     assert answer.code == 2
     assert said in answer.err
+
+
+def test_quick_and_mlperf_exclude_each_other(bench: Run) -> None:
+    answer = bench(_report(10), "--quick", "--mlperf")
+    assert answer.code == 2
+    assert "--quick together with --mlperf" in answer.err

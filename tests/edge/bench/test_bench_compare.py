@@ -117,12 +117,23 @@ def test_an_edited_file_with_unequal_rounds_is_compared_as_far_as_it_goes() -> N
 
 
 def test_what_appears_and_vanishes_is_named() -> None:
-    old = _run({INT8: [1.0] * 3, _OFFLINE: [8.0] * 3, Task("openvino-bf16", "single-stream", 1): [2.0] * 3})
-    new = _run({INT8: [1.0] * 3, Task("openvino-int8", "offline", 4): [4.0] * 3})
+    one, four = (Task("openvino-int8", "offline", batch) for batch in (1, 4))
+    bf16 = Task("openvino-bf16", "single-stream", 1)
+    old = _run({INT8: [1.0] * 3, one: [1.0] * 3, _OFFLINE: [8.0] * 3, bf16: [2.0] * 3})
+    new = _run({INT8: [1.0] * 3, four: [4.0] * 3})
     comparison = compare(old, new)
     assert comparison.appeared == ["openvino-int8 offline, batch 4"]
-    assert comparison.vanished == ["openvino-int8 offline, batch 8", "openvino-bf16"]
+    assert comparison.vanished == ["openvino-int8 offline, batch 1", "openvino-int8 offline, batch 8", "openvino-bf16"]
     assert "gone: openvino-bf16" in _said(comparison)
+
+
+def test_an_engines_best_batch_may_differ_and_the_time_of_an_image_is_compared() -> None:
+    old = _run({_OFFLINE: [8.0] * 3})
+    new = _run({Task("openvino-int8", "offline", 4): [6.0] * 3})
+    comparison = compare(old, new)
+    assert (comparison.appeared, comparison.vanished) == ([], [])
+    [row] = comparison.times
+    assert (row.old_ms, row.new_ms, row.change.ratio, row.verdict) == (1.0, 1.5, 1.5, "worse")
 
 
 def test_runs_without_a_row_in_common() -> None:

@@ -25,8 +25,17 @@ def _names(bundle: Bundle, *args: tuple[str, ...]) -> list[str]:
 
 
 def test_the_baseline_comes_first(bundle: Bundle) -> None:
-    assert _names(bundle) == ["torch-fp32", "openvino-fp32", "openvino-int8"]
-    assert plan_engines(bundle).not_run == {}
+    assert _names(bundle) == ["torch-fp32", "torch-folded-fp32", "onnxruntime-fp32", "openvino-fp32", "openvino-int8"]
+    assert list(plan_engines(bundle).not_run) == ["torch-compile-fp32"]
+
+
+def test_what_takes_minutes_or_is_slow_by_design_is_to_be_named(bundle: Bundle) -> None:
+    assert "--runtime torch-compile" in plan_engines(bundle).not_run["torch-compile-fp32"]
+    assert _names(bundle, ("torch-compile",)) == ["torch-fp32", "torch-compile-fp32"]
+    assert _names(bundle, ("onnxruntime",)) == [
+        *("torch-fp32", "onnxruntime-fp32", "onnxruntime-fp16", "onnxruntime-int8"),
+    ]
+    assert _names(bundle, ("torch",)) == ["torch-fp32"]
 
 
 def test_without_torch_openvino_is_the_baseline(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +64,7 @@ def test_a_gpu_engine_is_listed_with_the_reason(bundle: Bundle) -> None:
     bundle.manifest.engines.append(entry)
     plan = plan_engines(bundle)
     assert "tensorrt-int8" not in [spec.name for spec in plan.specs]
-    assert plan.not_run == {"tensorrt-int8": "no NVIDIA GPU"}
+    assert plan.not_run["tensorrt-int8"] == "no NVIDIA GPU"
 
 
 @pytest.mark.parametrize(("runtimes", "precisions"), [(("tensorflow",), ()), ((), ("int4",)), (("tensorrt",), ())])

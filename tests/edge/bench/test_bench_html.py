@@ -28,7 +28,7 @@ _TIMES = {
     Task("torch-fp32", "end-to-end", 8): [[66.0], [67.0]],
     Task("openvino-int8", "end-to-end", 8): [[14.0], [15.0]],
 }
-_EMPTY = {"meta", "link", "img", "br", "path", "line"}
+_EMPTY = {"meta", "link", "img", "br", "path", "line", "rect"}
 # Attributes by which a page can make a browser fetch something.
 _FETCHING = {"src", "srcset", "href", "xlink:href", "data", "poster", "background", "action", "formaction", "ping"}
 

@@ -14,7 +14,7 @@ print("hello from a library, before the worker has its stdout", flush=True)
 import numpy as np
 from ssr_edge.bench import worker
 class Chatty:
-    version, device, origin, max_batch = "1", "here", "nowhere", 8
+    version, device, origin, max_batch, threads = "1", "here", "nowhere", 8, 1
     def infer(self, images):
         print("a line from Python"); os.write(1, b'{"a line": "from C"}\\n'); os.system("echo a line from a child")
 worker.open_engine = lambda spec: Chatty()
@@ -32,7 +32,7 @@ def test_chatter_on_stdout_does_not_disturb_the_replies() -> None:
     worker = _script(_CHATTY)
     try:
         assert worker.ask(_LOAD)["device"] == "here"
-        assert len(worker.ask({"do": "time", "batch": 2, "calls": 3})["ms"]) == 3
+        assert len(worker.ask({"do": "time", "images": 2, "batch": 2, "calls": 3})["ms"]) == 3
         assert worker.ask({"do": "finish"})["peak_rss_mb"] > 1
     finally:
         worker.close()

@@ -1,6 +1,20 @@
 from __future__ import annotations
 
-from ssr_edge.bench.schedule import FULL, MAX_ROUNDS, MIN_ROUNDS, QUICK, Effort, Schedule, Task, plan_schedule
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_edge.bench.schedule import (
+    FULL,
+    MAX_ROUNDS,
+    MIN_ROUNDS,
+    MLPERF,
+    QUICK,
+    Effort,
+    Schedule,
+    Task,
+    best_batch,
+    plan_schedule,
+)
 
 
 def _tasks(engine: str, single: float, eight: float, end_to_end: float) -> dict[Task, float]:
@@ -49,3 +63,26 @@ def test_rounds_stay_within_their_bounds() -> None:
     task = Task("a", "single-stream", 1)
     assert plan_schedule({task: 100_000.0}, QUICK).rounds == MIN_ROUNDS
     assert plan_schedule({task: 0.1}, FULL).rounds == MAX_ROUNDS
+
+
+def test_mlperf_times_every_row_for_its_ten_minutes() -> None:
+    tasks = _tasks("torch-fp32", 80, 640, 80) | _tasks("openvino-int8", 0.1, 0.7, 1.1)
+    schedule = plan_schedule(tasks, MLPERF)
+    for task, ms in tasks.items():
+        assert schedule.rounds * schedule.calls[task] * ms >= 600_000
+
+
+def test_a_time_is_of_as_many_images_as_its_scenario_says() -> None:
+    found = {s: Task("a", s, 4).images_a_call for s in ("single-stream", "multi-stream", "offline", "end-to-end")}
+    assert found == {"single-stream": 1, "multi-stream": 8, "offline": 4, "end-to-end": 1}
+
+
+def test_the_smallest_of_equally_good_batches_is_the_best() -> None:
+    assert best_batch({1: 10.0, 2: 15.0, 4: 29.5, 8: 60.0}) == 2
+    assert best_batch({1: 10.0, 2: 25.0}) == 1
+
+
+@given(st.dictionaries(st.integers(1, 64), st.floats(0.01, 1e4), min_size=1))
+def test_no_batch_is_better_by_more_than_the_tolerance(batch_ms: dict[int, float]) -> None:
+    best = best_batch(batch_ms)
+    assert best / batch_ms[best] >= 0.98 * max(batch / ms for batch, ms in batch_ms.items()) * (1 - 1e-9)

@@ -3,17 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.bench.statistics import paired_speedup, percentiles
+from ssr_edge.bench.statistics import Ratio, paired_speedup, percentiles
 
 
 def test_percentiles_of_known_times() -> None:
     found = percentiles([float(ms) for ms in reversed(range(1, 102))])
-    assert (found.p50, found.p90, found.p99) == (51.0, 91.0, 100.0)
+    assert (found.p50, found.p90, found.p95, found.p99, found.max) == (51.0, 91.0, 96.0, 100.0, 101.0)
 
 
 def test_one_time_is_every_percentile() -> None:
     found = percentiles([3.5])
-    assert (found.p50, found.p90, found.p99) == (3.5, 3.5, 3.5)
+    assert (found.p50, found.p90, found.p95, found.p99, found.max) == (3.5,) * 5
 
 
 def test_what_slows_a_whole_round_does_not_change_the_speedup() -> None:
@@ -47,3 +47,10 @@ def test_seed_decides_the_interval() -> None:
     ratios = [[float(r)] for r in np.random.default_rng(2).uniform(4, 6, 9)]
     ones = [[1.0]] * 9
     assert paired_speedup(ratios, ones, 7) == paired_speedup(ratios, ones, 7)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "reach"), [(0.97, 1.01, 0.03), (0.99, 1.04, 0.04), (1.01, 1.02, 0.02), (0.9, 0.95, 0.1)]
+)
+def test_noise_reaches_to_the_farther_end_of_its_interval(low: float, high: float, reach: float) -> None:
+    assert Ratio((low + high) / 2, low, high).reach == pytest.approx(reach)

@@ -1,0 +1,47 @@
+"""Where end-to-end time goes: each stage alone, in one thread, one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssr_edge.decide import decide
+from ssr_edge.errors import InputError
+from ssr_edge.preprocess import Image, decode, resize
+from ssr_edge.runners.base import Runner
+
+STAGES = ("decode", "resize", "engine", "decide")
+
+
+def time_stages(runner: Runner, paths: Sequence[str], batch: int) -> dict[str, float]:
+    """Median ms an image of each stage, over the files that can be read; empty if none can.
+
+    `infer` runs decode and resize in threads beside the engine, so that end-to-end takes less than their sum.
+    """
+    times: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    images: list[Image] = []  # uint8 BGR [224, 224, 3]
+    for path in paths:
+        started = time.perf_counter()
+        try:
+            whole = decode(path)
+        except InputError:
+            continue
+        decoded = time.perf_counter()
+        images.append(resize(whole))
+        resized = time.perf_counter()
+        times["decode"].append(decoded - started)
+        times["resize"].append(resized - decoded)
+    for start in range(0, len(images), batch):
+        stacked = np.stack(images[start : start + batch])
+        if start == 0:
+            runner.infer(stacked)  # brings the caches back
+        started = time.perf_counter()
+        outputs = runner.infer(stacked)
+        inferred = time.perf_counter()
+        for image, probabilities in zip(stacked, outputs.probabilities, strict=True):
+            decide("image", image.shape, probabilities, None, 0.0)
+        times["engine"].append((inferred - started) / len(stacked))
+        times["decide"].append((time.perf_counter() - inferred) / len(stacked))
+    return {stage: float(np.median(seconds)) * 1000 for stage, seconds in times.items() if seconds}
