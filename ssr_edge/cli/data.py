@@ -50,7 +50,7 @@ def split(
         Literal["image", "patient"] | None,
         typer.Option(help="kfold: what stands on one side only. (default: patient)", show_default=False),
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="kfold: how many. (default: 5)", show_default=False)] = None,
+    folds: Annotated[int | None, typer.Option(min=3, help="kfold: how many. (default: 5)", show_default=False)] = None,
     fold: Annotated[int | None, typer.Option(min=1, help="Only this fold, counted from 1.", show_default=False)] = None,
     folds_dir: Annotated[
         Path | None,

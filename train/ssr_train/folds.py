@@ -23,13 +23,15 @@ def make_folds(records: Sequence[Record], unit: SplitKind, folds: int, seed: int
     names = [record.name for record in records]
     labels = np.array([record.label for record in records])
     try:
+        if folds < 3:
+            raise ValueError("train, val and test need a fold each")
         if unit == "image":
             fold_of = _by_image(labels, folds, seed)
         else:
             patients = np.array([record.patient for record in records])
             fold_of = allot_patients(labels, patients, [1 / folds] * folds, seed)
-        if folds < 3 or len(np.unique(fold_of)) < folds:
-            raise ValueError("train, val and test need a fold each" if folds < 3 else "a fold is left without images")
+        if len(np.unique(fold_of)) < folds:
+            raise ValueError("a fold is left without images")
     except ValueError as error:
         raise DataError(
             f"{len(records)} images can't be divided by {unit} into {folds} folds: {error}",

@@ -41,7 +41,7 @@ def _why(label: str, own: list[Record], lacking: Sequence[str], split: Split) ->
         return f"{label} has no image here"
     patients = sorted({record.patient for record in own})
     if split.unit == "image":
-        return f"{label} has {len(own)} images here: {none_of_it}"
+        return f"{label} has {len(own)} image{'s' if len(own) > 1 else ''} here: {none_of_it}"
     if (folds := fold_count(split.kind)) and len(patients) < folds:
         return f"{label} has {len(patients)} patients here for {folds} folds ({', '.join(patients)}): {none_of_it}"
     if len(patients) == 1:
