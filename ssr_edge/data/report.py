@@ -16,7 +16,8 @@ from ssr_edge.data.originals import Originals
 from ssr_edge.data.verification import Finding, Verification, cells, patients
 
 _LISTED = 20
-_SINGULAR_PLURAL = {
+# Field of Verification: its title for one file and for several.
+_TITLES = {
     "damaged": ("damaged", "damaged"),
     "renamed": ("under another name", "under another name"),
     "repeated": ("repeated", "repeated"),
@@ -61,7 +62,7 @@ def show(path: Path, found: Verification, originals: Originals, verbose: bool) -
         console.print(_table(f"{len(found.missing)} missing", cells(found.missing), None))
         if verbose:
             console.print("\n".join(f"  {name}" for name in found.missing))
-    for kind, (one, many) in _SINGULAR_PLURAL.items():
+    for kind, (one, many) in _TITLES.items():
         findings: list[Finding] = getattr(found, kind)
         if findings:
             lines = [f"{finding.path}: {finding.says}" for finding in findings]

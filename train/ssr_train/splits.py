@@ -12,7 +12,6 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import DataError
 from ssr_edge.files import replacing
 from ssr_train.allot import allot_patients
@@ -91,7 +90,7 @@ def fold_count(kind: str) -> int | None:
 def make_split(records: Sequence[Record], kind: SplitKind, seed: int) -> Split:
     """Divides records: `image` stratified by class; `patient` so that no patient stands on two sides.
 
-    A class with one or two patients can't stand on all sides of a `patient` split; `missing_classes` says which do not.
+    A class with one or two patients can't stand on all sides of a `patient` split; `split_words` says which do not.
 
     Raises:
         DataError: too few images or patients to divide.
@@ -110,12 +109,6 @@ def make_split(records: Sequence[Record], kind: SplitKind, seed: int) -> Split:
     for part, rows in positions.items():
         parts.update(dict.fromkeys(names[rows].tolist(), part))
     return Split(kind, seed, dict(sorted(parts.items())))
-
-
-def missing_classes(records: Sequence[Record], split: Split, part: Part) -> list[str]:
-    """The classes that a part has no image of: they can't be learnt or judged there."""
-    present = {record.label for record in split.select(records, part)}
-    return [label for label in CLASSES if label not in present]
 
 
 def _by_image(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
