@@ -19,6 +19,11 @@ CLASS_NAMES = {
 }
 MALIGNANT = frozenset({"DC", "LC", "MC", "PC"})
 MAGNIFICATIONS = (40, 100, 200, 400)
+HOME = "https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/"
+CITATION = (
+    "F. A. Spanhol, L. S. Oliveira, C. Petitjean and L. Heutte, A Dataset for Breast Cancer Histopathological Image "
+    "Classification, IEEE Transactions on Biomedical Engineering 63(7), 1455-1462, 2016. Licence: CC BY 4.0"
+)
 
 _NAME = re.compile(
     r"SOB_(?P<malignancy>[BM])_(?P<label>A|F|PT|TA|DC|LC|MC|PC)"

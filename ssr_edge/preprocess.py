@@ -38,6 +38,15 @@ def decode(path: str | Path, page: int = 0) -> Image:
         raise _bad(path, (error.strerror or "can't be read").lower(), "a readable file") from error
     except ValueError as error:  # a zero byte in a path from stdin
         raise _bad(path, f"no file can have this name: {error}", "a readable file") from error
+    return decode_bytes(data, path, page)
+
+
+def decode_bytes(data: Image, path: str | Path, page: int = 0) -> Image:
+    """`decode` of a file's bytes, uint8 [size]. path: names them in errors.
+
+    Raises:
+        InputError: as `decode`.
+    """
     if data.size == 0:
         raise _bad(path, "the file is empty", "an image of at least one byte")
     if not _is_complete(data):

@@ -9,6 +9,7 @@ import typer
 from ssr_edge import __version__
 from ssr_edge.cli.bench import bench
 from ssr_edge.cli.build_engine import build_engine
+from ssr_edge.cli.data import app as data
 from ssr_edge.cli.doctor import doctor
 from ssr_edge.cli.evaluate import evaluate
 from ssr_edge.cli.export import export
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data, name="data")
 for verb in (train, evaluate, export, build_engine, infer, bench, inspect, doctor):
     app.command(name=verb.__name__.replace("_", "-"))(verb)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from ssr_edge.errors import UsageError
 if TYPE_CHECKING:
     from ssr_train.loop import Start, TrainOptions
     from ssr_train.recipe import Recipe
+    from ssr_train.splits import SplitKind
 
 _ARCH = "ssresnext50_32x4d"
 
@@ -40,8 +41,12 @@ def train(
         int | None, typer.Option(help="40, 100, 200 or 400; all images when left out.", show_default=False)
     ] = None,
     split: Annotated[
-        Literal["image", "patient"] | None,
-        typer.Option(help="What must not stand on both sides of the split. (default: image)", show_default=False),
+        str | None,
+        typer.Option(
+            help="What must not stand on both sides: image or patient; or a file that `ssr-edge data split` wrote. "
+            "(default: image)",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the split, the first weights and every draw.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
@@ -88,7 +93,7 @@ def train(
             config = arch_by_name(arch or _ARCH)
             folder = run or _new_run(config.name)
             options = TrainOptions(
-                folder, data, config, chosen, magnification, split or "image", seed, choose_device(device)
+                folder, data, config, chosen, magnification, _split(split), seed, choose_device(device)
             )
         write_options(options)
     checkpoint = run_training(options, resume, typer.echo, _start(options))
@@ -127,11 +132,28 @@ def _qat_options(
         arch=ArchConfig.from_dict(card.arch),
         recipe=recipe,
         magnification=card.magnification,
-        split=card.to_split().kind,
+        split=card.to_split().unit,
         seed=seed,
         device=device,
         source=Source(path, sha256_of(path)),
     )
+
+
+def _split(asked: str | None) -> SplitKind | Path:
+    from ssr_train.splits import Split
+
+    if asked is None or asked == "image":
+        return "image"
+    if asked == "patient":
+        return "patient"
+    if not Path(asked).is_file():
+        raise UsageError(
+            f"--split {asked} is no file",
+            expected="image, patient, or a split file",
+            next_step=f"ssr-edge data split FOLDER --kind patient -o {asked}",
+        )
+    Split.read(Path(asked))  # a damaged file is said before the images are read
+    return Path(asked)
 
 
 def _start(options: TrainOptions) -> Start | None:

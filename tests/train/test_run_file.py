@@ -37,6 +37,12 @@ def test_a_fine_tuning_run_names_its_checkpoint_and_an_older_run_none(tmp_path: 
     assert read_options(tmp_path / "older", "cpu").source is None
 
 
+def test_a_split_file_is_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_options(replace(options(tmp_path / "run"), split=Path("split.csv")))
+    assert read_options(tmp_path / "run", "cpu").split == tmp_path / "split.csv"
+
+
 def test_the_data_is_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     asked = options(Path("run"))

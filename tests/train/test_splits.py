@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import DataError
 from ssr_train.breakhis import Record, contradictory_twins, read
-from ssr_train.splits import Split, SplitKind, make_split, missing_classes
+from ssr_train.split_words import why_classes_are_missing
+from ssr_train.splits import Split, SplitKind, fold_count, make_split
 
 PARTS = ("train", "val", "test")
 seeds = st.integers(0, 2**31)
@@ -57,9 +58,12 @@ def test_an_image_split_has_70_12_and_18_percent_of_every_class(seed: int) -> No
         assert [count[part] for part in PARTS] == pytest.approx([80 * 0.70, 80 * 0.12, 80 * 0.18], abs=1)
 
 
-def test_a_patient_split_has_about_a_sixth_in_val_and_in_test() -> None:
-    count = Counter(make_split(RECORDS, "patient", 0).parts.values())
-    assert [count[part] / len(RECORDS) for part in PARTS] == pytest.approx([4 / 6, 1 / 6, 1 / 6], abs=0.05)
+def test_a_patient_split_has_about_70_12_and_18_percent_of_every_class() -> None:
+    records = make_records(patients=25, images=2)
+    split = make_split(records, "patient", 0)
+    for label in CLASSES:
+        count = Counter(split.parts[record.name] for record in records if record.label == label)
+        assert [count[part] / 50 for part in PARTS] == pytest.approx([0.70, 0.12, 0.18], abs=0.04)
 
 
 @pytest.mark.parametrize("kind", ["image", "patient"])
@@ -92,16 +96,34 @@ def test_the_tree_divides_by_image_and_by_patient(breakhis_tree: Path) -> None:
     records, _ = contradictory_twins(read(breakhis_tree))
     by_image = make_split(records, "image", 0)
     assert Counter(by_image.parts.values()) == {"train": 55, "val": 10, "test": 15}
-    assert all(not missing_classes(records, by_image, part) for part in PARTS)  # type: ignore[arg-type]
+    assert why_classes_are_missing(records, by_image) == []
     by_patient = make_split(records, "patient", 0)
     assert set(by_patient.parts.values()) == set(PARTS)
 
 
-def test_classes_that_a_part_lacks_are_named() -> None:
-    records = make_records(patients=1, images=2)
-    split = Split("image", 0, {record.name: "train" for record in records} | {"A-0-000": "test", "PC-0-001": "test"})
-    assert missing_classes(records, split, "test") == ["F", "PT", "TA", "DC", "LC", "MC"]
-    assert missing_classes(records, split, "train") == []
+@pytest.mark.parametrize(
+    ("kind", "unit", "folds"),
+    [
+        ("image", "image", None),
+        ("patient", "patient", None),
+        ("image-fold-1-of-10", "image", 10),
+        ("patient-fold-2-of-5", "patient", 5),
+        ("official-fold-5", "patient", None),
+    ],
+)
+def test_a_kind_says_what_stands_on_one_side(tmp_path: Path, kind: str, unit: str, folds: int | None) -> None:
+    split = Split(kind, 3, {"a": "train"})
+    split.write(tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text() == f"{HEADER}a,train,{kind},3\n"
+    assert Split.read(tmp_path / "split.csv") == split
+    assert (split.unit, fold_count(kind)) == (unit, folds)
+
+
+@pytest.mark.parametrize("kind", ["", "slide", "official-fold-6", "official-fold-", "patient-fold-1", "imagery"])
+def test_other_kinds_are_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "split.csv").write_text(f"{HEADER}a,train,{kind},3\n")
+    with pytest.raises(DataError, match="unknown"):
+        Split.read(tmp_path / "split.csv")
 
 
 @pytest.mark.parametrize(

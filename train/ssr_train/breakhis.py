@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.data.pixels import fingerprint
 from ssr_edge.errors import DataError, InputError
 from ssr_edge.preprocess import IMAGE_SUFFIXES, decode
 
@@ -82,7 +82,7 @@ def pixel_digest(path: Path) -> str | None:
         image = decode(path)
     except InputError:
         return None
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+    return fingerprint(image)
 
 
 def _from_names(root: Path) -> list[Record]:

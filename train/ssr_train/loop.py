@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -38,7 +39,8 @@ from ssr_train.folded import is_folded
 from ssr_train.losses import classification_loss
 from ssr_train.network import SSResNeXt
 from ssr_train.recipe import Recipe
-from ssr_train.splits import Part, Split, SplitKind, make_split, missing_classes
+from ssr_train.split_words import misfits, why_classes_are_missing
+from ssr_train.splits import Part, Split, SplitKind, make_split
 from ssr_train.state import load_state, save_state
 
 
@@ -54,7 +56,8 @@ class Source:
 class TrainOptions:
     """What a run needs to know. data: folder of images. device: `cpu`, `cuda`, `cuda:1` ...
 
-    source: of a fine-tuning run; `arch`, `magnification` and `split` are then its.
+    split: what to divide by, or the file of a division that was made before. source: of a fine-tuning run; `arch`,
+    `magnification` and, as a word, `split` are then its.
     """
 
     run: Path
@@ -62,7 +65,7 @@ class TrainOptions:
     arch: ArchConfig
     recipe: Recipe
     magnification: int | None
-    split: SplitKind
+    split: SplitKind | Path
     seed: int
     device: str
     source: Source | None = None
@@ -103,10 +106,9 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start
     if resume and split_file.exists():
         split = Split.read(split_file)
     else:
-        split = start.split if start else make_split(records, options.split, options.seed)
-    for part in ("train", "val", "test"):
-        if missing := missing_classes(records, split, part):
-            say(f"{part} has no image of {', '.join(missing)}: its figures leave these classes out")
+        split = start.split if start else _split(records, twins, options, say)
+    for reason in why_classes_are_missing(records, split):
+        say(f"{reason}: figures leave the class out")
     training = _load(split, records, "train", STORED_SIZE, say)
     validation = _load(split, records, "val", IMAGE_SIZE, say)
     say(f"{len(training)} images to train on, {len(validation)} to watch, on {device} as {options.run}")
@@ -177,6 +179,17 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start
     checkpoint = options.run / "checkpoint.safetensors"
     save_checkpoint(checkpoint, saved, _card(options, split, metrics, is_folded(saved)))
     return checkpoint
+
+
+def _split(
+    records: list[Record], twins: list[list[Record]], options: TrainOptions, say: Callable[[str], None]
+) -> Split:
+    if not isinstance(options.split, Path):
+        return make_split(records, options.split, options.seed)
+    split = Split.read(options.split)
+    for misfit in misfits(split, records, list(chain.from_iterable(twins))):
+        say(f"{options.split}: {misfit}")
+    return split
 
 
 def _load(split: Split, records: list[Record], part: Part, size: int, say: Callable[[str], None]) -> LabelledImages:

@@ -32,7 +32,7 @@ def write_options(options: TrainOptions) -> None:
         "arch": options.arch.to_dict(),
         "recipe": options.recipe.model_dump(),
         "magnification": options.magnification,
-        "split": options.split,
+        "split": {"file": str(options.split.resolve())} if isinstance(options.split, Path) else options.split,
         "seed": options.seed,
     }
     if options.source is not None:
@@ -57,7 +57,7 @@ def read_options(run: Path, device: str) -> TrainOptions:
             arch=ArchConfig.from_dict(fields["arch"]),
             recipe=Recipe(**fields["recipe"]),
             magnification=fields["magnification"],
-            split=fields["split"],
+            split=Path(split["file"]) if isinstance(split := fields["split"], dict) else split,
             seed=fields["seed"],
             device=device,
             source=None if source is None else Source(Path(source["checkpoint"]), source["sha256"]),

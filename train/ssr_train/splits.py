@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,25 +12,33 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import DataError
 from ssr_edge.files import replacing
+from ssr_train.allot import allot_patients
 from ssr_train.breakhis import Record
 
 SplitKind = Literal["image", "patient"]
 Part = Literal["train", "val", "test"]
 VAL_FRACTION, TEST_FRACTION = 0.12, 0.18
-# Six folds by patient: one for test and one for val come close to the same fractions.
-PATIENT_FOLDS = 6
+PARTS: tuple[Part, ...] = get_args(Part)
+_FOLD = re.compile(r"(image|patient)-fold-\d+-of-\d+|official-fold-[1-5]")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which part each image belongs to. parts: image name -> part, sorted by name."""
+    """Which part each image belongs to. parts: image name -> part, sorted by name.
 
-    kind: SplitKind
+    kind: `image`, `patient`, or one fold of several: `patient-fold-2-of-5`, `image-fold-1-of-10`, `official-fold-3`.
+    """
+
+    kind: str
     seed: int
     parts: dict[str, Part]
+
+    @property
+    def unit(self) -> SplitKind:
+        """What stands on one side only: an image, or all images of a patient."""
+        return "image" if self.kind.startswith("image") else "patient"
 
     def select(self, records: Sequence[Record], part: Part) -> list[Record]:
         """The records of one part, in their order."""
@@ -62,15 +71,26 @@ class Split:
             parts = {row["name"]: row["part"] for row in rows}
         except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise _unusable(f"{path} can't be read as a split: {error}") from error
-        if kinds or kind not in get_args(SplitKind) or not set(parts.values()) <= set(get_args(Part)):
+        if kinds or not is_kind(kind) or not set(parts.values()) <= set(PARTS):
             raise _unusable(f"{path} mixes kinds, seeds or unknown parts")
         return Split(kind, seed, parts)  # type: ignore[arg-type]
+
+
+def is_kind(text: str) -> bool:
+    """Whether this is a split's kind."""
+    return text in get_args(SplitKind) or _FOLD.fullmatch(text) is not None
+
+
+def fold_count(kind: str) -> int | None:
+    """Of how many folds a kind like `patient-fold-2-of-5` is one; None for the other kinds."""
+    of = re.search(r"-of-(\d+)$", kind)
+    return int(of[1]) if of else None
 
 
 def make_split(records: Sequence[Record], kind: SplitKind, seed: int) -> Split:
     """Divides records: `image` stratified by class; `patient` so that no patient stands on two sides.
 
-    A class with a single patient can only stand on one side of a `patient` split; `missing_classes` says which.
+    A class with one or two patients can't stand on all sides of a `patient` split; `split_words` says which do not.
 
     Raises:
         DataError: too few images or patients to divide.
@@ -91,12 +111,6 @@ def make_split(records: Sequence[Record], kind: SplitKind, seed: int) -> Split:
     return Split(kind, seed, dict(sorted(parts.items())))
 
 
-def missing_classes(records: Sequence[Record], split: Split, part: Part) -> list[str]:
-    """The classes that a part has no image of: they can't be learnt or judged there."""
-    present = {record.label for record in split.select(records, part)}
-    return [label for label in CLASSES if label not in present]
-
-
 def _by_image(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split
 
@@ -108,16 +122,17 @@ def _by_image(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _by_patient(labels: np.ndarray, patients: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    folds = StratifiedGroupKFold(PATIENT_FOLDS, shuffle=True, random_state=seed).split(labels, labels, patients)
-    held_out = [fold for _, fold in folds]
-    return np.concatenate(held_out[2:]), held_out[1], held_out[0]
+    shares = (1 - VAL_FRACTION - TEST_FRACTION, VAL_FRACTION, TEST_FRACTION)
+    side = allot_patients(labels, patients, shares, seed)
+    train, val, test = (np.flatnonzero(side == position) for position in range(len(shares)))
+    if not (len(train) and len(val) and len(test)):
+        raise ValueError(f"{len(np.unique(patients))} patients leave a part empty")
+    return train, val, test
 
 
 def _unusable(found: str) -> DataError:
     return DataError(
         found,
-        expected="at least two images a class in every part, and six patients for a patient split",
+        expected="at least two images a class in every part; for a patient split, a class with three patients",
         next_step="ssr-edge train --data FOLDER --split image",
     )

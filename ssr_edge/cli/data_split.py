@@ -1,0 +1,148 @@
+"""What `ssr-edge data split` does: reads the images, divides them, writes the files and says what they lack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ssr_edge.breakhis import CLASS_NAMES, CLASSES
+from ssr_edge.cli.extras import importing
+from ssr_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from ssr_train.breakhis import Record
+    from ssr_train.splits import Split
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Division:
+    """What was asked for; None where nothing was."""
+
+    path: Path
+    kind: Literal["image", "patient", "kfold", "official"]
+    magnification: int | None
+    unit: Literal["image", "patient"] | None
+    folds: int | None
+    fold: int | None
+    folds_dir: Path | None
+    seed: int
+    output: Path
+
+
+def divide(asked: Division) -> None:
+    """Writes a split file, or one for each fold, and prints what is in each part.
+
+    Raises:
+        UsageError: options that do not belong together.
+        DataError: images or fold files that can't be used.
+    """
+    _check(asked)
+    with importing("train"):
+        from ssr_train.breakhis import contradictory_twins, read
+        from ssr_train.split_words import misfits, why_classes_are_missing
+
+    records = read(asked.path, asked.magnification)
+    if asked.kind != "official":  # the authors' folds stay as they are; train drops twins in any case
+        records, twins = contradictory_twins(records)
+        if twins:
+            typer.echo(
+                f"left out {sum(map(len, twins))} images: the same pixels under two labels "
+                f"(for instance {', '.join(record.name for record in twins[0])})"
+            )
+    with importing("train"):
+        splits = _splits(asked, records)
+    for number, split in splits.items():
+        file = asked.output if len(splits) == 1 else asked.output.with_suffix(f".fold-{number}{asked.output.suffix}")
+        _write(split, file)
+        _table(f"{file}: {split.kind}, seed {split.seed}", records, split)
+        sides = _patients_on_several_sides(records, split)
+        for said in (*misfits(split, records), *why_classes_are_missing(records, split), *sides):
+            typer.echo(f"  {said}")
+    typer.echo(f"next: ssr-edge train --data {asked.path} --split {file}")
+
+
+def _write(split: Split, file: Path) -> None:
+    try:
+        split.write(file)
+    except OSError as error:
+        raise UsageError(
+            f"{file} can't be written: {error.strerror}",
+            expected="a file in a folder that you may write to",
+            next_step="ssr-edge data split FOLDER -o split.csv",
+        ) from error
+
+
+def _splits(asked: Division, records: list[Record]) -> dict[int, Split]:
+    from ssr_train.folds import make_folds
+    from ssr_train.official_folds import OFFICIAL_FOLDS, official_split
+    from ssr_train.splits import make_split
+
+    if asked.kind == "official":
+        assert asked.folds_dir is not None
+        numbers = range(1, OFFICIAL_FOLDS + 1) if asked.fold is None else [asked.fold]
+        return {number: official_split(records, asked.folds_dir, number, asked.seed) for number in numbers}
+    if asked.kind == "kfold":
+        made = make_folds(records, asked.unit or "patient", asked.folds or _FOLDS, asked.seed)
+        return {number: split for number, split in enumerate(made, start=1) if asked.fold in (None, number)}
+    return {1: make_split(records, asked.kind, asked.seed)}
+
+
+def _check(asked: Division) -> None:
+    belongs = {
+        "--folds": (asked.folds, ("kfold",)),
+        "--unit": (asked.unit, ("kfold",)),
+        "--fold": (asked.fold, ("kfold", "official")),
+        "--folds-dir": (asked.folds_dir, ("official",)),
+    }
+    for option, (value, kinds) in belongs.items():
+        if value is not None and asked.kind not in kinds:
+            raise _usage(f"{option} with --kind {asked.kind}", f"--kind {' or '.join(kinds)}", f"--kind {kinds[0]}")
+    if asked.kind == "official" and asked.folds_dir is None:
+        raise _usage("--kind official without --folds-dir", "--folds-dir FOLDER", "--kind official --folds-dir FOLDER")
+    most = {"kfold": asked.folds or _FOLDS, "official": 5}.get(asked.kind, 1)
+    if asked.fold is not None and asked.fold > most:
+        raise _usage(f"--fold {asked.fold}", f"1 to {most}", f"--kind {asked.kind} --fold {most}")
+
+
+def _table(title: str, records: list[Record], split: Split) -> None:
+    from ssr_train.splits import PARTS
+
+    console = Console(highlight=False)
+    console.print(title, markup=False, soft_wrap=True)
+    table = Table()
+    table.add_column("images (patients)")
+    for part in PARTS:
+        table.add_column(part, justify="right")
+    for label in (*CLASSES, "all"):
+        own = [record for record in records if label in (record.label, "all")]
+        of_parts = [split.select(own, part) for part in PARTS]
+        table.add_row(
+            label if label == "all" else f"{label} {CLASS_NAMES[label]}",
+            *(f"{len(images)} ({len({record.patient for record in images})})" for images in of_parts),
+        )
+    console.print(table)
+
+
+def _patients_on_several_sides(records: list[Record], split: Split) -> list[str]:
+    sides: dict[str, set[str]] = {}
+    for record in records:
+        if record.name in split.parts:
+            sides.setdefault(record.patient, set()).add(split.parts[record.name])
+    several = sorted(patient for patient, parts in sides.items() if len(parts) > 1)
+    if not several:
+        return []
+    return [
+        f"{len(several)} of {len(sides)} patients stand on several sides, such as {several[0]}: figures of this split "
+        "say nothing about patients the network has not seen"
+    ]
+
+
+def _usage(found: str, expected: str, options: str) -> UsageError:
+    return UsageError(found, expected=expected, next_step=f"ssr-edge data split FOLDER {options}")

@@ -1,0 +1,12 @@
+"""Tells images apart by their pixels, whatever file they came from."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ssr_edge.preprocess import Image
+
+
+def fingerprint(image: Image) -> str:
+    """SHA-256 of an image's size and pixels, uint8 [h, w, 3], BGR."""
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()

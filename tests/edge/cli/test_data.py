@@ -1,0 +1,255 @@
+"""`ssr-edge data`: what it prints, what it writes, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_edge.data.originals import originals_of
+from ssr_train.breakhis import read
+from ssr_train.checkpoint import load_checkpoint
+from ssr_train.splits import Split
+
+Run = Callable[..., Any]
+
+NAME = "SOB_B_A-14-22549AB-100-001.png"
+TESTED = ("14-22549CD", "14-21998CD", "14-29315EF", "14-16184", "14-14926", "14-12204", "14-16456", "14-15704")
+
+
+@pytest.fixture
+def copy(breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy without the second twin, whole by a list that takes the official one's place."""
+    copy = Path(shutil.copytree(breakhis_tree, tmp_path / "BreaKHis_v1"))
+    (twin,) = copy.rglob("SOB_M_LC-14-13412-100-001.png")
+    twin.unlink()
+    rows = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_size) for p in copy.rglob("*.png")]
+    originals_of(rows).write(tmp_path / "list.npz")
+    monkeypatch.setattr("ssr_edge.data.originals.SHIPPED", tmp_path / "list.npz")
+    return copy
+
+
+@pytest.fixture
+def folds(breakhis_tree: Path, tmp_path: Path) -> Path:
+    """The authors' five folds, as they could be for `breakhis_tree`."""
+    folder = tmp_path / "mkfold"
+    folder.mkdir()
+    for fold in range(1, 6):
+        rows = [(f"{r.name}.png", r.magnification, fold, r.patient in TESTED) for r in read(breakhis_tree)]
+        lines = [f"{name}|{at}|{of}|{'test' if tested else 'train'}\n" for name, at, of, tested in rows]
+        (folder / f"dsfold{fold}.txt").write_text("".join(lines))
+    return folder
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_whole_copy_ends_with_0_and_says_how_to_cite_it(ssr_edge: Run, copy: Path) -> None:
+    answer = ssr_edge("data", "verify", copy)
+    assert answer.code == 0, answer.err
+    assert "81 of 81 originals recognised, 17 of 17 patients" in words(answer.out)
+    assert "A whole, clean copy." in answer.out
+    assert "Cite: F. A. Spanhol" in answer.out and "63(7), 1455-1462, 2016" in answer.out and "CC BY 4.0" in answer.out
+
+
+def test_a_spoilt_copy_ends_with_3_and_names_each_file(ssr_edge: Run, copy: Path) -> None:
+    flipped, renamed, cut, *_, gone = sorted(copy.rglob("*.png"))
+    data = bytearray(flipped.read_bytes())
+    data[-20] ^= 1
+    flipped.write_bytes(data)
+    renamed.rename(renamed.with_name("[red]copy.png"))
+    cut.write_bytes(cut.read_bytes()[:100])
+    gone.unlink()
+    answer = ssr_edge("data", "verify", copy, "-v")
+    assert answer.code == 3, answer.err
+    assert f"{flipped.name}: other bytes than the original (as long as the original)" in answer.out
+    assert f"[red]copy.png: should be called {renamed.name}" in answer.out
+    assert f"{cut.name}: truncated: 100 of" in answer.out
+    assert "1 missing" in answer.out and f"  {gone.name}" in answer.out
+    assert "https://web.inf.ufpr.br/vri/databases/" in answer.out
+
+
+def test_verify_writes_json(ssr_edge: Run, copy: Path, tmp_path: Path) -> None:
+    next(copy.rglob(NAME)).unlink()
+    answer = ssr_edge("data", "verify", copy, "--json", "-")
+    assert answer.code == 3, answer.err
+    report = json.loads(answer.out)
+    assert (report["whole"], report["missing"], len(report["recognised"])) == (False, [NAME], 80)
+    assert report["counts"]["A"]["100"] == {"recognised": 9, "originals": 10}
+    assert ssr_edge("data", "verify", copy, "--json", tmp_path / "report.json").code == 3
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+
+
+def test_long_lists_are_cut_unless_asked_for(ssr_edge: Run, copy: Path, breakhis_tree: Path) -> None:
+    shutil.copytree(breakhis_tree, copy / "again")
+    short, long = ssr_edge("data", "verify", copy), ssr_edge("data", "verify", copy, "-v")
+    assert "and 61 more (-v or --json lists them all)" in short.out
+    assert "more (-v" not in long.out and long.out.count("a second copy of") == 81
+
+
+def test_against_the_official_list_nothing_of_the_demo_is_an_original(ssr_edge: Run, demo_images: list[Path]) -> None:
+    answer = ssr_edge("data", "verify", demo_images[0].parent)
+    assert answer.code == 3
+    assert "0 of 7909 originals recognised, 0 of 82 patients" in words(answer.out)
+    assert "22 re-encoded copies" in answer.out and "7887 missing" in answer.out
+
+
+def test_what_is_no_copy_is_an_error(ssr_edge: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(b"\x1f\x8bno gzip")
+    for path in (tmp_path / "x.tar.gz", tmp_path / "nowhere"):
+        answer = ssr_edge("data", "verify", path)
+        assert answer.code == 1
+        assert "  next: ssr-edge data verify BreaKHis_v1.tar.gz" in answer.err and "Traceback" not in answer.err
+
+
+def test_a_patient_split_is_written_and_trained_on(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+    file = tmp_path / "split.csv"
+    answer = ssr_edge("data", "split", breakhis_tree, "-o", file, "--seed", "3")
+    assert answer.code == 0, answer.err
+    assert "left out 2 images: the same pixels under two labels" in words(answer.out)
+    assert "A has two patients here (14-22549AB, 14-22549CD): two sides at most; val has no image of it" in answer.out
+    assert answer.out.endswith(f"next: ssr-edge train --data {breakhis_tree} --split {file}\n")
+    split = Split.read(file)
+    assert (split.kind, split.seed, len(split.parts)) == ("patient", 3, 80)
+    assert ssr_edge("data", "leakage", file, "--data", breakhis_tree).code == 0
+
+    split = Split("patient", 3, {name: part for name, part in split.parts.items() if "PC" not in name} | {"x": "test"})
+    split.write(file)
+    answer = ssr_edge(
+        *("train", "--data", breakhis_tree, "--split", file, "--arch", "ssresnext14_8x4d", "--epochs", "1"),
+        *("--device", "cpu", "--run", tmp_path / "run"),
+    )
+    assert answer.code == 0, answer.err
+    assert f"{file}: 1 of the split's 71 images are not here, such as x" in answer.out
+    assert f"{file}: 10 of 80 images here are not in the split, such as SOB_M_PC-14-12465-100-001" in answer.out
+    card = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")[1]
+    assert card.to_split() == split == Split.read(tmp_path / "run" / "split.csv")
+
+
+def test_folds_are_written_one_file_each(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+    arguments = ("data", "split", breakhis_tree, "--kind", "kfold", "--unit", "image", "--folds", "4")
+    answer = ssr_edge(*arguments, "-o", tmp_path / "k.csv")
+    assert answer.code == 0, answer.err
+    files = sorted(tmp_path.glob("*.csv"))
+    assert [file.name for file in files] == [f"k.fold-{number}.csv" for number in range(1, 5)]
+    assert "16 of 16 patients stand on several sides" in words(answer.out)
+    tested = [name for file in files for name, part in Split.read(file).parts.items() if part == "test"]
+    assert len(tested) == len(set(tested)) == 80
+    assert ssr_edge(*arguments, "--fold", "2", "-o", tmp_path / "only.csv").code == 0
+    assert (tmp_path / "only.csv").read_text() == files[1].read_text()
+
+
+def test_the_official_folds_keep_the_authors_test_part(
+    ssr_edge: Run, breakhis_tree: Path, folds: Path, tmp_path: Path
+) -> None:
+    arguments = ("data", "split", breakhis_tree, "--kind", "official", "--folds-dir", folds, "-o")
+    assert ssr_edge(*arguments, tmp_path / "o.csv").code == 0
+    assert len(list(tmp_path.glob("o.fold-?.csv"))) == 5
+    split = Split.read(tmp_path / "o.fold-4.csv")
+    assert split.kind == "official-fold-4"
+    names = {r.name for r in read(breakhis_tree) if r.patient in TESTED}
+    assert {name for name, part in split.parts.items() if part == "test"} == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "found"),
+    [
+        (("--kind", "image", "--folds", "4"), 2, "--folds with --kind image"),
+        (("--fold", "1"), 2, "--fold with --kind patient"),
+        (("--kind", "official", "--unit", "image"), 2, "--unit with --kind official"),
+        (("--kind", "kfold", "--folds-dir", "."), 2, "--folds-dir with --kind kfold"),
+        (("--kind", "official"), 2, "--kind official without --folds-dir"),
+        (("--kind", "kfold", "--fold", "6"), 2, "--fold 6"),
+        (("--kind", "official", "--folds-dir", "."), 1, "dsfold1.txt can't be read"),
+        (("--kind", "kfold", "--folds", "40"), 1, "80 images can't be divided by patient into 40 folds"),
+        (("--magnification", "40"), 1, "no BreaKHis image of magnification 40X"),
+        (("-o", "file/split.csv"), 2, "file/split.csv can't be written"),
+    ],
+)
+def test_what_can_not_be_divided_says_why(
+    ssr_edge: Run,
+    breakhis_tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    found: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    answer = ssr_edge("data", "split", breakhis_tree, *arguments)
+    assert (answer.code, answer.out.count("Traceback")) == (code, 0)
+    lines = answer.err.splitlines()
+    assert lines[0].startswith("ssr-edge: ") and found in lines[0]
+    assert lines[1].startswith("  expected: ") and lines[2].startswith("  next: ")
+
+
+def test_train_refuses_a_split_that_is_none(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+    answer = ssr_edge("train", "--data", breakhis_tree, "--split", "slide")
+    assert answer.code == 2 and "--split slide is no file" in answer.err
+    (tmp_path / "bad.csv").write_text("name,part\n")
+    answer = ssr_edge("train", "--data", breakhis_tree, "--split", tmp_path / "bad.csv", "--run", tmp_path / "run")
+    assert answer.code == 1 and "bad.csv can't be read as a split" in answer.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_image_split_leaks_patients_and_says_so(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+    file = tmp_path / "split.csv"
+    assert ssr_edge("data", "split", breakhis_tree, "--kind", "image", "-o", file).code == 0
+    answer = ssr_edge("data", "leakage", file)
+    assert answer.code == 3, answer.err
+    assert "train and test: leak\n" in answer.out
+    assert "patients are in both, such as 14-" in answer.out
+    assert "the pixels of 70 images were not compared: their files are not at hand" in answer.out
+    answer = ssr_edge("data", "leakage", f"{file}:train", f"{file}:test", "--data", breakhis_tree, "--json", "-")
+    (report,) = json.loads(answer.out)
+    assert (answer.code, report["found"], report["names"], report["not_at_hand"]) == (3, True, [], 0)
+    assert report["patients"]
+
+
+def test_copies_and_twins_leak_between_folders_and_lists(
+    ssr_edge: Run, breakhis_tree: Path, demo_images: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    shutil.copyfile(demo_images[0], tmp_path / "mine" / "holiday.jpg")
+    answer = ssr_edge("data", "leakage", tmp_path / "mine", demo_images[0].parent)
+    assert answer.code == 3
+    assert f"1 pairs have the same pixels under other names, such as holiday = {demo_images[0].stem}" in answer.out
+
+    for label in ("DC", "LC"):
+        (tmp_path / f"{label}.txt").write_text(f"SOB_M_{label}-14-13412-100-025.png\n")
+    answer = ssr_edge("data", "leakage", tmp_path / "DC.txt", tmp_path / "LC.txt")
+    assert answer.code == 3
+    twins = "SOB_M_DC-14-13412-100-025 = SOB_M_LC-14-13412-100-025"
+    assert f"1 pairs are contradictory twins, the same pixels under two labels, such as {twins}" in answer.out
+    assert "1 patients are in both, such as 14-13412" in answer.out
+
+    answer = ssr_edge("data", "leakage", tmp_path / "DC.txt")
+    assert answer.code == 2 and "DC.txt alone" in answer.err
+    assert ssr_edge("data", "leakage", tmp_path / "mine", breakhis_tree).code == 0
+
+
+def test_split_files_are_plain_csv(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+    ssr_edge("data", "split", breakhis_tree, "-o", tmp_path / "split.csv")
+    with (tmp_path / "split.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["name", "part", "kind", "seed"] and len(rows) == 80
+
+
+def test_verify_and_leakage_need_neither_torch_nor_scikit_learn(demo_images: list[Path]) -> None:
+    program = (
+        "import sys; sys.modules |= {'torch': None, 'sklearn': None}; folder = sys.argv[1];"
+        "from ssr_edge.cli.data_leakage import compare; assert compare(folder, folder, None, None);"
+        "from ssr_edge.data import verify; assert len(verify(__import__('pathlib').Path(folder)).reencoded) == 22"
+    )
+    done = subprocess.run([sys.executable, "-c", program, demo_images[0].parent], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
