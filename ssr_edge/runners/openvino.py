@@ -10,6 +10,7 @@ from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.telemetry import silence
 
 if TYPE_CHECKING:
     import openvino
@@ -52,6 +53,7 @@ def openvino_core() -> openvino.Core:
     Raises:
         RuntimeUnavailable: the package is missing.
     """
+    silence()
     try:
         import openvino
     except ImportError as error:
@@ -63,6 +65,7 @@ def openvino_core() -> openvino.Core:
 
 def openvino_version() -> str:
     """Short version, e.g. `2026.4.1`: what an exported engine is tied to."""
+    silence()
     import openvino
 
     return str(openvino.__version__).split("-")[0]

@@ -13,27 +13,11 @@ import pytest
 
 from ssr_edge import __version__
 from ssr_edge.bundle import Bundle
+from tests.no_network import NO_NETWORK
 
 Run = Callable[..., Any]
 
 VERBS = ("train", "evaluate", "export", "build-engine", "infer", "bench", "inspect", "doctor")
-# Runs first in every Python process that has its folder on PYTHONPATH: notes and refuses any connection.
-NO_NETWORK = """
-import os, socket
-
-def _refuse(name):
-    real = getattr(socket.socket, name)
-    def call(self, *arguments):
-        if self.family == socket.AF_UNIX:
-            return real(self, *arguments)
-        with open(os.environ["CONNECTIONS"], "a") as file:
-            file.write(f"{name} {arguments}\\n")
-        raise OSError("this machine has no network")
-    setattr(socket.socket, name, call)
-
-for name in ("connect", "connect_ex", "sendto"):
-    _refuse(name)
-"""
 
 
 def test_the_version_is_the_packages(ssr_edge: Run) -> None:
