@@ -14,6 +14,11 @@ class Gpu:
     compute_capability: str
     driver_cuda: str
 
+    @property
+    def architecture(self) -> str:
+        """As engines are named after it: `sm_89`."""
+        return f"sm_{self.compute_capability.replace('.', '')}"
+
 
 def find_gpu() -> Gpu | None:
     """The first GPU the CUDA driver sees; None without a driver or a device."""

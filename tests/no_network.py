@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Runs first in every Python process that has its folder on PYTHONPATH: notes and refuses any connection, and the look-up
-# of an address before it, which on a machine without a network fails first.
+# Runs first in every Python process that has its folder on PYTHONPATH: notes and refuses any connection, and the
+# look-up of an address before it, which on a machine without a network fails first.
 NO_NETWORK = """
 import os, socket
 
