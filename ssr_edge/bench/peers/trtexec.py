@@ -67,6 +67,8 @@ class Trtexec:
         """See Peer."""
         command = [*self._command, f"--duration={max(1, ceil(seconds))}"]
         said = run_tool(command, seconds)
+        if "Data transfers: Disabled" in said:
+            raise tool_failed(command, "it left the copies to and from the GPU out, and no flag that it knows says so")
         # A line begins with date and level; "H2D Latency:" is another one.
         latency = find_in(said, r"(?:\] |^)Latency: .*median = (\S+) ms, percentile\(90%\) = (\S+) ms", command)
         return PeerTimes(
