@@ -55,9 +55,12 @@ class NamedGpu(Protocol):
     """A GPU by name and architecture (`sm_89`), whether in use or only found."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As the driver gives it."""
+
     @property
-    def architecture(self) -> str: ...
+    def architecture(self) -> str:
+        """As engines are named after it."""
 
 
 def choose_engine(bundle: Bundle, runtime: str, precision: str, version: str, gpu: NamedGpu) -> EngineEntry:

@@ -23,8 +23,8 @@ from ssr_edge.runners.tensorrt_engine import INPUT, choose_engine, is_version_co
 
 # Where NVIDIA's packages put it: on Jetson and Debian, and in its containers.
 _PLACES = ("/usr/src/tensorrt/bin", "/opt/tensorrt/bin")
-# What makes its timed region that of our runner: copies both ways, kernels launched one by one, a host thread that spins
-# (CUDA's default schedule, which pycuda leaves as it is), and the next call begun when the last has returned.
+# What makes its timed region that of our runner: copies both ways, kernels launched one by one, a host thread that
+# spins (CUDA's default schedule, which pycuda leaves as it is), and the next call begun when the last has returned.
 _AS_OUR_RUNNER = ("--includeDataTransfers", "--noCudaGraph", "--useSpinWait", "--exposeDMA")
 _SECONDS_FOR_HELP = 10.0
 
@@ -39,8 +39,8 @@ class Trtexec:
 
     tool = "trtexec"
     what = (
-        "the copies to and from the GPU and the engine between them, on the GPU's clock: without the host's share, which "
-        "is in the mean time of a call"
+        "the copies to and from the GPU and the engine between them, on the GPU's clock: without the host's share, "
+        "which is in the mean time of a call"
     )
 
     def __init__(self, bundle: Bundle, precision: str) -> None:
@@ -98,7 +98,8 @@ def _find_tool() -> str:
     if found is None:
         raise RuntimeUnavailable(
             "trtexec is not installed",
-            expected=f"NVIDIA's tool, in TENSORRT_HOME/bin, on PATH or in {' or '.join(_PLACES)} (pip does not bring it)",
+            expected="NVIDIA's tool, which pip does not bring, in "
+            + " or ".join(["TENSORRT_HOME/bin", "PATH", *_PLACES]),
             next_step="sudo apt install libnvinfer-bin, or TENSORRT_HOME=FOLDER of NVIDIA's archive",
         )
     return found
