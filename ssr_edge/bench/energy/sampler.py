@@ -14,7 +14,7 @@ _PERIOD_S = 0.02
 
 
 class SampledMeter:
-    """See Meter. watts: reads the sensor; its OSError or ValueError is a failure. The thread lives while it measures."""
+    """See Meter. watts: reads the sensor; OSError and ValueError are failures. The thread lives while it measures."""
 
     def __init__(self, name: str, what: str, watts: Callable[[], float]) -> None:
         self.name, self.what, self._watts = name, what, watts
