@@ -65,7 +65,7 @@ def gpu_state() -> GpuState:
 
 
 class NvmlMeter:
-    """The GPU's energy counter, which the driver renews some ten times a second."""
+    """The GPU's energy counter. The driver renews it in steps, so a single short turn tells little."""
 
     name = "gpu board"
     what = "the whole graphics card, its memory and losses included, whoever uses it"
