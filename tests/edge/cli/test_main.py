@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,9 @@ def test_nothing_phones_home(
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
     shutil.copytree(tiny_bundle.path, tmp_path / "bundles" / "tiny")
     log = tmp_path / "connections"
-    env = {"PYTHONPATH": str(tmp_path), "CONNECTIONS": str(log)}
+    # Before whatever the tests themselves are run with.
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = {"PYTHONPATH": path, "CONNECTIONS": str(log)}
     proof = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
     with pytest.raises(subprocess.CalledProcessError):
         subprocess.run([sys.executable, "-c", proof], env=env, check=True, stderr=subprocess.DEVNULL)
