@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ssr_edge.cpu_conditions import cpu_conditions
 from ssr_edge.gpu import find_gpu
 
 # What decides how fast integer and half-precision arithmetic is; the last four are ARM's names.
@@ -36,7 +37,7 @@ def machine_facts() -> dict[str, Any]:
     """Facts of this machine as plain JSON values; what can't be found is None.
 
     board: a single-board computer's name, e.g. a Jetson's. memory_gb: of 10^9 bytes.
-    load_average: processes that wanted to run, over the last minute.
+    load_average: processes that wanted to run, over the last minute. The rest: see `cpu_conditions`.
     """
     cpuinfo = _cpuinfo()
     gpu = find_gpu()
@@ -52,6 +53,7 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": installed_versions(),
         "gpu": None if gpu is None else asdict(gpu),
+        **cpu_conditions(_read, cpuinfo),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import dataclass
 
 
@@ -14,18 +15,18 @@ class Gpu:
     compute_capability: str
     driver_cuda: str
 
+    @property
+    def architecture(self) -> str:
+        """As engines are named after it: `sm_89`."""
+        return f"sm_{self.compute_capability.replace('.', '')}"
+
 
 def find_gpu() -> Gpu | None:
-    """The first GPU the CUDA driver sees; None without a driver or a device."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
+    """The first GPU the CUDA driver sees, or the one that the variable CUDA_DEVICE names; None without one."""
+    found = _chosen_device()
+    if found is None:
         return None
-    count, device = ctypes.c_int(), ctypes.c_int()
-    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return None
-    if cuda.cuDeviceGet(ctypes.byref(device), 0) != 0:
-        return None
+    cuda, device = found
     name = ctypes.create_string_buffer(128)
     cuda.cuDeviceGetName(name, len(name), device)
     driver = ctypes.c_int()
@@ -37,6 +38,31 @@ def find_gpu() -> Gpu | None:
         compute_capability=f"{capability[0]}.{capability[1]}",
         driver_cuda=f"{driver.value // 1000}.{driver.value % 1000 // 10}",
     )
+
+
+def pci_bus_id() -> str | None:
+    """Where that GPU is plugged in, e.g. `0000:01:00.0`; None without one, or where the driver does not say."""
+    found = _chosen_device()
+    if found is None:
+        return None
+    cuda, device = found
+    text = ctypes.create_string_buffer(32)
+    return text.value.decode() if cuda.cuDeviceGetPCIBusId(text, len(text), device) == 0 else None
+
+
+def _chosen_device() -> tuple[ctypes.CDLL, ctypes.c_int] | None:
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    count, device = ctypes.c_int(), ctypes.c_int()
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return None
+    # The variable is pycuda's: this is the GPU that our runners use.
+    number = os.environ.get("CUDA_DEVICE", "0")
+    if cuda.cuDeviceGet(ctypes.byref(device), int(number) if number.isdecimal() else 0) != 0:
+        return None
+    return cuda, device
 
 
 def _attribute(cuda: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
+from ssr_edge.telemetry import silence
 
 if TYPE_CHECKING:
     from ssr_edge.bundle import Bundle
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 # Read by PyTorch when it is imported: on a busy machine its threads wait for one another far longer than they work,
 # and with one thread sums are added in one order, so that runs can be compared bit by bit.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests that import OpenVINO themselves report nothing either.
+silence()
 
 # Speed is never asserted, and a folder may be used by all examples of a property.
 # CI draws the same examples every time, so that a red run is about the change; runs by hand look further.

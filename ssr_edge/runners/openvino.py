@@ -12,6 +12,7 @@ from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.saturation import int8_saturates, seven_bit_weights
+from ssr_edge.telemetry import silence
 
 if TYPE_CHECKING:
     import onnx
@@ -67,6 +68,7 @@ def openvino_core() -> openvino.Core:
     Raises:
         RuntimeUnavailable: the package is missing.
     """
+    silence()
     try:
         import openvino
     except ImportError as error:
@@ -78,6 +80,7 @@ def openvino_core() -> openvino.Core:
 
 def openvino_version() -> str:
     """Short version, e.g. `2026.4.1`: what an exported engine is tied to."""
+    silence()
     import openvino
 
     return str(openvino.__version__).split("-")[0]

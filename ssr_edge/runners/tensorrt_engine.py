@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from ssr_edge.bundle import Bundle
 from ssr_edge.errors import BundleError, RuntimeUnavailable
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.preprocess import IMAGE_SIZE
-from ssr_edge.runners.cuda import Cuda
 
 # The tensors of an engine: shape after the batch, and type (design section 4).
 INPUT = "images"
@@ -52,14 +51,26 @@ def rebuild(runtime: str, precision: str) -> str:
     return f"ssr-edge build-engine --runtime {runtime} --precision {precision}"
 
 
-def choose_engine(bundle: Bundle, runtime: str, precision: str, version: str, cuda: Cuda) -> EngineEntry:
+class NamedGpu(Protocol):
+    """A GPU by name and architecture (`sm_89`), whether in use or only found."""
+
+    @property
+    def name(self) -> str:
+        """As the driver gives it."""
+
+    @property
+    def architecture(self) -> str:
+        """As engines are named after it."""
+
+
+def choose_engine(bundle: Bundle, runtime: str, precision: str, version: str, gpu: NamedGpu) -> EngineEntry:
     """The engine built last of those in the bundle that this version and this GPU can run.
 
     Raises:
         BundleError: there is none; says what the last one was built for.
     """
     built = [entry for entry in bundle.manifest.engines if (entry.runtime, entry.precision) == (runtime, precision)]
-    fitting = [entry for entry in built if _same_version(entry, version) and _same_device(entry, cuda.architecture)]
+    fitting = [entry for entry in built if _same_version(entry, version) and _same_device(entry, gpu.architecture)]
     if fitting:
         return fitting[-1]
     if built:
@@ -68,7 +79,7 @@ def choose_engine(bundle: Bundle, runtime: str, precision: str, version: str, cu
         found = f"{bundle.path} has no {runtime} engine in {precision}"
     raise BundleError(
         found,
-        expected=f"an engine built by {runtime} {version} for {cuda.architecture} ({cuda.name})",
+        expected=f"an engine built by {runtime} {version} for {gpu.architecture} ({gpu.name})",
         next_step=rebuild(runtime, precision),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,27 +14,11 @@ import pytest
 
 from ssr_edge import __version__
 from ssr_edge.bundle import Bundle
+from tests.no_network import NO_NETWORK
 
 Run = Callable[..., Any]
 
 VERBS = ("train", "evaluate", "export", "build-engine", "infer", "bench", "inspect", "doctor", "data")
-# Runs first in every Python process that has its folder on PYTHONPATH: notes and refuses any connection.
-NO_NETWORK = """
-import os, socket
-
-def _refuse(name):
-    real = getattr(socket.socket, name)
-    def call(self, *arguments):
-        if self.family == socket.AF_UNIX:
-            return real(self, *arguments)
-        with open(os.environ["CONNECTIONS"], "a") as file:
-            file.write(f"{name} {arguments}\\n")
-        raise OSError("this machine has no network")
-    setattr(socket.socket, name, call)
-
-for name in ("connect", "connect_ex", "sendto"):
-    _refuse(name)
-"""
 
 
 def test_the_version_is_the_packages(ssr_edge: Run) -> None:
@@ -98,7 +83,9 @@ def test_nothing_phones_home(
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
     shutil.copytree(tiny_bundle.path, tmp_path / "bundles" / "tiny")
     log = tmp_path / "connections"
-    env = {"PYTHONPATH": str(tmp_path), "CONNECTIONS": str(log)}
+    # Before whatever the tests themselves are run with.
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = {"PYTHONPATH": path, "CONNECTIONS": str(log)}
     proof = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
     with pytest.raises(subprocess.CalledProcessError):
         subprocess.run([sys.executable, "-c", proof], env=env, check=True, stderr=subprocess.DEVNULL)

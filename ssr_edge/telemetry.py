@@ -1,0 +1,37 @@
+"""Keeps OpenVINO from reporting its use: `import openvino` sends an event to Google Analytics unless told not to.
+
+`openvino.tools.ovc`, which the import pulls in, does so through openvino-telemetry, and takes a missing consent file
+for consent.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PACKAGE = "openvino_telemetry"
+# Where openvino-telemetry looks below the home folder, on Linux and macOS and on Windows; "0" is what its own
+# `opt_in_out --opt_out` writes.
+_CONSENT_FOLDERS, _NO = ("intel", "Intel Corporation"), "0"
+
+
+def silence() -> None:
+    """Makes openvino-telemetry look as if it were not installed; before the first `import openvino`."""
+    # None is how Python marks a module that must not be imported.
+    sys.modules.setdefault(_PACKAGE, None)  # type: ignore[arg-type]
+
+
+@contextmanager
+def silenced_environment() -> Iterator[dict[str, str]]:
+    """The environment for another program that uses OpenVINO: a home folder in which consent was refused."""
+    with tempfile.TemporaryDirectory(prefix="ssr-edge-") as home:
+        for folder in _CONSENT_FOLDERS:
+            (Path(home) / folder).mkdir()
+            (Path(home) / folder / _PACKAGE).write_text(_NO, encoding="ascii")
+        # Packages installed with `pip install --user` lie in the real home folder.
+        yield {**os.environ, "HOME": home, "LOCALAPPDATA": home, "PYTHONUSERBASE": site.getuserbase()}

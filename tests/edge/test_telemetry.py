@@ -1,0 +1,51 @@
+"""Importing OpenVINO reports to nobody: it does unless it is told not to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssr_edge.telemetry import silenced_environment
+from tests.no_network import NO_NETWORK
+
+_IMPORT = "import openvino, sys; print('openvino_telemetry.main' in sys.modules)"
+_SILENCED = "from ssr_edge.telemetry import silence; silence(); " + _IMPORT
+# Where openvino-telemetry stays quiet by itself, or would ask a proxy.
+_LEFT_OUT = ("CI", "TF_BUILD", "JENKINS_URL", "HTTPS_PROXY")
+
+
+@pytest.fixture
+def without_network(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
+    (tmp_path / "home").mkdir()
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in _LEFT_OUT}
+    return {**kept, "PYTHONPATH": path, "CONNECTIONS": str(tmp_path / "log"), "HOME": str(tmp_path / "home")}
+
+
+def _run(program: str, env: dict[str, str]) -> str:
+    return subprocess.run([sys.executable, "-c", program], env=env, check=True, capture_output=True, text=True).stdout
+
+
+def test_openvino_finds_no_telemetry(without_network: dict[str, str], tmp_path: Path) -> None:
+    assert _run(_SILENCED, without_network) == "False\n"
+    assert not (tmp_path / "log").exists()
+    assert not list((tmp_path / "home").iterdir())
+
+
+def test_another_program_finds_that_consent_was_refused(without_network: dict[str, str], tmp_path: Path) -> None:
+    with silenced_environment() as silenced:
+        env = {**without_network, **{name: silenced[name] for name in ("HOME", "LOCALAPPDATA", "PYTHONUSERBASE")}}
+        assert _run(_IMPORT, env) == "True\n"
+    assert not (tmp_path / "log").exists()
+    assert not Path(silenced["HOME"]).exists()
+
+
+def test_without_either_it_would_report(without_network: dict[str, str], tmp_path: Path) -> None:
+    _run(_IMPORT, without_network)
+    # Should this fail some day, OpenVINO has stopped, and ssr_edge.telemetry can go.
+    assert "google-analytics" in (tmp_path / "log").read_text()
