@@ -42,11 +42,11 @@ class TorchRunner(Runner):
         self._torch, self._dataset = torch, dataset
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, "fp32", 1, MAX_BATCH
         self.version, self.device = torch.__version__, f"CPU, {torch.get_num_threads()} threads"
-        self._network: SSResNeXt
+        self.network: SSResNeXt
         if checkpoint is None:
-            self._network, self.origin = SSResNeXt(ArchConfig.from_dict(arch)).eval(), "random weights"
+            self.network, self.origin = SSResNeXt(ArchConfig.from_dict(arch)).eval(), "random weights"
         else:
-            self._network, self.origin = load_checkpoint(checkpoint)[0], str(checkpoint)
+            self.network, self.origin = load_checkpoint(checkpoint)[0], str(checkpoint)
         self._open: dict[int, Outputs] = {}
         self._tickets = 0
 
@@ -54,7 +54,7 @@ class TorchRunner(Runner):
         """See Runner."""
         torch = self._torch
         with torch.inference_mode():
-            logits = self._network(self._dataset.normalise(self._dataset.to_rgb(images)))  # [n, 8]
+            logits = self.network(self._dataset.normalise(self._dataset.to_rgb(images)))  # [n, 8]
             probabilities = torch.softmax(logits, dim=1)
         self._tickets += 1
         self._open[self._tickets] = Outputs(logits.numpy(), probabilities.numpy())
@@ -66,4 +66,4 @@ class TorchRunner(Runner):
 
     def close(self) -> None:
         """See Runner."""
-        del self._network
+        del self.network

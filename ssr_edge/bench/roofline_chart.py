@@ -1,0 +1,116 @@
+"""Draws an engine's blocks under the roof of its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from ssr_edge.bench.blocks import network_order
+from ssr_edge.bench.charts import three_figures
+from ssr_edge.bench.roofline import BlockRoof, Roofline
+from ssr_edge.bench.svg import WIDTH, Drawing, Scale, padded
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 14.0, 14.0, 238.0
+_HEIGHT = 330.0
+# Below the axis: what the marks and the slanted lines are.
+_KEYS, _KEY_ROW, _KEY_WIDTH = 290.0, 18.0, 92.0
+# A block of a smaller share of the operations would only stretch the axes.
+_LEAST_SHARE = 0.001
+_GIGA = 1e9
+_TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def roofline_chart(roofline: Roofline, engine: str, number: int) -> Markup:
+    """Multiply-adds a byte against multiply-adds a second, on log scales: roofs, blocks, and the whole network ringed.
+
+    number: the engine's, for its colour; a block's shape says its stage.
+    """
+    blocks = [block for block in roofline.blocks if block.operations >= _LEAST_SHARE * roofline.operations]
+    x, y = _scales(roofline, blocks)
+    drawing = Drawing(_HEIGHT, _told(roofline, blocks, engine))
+    _axes(drawing, x, y)
+    _roofs(drawing, roofline, x, y)
+    for block in blocks:
+        drawing.mark(x(block.intensity), y(block.operations_per_s / _GIGA), number, _stage(block))
+    at = x(roofline.intensity), y(roofline.operations_per_s / _GIGA)
+    drawing.ring(*at)
+    drawing.text(at[0], at[1] + 24, f"whole: {three_figures(roofline.gap)}{_TIMES} its bound", "strong halo", "middle")
+    _keys(drawing, blocks, number)
+    return drawing.markup()
+
+
+def _stage(block: BlockRoof) -> int:
+    """Number of a block's shape: 0 of the stem, 1 of the first stage, then on."""
+    order = network_order(block.block)
+    return order[1] + 1 if len(order) > 1 else 0
+
+
+def _scales(roofline: Roofline, blocks: Sequence[BlockRoof]) -> tuple[Scale, Scale]:
+    peak = max(roofline.peaks.multiply_adds_per_s.values()) / _GIGA
+    ridge = peak * _GIGA / roofline.peaks.cache_copy_bytes_per_s
+    places = [roofline.intensity, ridge, *(block.intensity for block in blocks)]
+    rates = [roofline.operations_per_s / _GIGA, peak, *(block.operations_per_s / _GIGA for block in blocks)]
+    x = Scale(*padded(min(places), max(places), 0.12), _LEFT, _RIGHT, log=True)
+    return x, Scale(*padded(min(rates), max(rates), 0.12), _BOTTOM, _TOP, log=True)
+
+
+def _axes(drawing: Drawing, x: Scale, y: Scale) -> None:
+    for tick in x.ticks():
+        drawing.line(x(tick), _TOP, x(tick), _BOTTOM, "grid")
+        drawing.text(x(tick), _BOTTOM + 16, f"{tick:g}", "soft", "middle")
+    for tick in y.ticks():
+        drawing.line(_LEFT, y(tick), _RIGHT, y(tick), "grid")
+        drawing.text(_LEFT - 6, y(tick) + 4, f"{tick:g}", "soft", "end")
+    drawing.line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis")
+    drawing.text((_LEFT + _RIGHT) / 2, _BOTTOM + 34, "multiply-adds a byte (log scale)", "soft", "middle")
+
+
+def _roofs(drawing: Drawing, roofline: Roofline, x: Scale, y: Scale) -> None:
+    """The engine's own peak with both slopes; that of FP32 too, where the rest of an INT8 engine is computed."""
+    peaks = roofline.peaks
+    rates = peaks.multiply_adds_per_s
+    own = rates.get(roofline.precision, rates["fp32"])
+    drawing.path(_roof(own, peaks.cache_copy_bytes_per_s, x, y), "roof")
+    drawing.path(_roof(own, peaks.copy_bytes_per_s, x, y), "roof memory")
+    named = roofline.precision if roofline.precision in rates else "fp32"
+    drawing.text(_RIGHT, y(own / _GIGA) - 5, f"{named} peak {own / _GIGA:.0f} G/s", "", "end")
+    if roofline.precision == "int8":
+        drawing.line(_LEFT, y(rates["fp32"] / _GIGA), _RIGHT, y(rates["fp32"] / _GIGA), "roof lower")
+        drawing.text(_RIGHT, y(rates["fp32"] / _GIGA) - 5, f"fp32 {rates['fp32'] / _GIGA:.0f}", "soft halo", "end")
+
+
+def _roof(peak: float, bytes_per_s: float, x: Scale, y: Scale) -> list[tuple[float, float]]:
+    """From where the slope enters the plot to the ridge, then level; only the level where the slope lies outside."""
+    ridge = peak / bytes_per_s
+    low = max(x.low, y.low * _GIGA / bytes_per_s)
+    corners = [(low, low * bytes_per_s), (ridge, peak), (x.high, peak)] if low < ridge < x.high else []
+    if ridge >= x.high:
+        corners = [(low, low * bytes_per_s), (x.high, x.high * bytes_per_s)]
+    elif not corners:
+        corners = [(x.low, peak), (x.high, peak)]
+    return [(x(intensity), y(rate / _GIGA)) for intensity, rate in corners]
+
+
+def _keys(drawing: Drawing, blocks: Sequence[BlockRoof], number: int) -> None:
+    for place, stage in enumerate(dict.fromkeys(map(_stage, blocks))):
+        left, row = _LEFT + place % 4 * _KEY_WIDTH, _KEYS + place // 4 * _KEY_ROW
+        drawing.mark(left, row - 4, number, stage)
+        drawing.text(left + 10, row, f"stage {stage}" if stage else "stem")
+    return None
+
+
+def _told(roofline: Roofline, blocks: Sequence[BlockRoof], engine: str) -> str:
+    peaks = roofline.peaks
+    rates = ", ".join(f"{name} {rate / _GIGA:.0f}" for name, rate in peaks.multiply_adds_per_s.items())
+    each = "; ".join(
+        f"{block.block} {block.intensity:.0f} multiply-adds a byte, {block.operations_per_s / _GIGA:.1f} G/s, "
+        f"{block.gap:.1f} times its bound"
+        for block in blocks
+    )
+    return (
+        f"Roofline of {engine}. Peaks in G multiply-adds/s: {rates}; copies {peaks.cache_copy_bytes_per_s / _GIGA:.0f} "
+        f"GB/s in cache, {peaks.copy_bytes_per_s / _GIGA:.0f} GB/s in memory. The whole network: "
+        f"{roofline.intensity:.0f} multiply-adds a byte, {roofline.operations_per_s / _GIGA:.1f} G/s, "
+        f"{roofline.gap:.1f} times its bound. {each}."
+    )
