@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import onnx
 
 ELEMENT_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+# TensorProto's UINT8 and INT8.
+_BYTE_TYPES = (2, 3)
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
 # These read their whole input before they can write; everything else is elementwise.
 _PASSES = (*_PRODUCTS, "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceSum")
@@ -78,17 +80,14 @@ class _Graph:
         self._nodes, self._blocks, self._floating = model.graph.node, graph_blocks(model), floating
         self._shapes = _shapes(model)
         self._constants = {tensor.name for tensor in model.graph.initializer}
-        self._quantised: set[str] = set()
-        self._bytes_of_inputs = {
-            value.name for value in model.graph.input if value.type.tensor_type.elem_type in (2, 3)
-        }
+        # Tensors of one byte an element: quantised ones, and pixels.
+        self._bytes = {value.name for value in model.graph.input if value.type.tensor_type.elem_type in _BYTE_TYPES}
         for node in self._nodes:
-            if node.op_type == "Constant" or (node.input and set(node.input) <= self._constants):
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+                self._bytes.update((node.input[0], node.output[0]))
+            # Q/DQ of a weight makes another weight.
+            if self._constants.issuperset(node.input):
                 self._constants.update(node.output)
-            if node.op_type == "QuantizeLinear":
-                self._quantised.update((node.input[0], node.output[0]))
-            elif node.op_type == "DequantizeLinear":
-                self._quantised.update((node.input[0], node.output[0]))
 
     def costs(self) -> list[BlockCost]:
         """By block, in the order of their first operation."""
@@ -108,26 +107,24 @@ class _Graph:
         passes: list[_Pass] = []
         made_in: dict[str, int] = {}
         for node in self._nodes:
-            if not node.output or node.output[0] in self._constants:
+            if self._constants.issuperset(node.output):
                 continue
             operands = [name for name in node.input if name and name not in self._constants]
-            made = [made_in[name] for name in operands if name in made_in]
-            if node.op_type in _PASSES or not made:
+            newest = max((made_in[name] for name in operands if name in made_in), default=None)
+            if newest is None or node.op_type in _PASSES:
+                newest = len(passes)
                 passes.append(self._new_pass(node, operands))
             else:
-                fused = passes[max(made)]
-                fused.reads += [name for name in operands if made_in.get(name) != max(made)]
-                fused.written = node.output[0]
-            made_in |= dict.fromkeys(
-                node.output, max(made) if node.op_type not in _PASSES and made else len(passes) - 1
-            )
+                passes[newest].reads += [name for name in operands if made_in.get(name) != newest]
+                passes[newest].written = node.output[0]
+            made_in |= dict.fromkeys(node.output, newest)
         return passes
 
     def _new_pass(self, node: onnx.NodeProto, operands: list[str]) -> _Pass:
         step = _Pass(self._blocks[node.output[0]], node.output[0], operands)
         if node.op_type in _PRODUCTS:
             step.weights = [name for name in node.input if name in self._constants]
-            step.quantised = any(name in self._quantised for name in step.weights)
+            step.quantised = not self._bytes.isdisjoint(step.weights)
             step.multiply_adds = self._multiply_adds(node)
         return step
 
@@ -140,8 +137,8 @@ class _Graph:
         return outputs * self._shapes.get(node.input[0], (0,))[0 if transposed else -1]
 
     def _size(self, tensor: str) -> int:
-        one = tensor in self._quantised or tensor in self._bytes_of_inputs
-        return prod(self._shapes.get(tensor, (0,))) * (1 if one else ELEMENT_BYTES[self._floating])
+        element = 1 if tensor in self._bytes else ELEMENT_BYTES[self._floating]
+        return prod(self._shapes.get(tensor, (0,))) * element
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

@@ -21,9 +21,10 @@ _PRECISIONS = {
 
 @dataclass(frozen=True)
 class LayerTime:
-    """A layer of an engine. name, kind: the runtime's words. block: of the network. ms: of one call; of a profile the median.
+    """A layer of an engine. name, kind: the runtime's words. block: of the network.
 
-    precision: what it was really computed in, as in manifest.PRECISIONS; empty where the runtime does not say.
+    ms: of one call; in a profile the median. precision: what it was really computed in, as in manifest.PRECISIONS;
+    empty where the runtime does not say.
     """
 
     name: str

@@ -61,6 +61,11 @@ class Roofline:
     measured_ms: float
 
     @property
+    def peak(self) -> float:
+        """Multiply-adds a second in the engine's precision; in fp32 where the CPU does not compute in it."""
+        return self.peaks.multiply_adds_per_s.get(self.precision, self.peaks.multiply_adds_per_s["fp32"])
+
+    @property
     def bound_ms(self) -> float:
         """The shortest possible time: blocks run one after the other, each as fast as it can."""
         return sum(block.bound_ms for block in self.blocks)

@@ -11,10 +11,10 @@ from ssr_edge.bench.charts import three_figures
 from ssr_edge.bench.roofline import BlockRoof, Roofline
 from ssr_edge.bench.svg import WIDTH, Drawing, Scale, padded
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 14.0, 14.0, 238.0
-_HEIGHT = 330.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 14.0, 26.0, 238.0
+_HEIGHT = 350.0
 # Below the axis: what the marks and the slanted lines are.
-_KEYS, _KEY_ROW, _KEY_WIDTH = 290.0, 18.0, 92.0
+_KEYS, _KEY_ROW, _KEY_WIDTH = 296.0, 20.0, 78.0
 # A block of a smaller share of the operations would only stretch the axes.
 _LEAST_SHARE = 0.001
 _GIGA = 1e9
@@ -35,8 +35,7 @@ def roofline_chart(roofline: Roofline, engine: str, number: int) -> Markup:
         drawing.mark(x(block.intensity), y(block.operations_per_s / _GIGA), number, _stage(block))
     at = x(roofline.intensity), y(roofline.operations_per_s / _GIGA)
     drawing.ring(*at)
-    drawing.text(at[0], at[1] + 24, f"whole: {three_figures(roofline.gap)}{_TIMES} its bound", "strong halo", "middle")
-    _keys(drawing, blocks, number)
+    _keys(drawing, roofline, blocks, number)
     return drawing.markup()
 
 
@@ -47,8 +46,8 @@ def _stage(block: BlockRoof) -> int:
 
 
 def _scales(roofline: Roofline, blocks: Sequence[BlockRoof]) -> tuple[Scale, Scale]:
-    peak = max(roofline.peaks.multiply_adds_per_s.values()) / _GIGA
-    ridge = peak * _GIGA / roofline.peaks.cache_copy_bytes_per_s
+    peak = roofline.peak / _GIGA
+    ridge = roofline.peak / roofline.peaks.cache_copy_bytes_per_s
     places = [roofline.intensity, ridge, *(block.intensity for block in blocks)]
     rates = [roofline.operations_per_s / _GIGA, peak, *(block.operations_per_s / _GIGA for block in blocks)]
     x = Scale(*padded(min(places), max(places), 0.12), _LEFT, _RIGHT, log=True)
@@ -63,41 +62,46 @@ def _axes(drawing: Drawing, x: Scale, y: Scale) -> None:
         drawing.line(_LEFT, y(tick), _RIGHT, y(tick), "grid")
         drawing.text(_LEFT - 6, y(tick) + 4, f"{tick:g}", "soft", "end")
     drawing.line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis")
+    drawing.text(2, 12, "G multiply-adds a second (log scale)", "soft")
     drawing.text((_LEFT + _RIGHT) / 2, _BOTTOM + 34, "multiply-adds a byte (log scale)", "soft", "middle")
 
 
 def _roofs(drawing: Drawing, roofline: Roofline, x: Scale, y: Scale) -> None:
     """The engine's own peak with both slopes; that of FP32 too, where the rest of an INT8 engine is computed."""
-    peaks = roofline.peaks
+    peaks, own = roofline.peaks, roofline.peak
     rates = peaks.multiply_adds_per_s
-    own = rates.get(roofline.precision, rates["fp32"])
-    drawing.path(_roof(own, peaks.cache_copy_bytes_per_s, x, y), "roof")
-    drawing.path(_roof(own, peaks.copy_bytes_per_s, x, y), "roof memory")
+    for style, bytes_per_s in (("roof", peaks.cache_copy_bytes_per_s), ("roof memory", peaks.copy_bytes_per_s)):
+        if corners := _roof(own, bytes_per_s, x, y):
+            drawing.path(corners, style)
     named = roofline.precision if roofline.precision in rates else "fp32"
     drawing.text(_RIGHT, y(own / _GIGA) - 5, f"{named} peak {own / _GIGA:.0f} G/s", "", "end")
     if roofline.precision == "int8":
         drawing.line(_LEFT, y(rates["fp32"] / _GIGA), _RIGHT, y(rates["fp32"] / _GIGA), "roof lower")
-        drawing.text(_RIGHT, y(rates["fp32"] / _GIGA) - 5, f"fp32 {rates['fp32'] / _GIGA:.0f}", "soft halo", "end")
+        drawing.text(_RIGHT, y(rates["fp32"] / _GIGA) - 5, f"fp32 {rates['fp32'] / _GIGA:.0f}", "soft", "end")
 
 
 def _roof(peak: float, bytes_per_s: float, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    """From where the slope enters the plot to the ridge, then level; only the level where the slope lies outside."""
-    ridge = peak / bytes_per_s
-    low = max(x.low, y.low * _GIGA / bytes_per_s)
-    corners = [(low, low * bytes_per_s), (ridge, peak), (x.high, peak)] if low < ridge < x.high else []
-    if ridge >= x.high:
-        corners = [(low, low * bytes_per_s), (x.high, x.high * bytes_per_s)]
-    elif not corners:
-        corners = [(x.low, peak), (x.high, peak)]
-    return [(x(intensity), y(rate / _GIGA)) for intensity, rate in corners]
+    """From where the slope enters the plot to the ridge, then level; empty where all of it lies outside."""
+    start = max(x.low, y.low * _GIGA / bytes_per_s)
+    corners = [intensity for intensity in (start, peak / bytes_per_s, x.high) if start <= intensity <= x.high]
+    return [(x(intensity), y(min(peak, intensity * bytes_per_s) / _GIGA)) for intensity in corners]
 
 
-def _keys(drawing: Drawing, blocks: Sequence[BlockRoof], number: int) -> None:
+def _keys(drawing: Drawing, roofline: Roofline, blocks: Sequence[BlockRoof], number: int) -> None:
+    """Three rows: the blocks' shapes, the ring, and the two slopes."""
     for place, stage in enumerate(dict.fromkeys(map(_stage, blocks))):
-        left, row = _LEFT + place % 4 * _KEY_WIDTH, _KEYS + place // 4 * _KEY_ROW
-        drawing.mark(left, row - 4, number, stage)
-        drawing.text(left + 10, row, f"stage {stage}" if stage else "stem")
-    return None
+        left = 8 + place * _KEY_WIDTH
+        drawing.mark(left, _KEYS - 4, number, stage)
+        drawing.text(left + 10, _KEYS, f"stages.{stage - 1}" if stage else "stem")
+    row = _KEYS + _KEY_ROW
+    drawing.ring(10, row - 4)
+    drawing.text(24, row, f"the whole network: {three_figures(roofline.gap)}{_TIMES} its bound", "strong")
+    row += _KEY_ROW
+    peaks = roofline.peaks
+    slopes = (("roof", "in cache", peaks.cache_copy_bytes_per_s), ("roof memory", "in memory", peaks.copy_bytes_per_s))
+    for left, (style, where, rate) in zip((2.0, WIDTH / 2), slopes, strict=True):
+        drawing.line(left, row - 4, left + 26, row - 4, style)
+        drawing.text(left + 32, row, f"copies {where}, {rate / _GIGA:.0f} GB/s")
 
 
 def _told(roofline: Roofline, blocks: Sequence[BlockRoof], engine: str) -> str:
