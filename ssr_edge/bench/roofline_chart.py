@@ -14,7 +14,9 @@ from ssr_edge.bench.svg import WIDTH, Drawing, Scale, padded
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 14.0, 26.0, 238.0
 _HEIGHT = 350.0
 # Below the axis: what the marks and the slanted lines are.
-_KEYS, _KEY_ROW, _KEY_WIDTH = 296.0, 20.0, 78.0
+_KEYS, _KEY_ROW, _KEY_WIDTH = 296.0, 20.0, 76.0
+# Number of the shape of what is in no stage.
+_REST = 5
 # A block of a smaller share of the operations would only stretch the axes.
 _LEAST_SHARE = 0.001
 _GIGA = 1e9
@@ -27,22 +29,25 @@ def roofline_chart(roofline: Roofline, engine: str, number: int) -> Markup:
     number: the engine's, for its colour; a block's shape says its stage.
     """
     blocks = [block for block in roofline.blocks if block.operations >= _LEAST_SHARE * roofline.operations]
+    blocks = [block for block in blocks if block.measured_ms > 0]
     x, y = _scales(roofline, blocks)
     drawing = Drawing(_HEIGHT, _told(roofline, blocks, engine))
     _axes(drawing, x, y)
     _roofs(drawing, roofline, x, y)
     for block in blocks:
-        drawing.mark(x(block.intensity), y(block.operations_per_s / _GIGA), number, _stage(block))
+        drawing.mark(x(block.intensity), y(block.operations_per_s / _GIGA), number, _key(block)[0])
     at = x(roofline.intensity), y(roofline.operations_per_s / _GIGA)
     drawing.ring(*at)
     _keys(drawing, roofline, blocks, number)
     return drawing.markup()
 
 
-def _stage(block: BlockRoof) -> int:
-    """Number of a block's shape: 0 of the stem, 1 of the first stage, then on."""
+def _key(block: BlockRoof) -> tuple[int, str]:
+    """Number of a block's shape, and what has it: the stem, a stage, or what is in none."""
     order = network_order(block.block)
-    return order[1] + 1 if len(order) > 1 else 0
+    if len(order) > 1:
+        return order[1] + 1, f"stages.{order[1]}"
+    return (0 if block.block == "stem" else _REST), block.block
 
 
 def _scales(roofline: Roofline, blocks: Sequence[BlockRoof]) -> tuple[Scale, Scale]:
@@ -75,9 +80,11 @@ def _roofs(drawing: Drawing, roofline: Roofline, x: Scale, y: Scale) -> None:
             drawing.path(corners, style)
     named = roofline.precision if roofline.precision in rates else "fp32"
     drawing.text(_RIGHT, y(own / _GIGA) - 5, f"{named} peak {own / _GIGA:.0f} G/s", "", "end")
-    if roofline.precision == "int8":
-        drawing.line(_LEFT, y(rates["fp32"] / _GIGA), _RIGHT, y(rates["fp32"] / _GIGA), "roof lower")
-        drawing.text(_RIGHT, y(rates["fp32"] / _GIGA) - 5, f"fp32 {rates['fp32'] / _GIGA:.0f}", "soft", "end")
+    if named == "int8":
+        lower = y(rates["fp32"] / _GIGA)
+        drawing.line(_LEFT, lower, _RIGHT, lower, "roof lower")
+        # At the other end, since both peaks may be close.
+        drawing.text(_LEFT + 4, lower + 14, f"fp32 peak {rates['fp32'] / _GIGA:.0f} G/s", "soft")
 
 
 def _roof(peak: float, bytes_per_s: float, x: Scale, y: Scale) -> list[tuple[float, float]]:
@@ -89,10 +96,10 @@ def _roof(peak: float, bytes_per_s: float, x: Scale, y: Scale) -> list[tuple[flo
 
 def _keys(drawing: Drawing, roofline: Roofline, blocks: Sequence[BlockRoof], number: int) -> None:
     """Three rows: the blocks' shapes, the ring, and the two slopes."""
-    for place, stage in enumerate(dict.fromkeys(map(_stage, blocks))):
+    for place, (shape, name) in enumerate(dict.fromkeys(map(_key, blocks))):
         left = 8 + place * _KEY_WIDTH
-        drawing.mark(left, _KEYS - 4, number, stage)
-        drawing.text(left + 10, _KEYS, f"stages.{stage - 1}" if stage else "stem")
+        drawing.mark(left, _KEYS - 4, number, shape)
+        drawing.text(left + 10, _KEYS, name)
     row = _KEYS + _KEY_ROW
     drawing.ring(10, row - 4)
     drawing.text(24, row, f"the whole network: {three_figures(roofline.gap)}{_TIMES} its bound", "strong")

@@ -31,7 +31,7 @@ def test_it_shows_blocks_roofs_and_the_one_number() -> None:
     assert len(_of_class(root, "mark e2")) == 4
     assert len(_of_class(root, "ring")) == 2
     texts = _texts(root)
-    assert {"int8 peak 160 G/s", "fp32 80", "stem", "stages.0"} <= set(texts)
+    assert {"int8 peak 160 G/s", "fp32 peak 80 G/s", "stem", "stages.0"} <= set(texts)
     assert "the whole network: 2.39\N{MULTIPLICATION SIGN} its bound" in texts
     assert {"copies in cache, 50 GB/s", "copies in memory, 10 GB/s"} <= set(texts)
     told = root.get("aria-label", "")
@@ -59,6 +59,20 @@ def test_a_slope_outside_the_plot_draws_what_is_inside(copy: float) -> None:
     _, _, width, height = map(float, root.get("viewBox", "").split())
     for path in (*_of_class(root, "roof"), *_of_class(root, "roof memory")):
         assert all(0 <= x <= width and 0 <= y <= height for x, y in _points(path))
+
+
+def test_what_took_no_time_has_no_mark_and_a_foreign_network_has_one() -> None:
+    blocks = make_roofline().blocks
+    found = replace(make_roofline(), blocks=[replace(blocks[1], measured_ms=0.0), replace(blocks[2], block="other")])
+    root = ElementTree.fromstring(roofline_chart(found, "openvino-int8", 0))
+    assert len(_of_class(root, "mark e0")) == 2
+    assert "other" in _texts(root) and "stem" not in _texts(root)
+
+
+def test_where_the_cpu_has_no_int8_its_roof_is_that_of_fp32() -> None:
+    found = replace(make_roofline(), peaks=Peaks({"fp32": 80e9}, 10e9, 50e9))
+    root = ElementTree.fromstring(roofline_chart(found, "openvino-int8", 0))
+    assert [text for text in _texts(root) if "peak" in text] == ["fp32 peak 80 G/s"]
 
 
 def test_an_fp32_engine_has_its_own_roof_alone() -> None:
