@@ -28,7 +28,7 @@ def stages_chart(stages: Mapping[str, Mapping[str, float]], took: Mapping[str, f
         top, place = number * _ROW, 0.0
         drawing.text(_LEFT, top + 16, engine, "strong")
         for stage_number, stage in enumerate(STAGES):
-            drawing.bar(x(place), top + 22, x(place + found[stage]), top + 22 + _BAR, f"stage s{stage_number}")
+            drawing.bar(x(place), x(place + found[stage]), top + 22 + _BAR / 2, _BAR, f"stage s{stage_number}")
             place += found[stage]
         if engine in took:
             # What threads save: the pipeline's own time, as a line across the bar.

@@ -81,17 +81,22 @@ class Drawing:
         """A straight line."""
         self._add("line", style, x1=x1, y1=y1, x2=x2, y2=y2)
 
-    def bar(self, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
-        """A filled rectangle between two corners."""
-        self._add("rect", style, x=x1, y=y1, width=x2 - x1, height=y2 - y1)
-
     def path(self, points: Sequence[tuple[float, float]], style: str) -> None:
         """A line through points."""
         self._add("path", style, d="M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points))
 
-    def mark(self, x: float, y: float, number: int) -> None:
-        """Engine `number`'s mark: its own shape and colour."""
-        self._add("path", f"mark {engine_style(number)}", d=mark_path(number), transform=f"translate({x:.1f},{y:.1f})")
+    def bar(self, x1: float, x2: float, y: float, height: float, style: str) -> None:
+        """A bar from x1 to x2 >= x1, its middle at y."""
+        self._add("rect", style, x=x1, y=y - height / 2, width=x2 - x1, height=height)
+
+    def mark(self, x: float, y: float, number: int, shape: int | None = None) -> None:
+        """Engine `number`'s mark: its own shape and colour. shape: another number's shape, in the engine's colour."""
+        outline = mark_path(number if shape is None else shape)
+        self._add("path", f"mark {engine_style(number)}", d=outline, transform=f"translate({x:.1f},{y:.1f})")
+
+    def ring(self, x: float, y: float) -> None:
+        """Makes a place stand out among the marks."""
+        self._add("circle", "ring", cx=x, cy=y, r=8.0)
 
     def text(self, x: float, y: float, text: str, style: str = "", anchor: str = "start") -> None:
         """Words. anchor: `start`, `middle` or `end` of them lies at x."""

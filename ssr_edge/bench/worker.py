@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -50,7 +51,8 @@ class Worker:
     def load(self, spec: dict[str, Any], images: list[str], pool: int) -> Reply:
         """Loads the engine, and `pool` of the image files, repeated where there are fewer."""
         started = time.perf_counter()
-        self.runner = open_engine(EngineSpec(**spec))
+        self._spec = EngineSpec(**spec)
+        self.runner = open_engine(self._spec)
         load_ms = _ms_since(started)
         self.pool = _load_pool(images, pool)
         runner = self.runner
@@ -106,6 +108,18 @@ class Worker:
         """Peak memory of this process, and the share of the processor that others took while it was timed."""
         return {"peak_rss_mb": peak_rss_mb(), "others_share": self._contention.share()}
 
+    def profile(self, calls: int) -> Reply:
+        """What each layer of the engine takes, at batch 1; it is opened anew for it, so ask after `finish`."""
+        from ssr_edge.bench.profilers import profile_engine
+
+        return profile_engine(self._spec, self.pool, calls).as_json()
+
+    def peaks(self, seconds: float) -> Reply:
+        """What the machine can do at most, each peak measured for about so long; needs no engine."""
+        from ssr_edge.bench.peaks import measure_peaks
+
+        return asdict(measure_peaks(seconds))
+
     def _times(self, images: int, batch: int, calls: int, first: int) -> list[float]:
         starts = [start * images % (len(self.pool) - images + 1) for start in range(first, first + calls)]
         times = []
@@ -132,7 +146,8 @@ def serve(requests: Iterable[str], replies: TextIO) -> None:
     """Answers each line until there are no more; an error is answered too, and is the last answer."""
     worker = Worker()
     commands: dict[str, Callable[..., Reply]] = {
-        name: getattr(worker, name) for name in ("load", "warm", "time", "classify", "live", "stages", "finish")
+        name: getattr(worker, name)
+        for name in ("load", "warm", "time", "classify", "live", "stages", "finish", "profile", "peaks")
     }
     for line in requests:
         request = json.loads(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.environment import usable_cores
 from ssr_edge.errors import RuntimeUnavailable
@@ -12,18 +14,28 @@ RUNTIME = "onnxruntime"
 MAX_BATCH = 64
 
 
+def import_onnxruntime() -> Any:
+    """The package.
+
+    Raises:
+        RuntimeUnavailable: it is missing.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"ONNX Runtime can't be imported: {error}",
+            expected="the package onnxruntime",
+            next_step="pip install onnxruntime",
+        ) from error
+    return onnxruntime
+
+
 class OnnxRuntimeRunner(Runner):
     """Synchronous: `submit` computes, `collect` hands over."""
 
     def __init__(self, bundle: Bundle, precision: str, slots: int = 1) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise RuntimeUnavailable(
-                f"ONNX Runtime can't be imported: {error}",
-                expected="the package onnxruntime",
-                next_step="pip install onnxruntime",
-            ) from error
+        onnxruntime = import_onnxruntime()
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
         self.version, self.device = onnxruntime.__version__, "CPU"
         self.origin, self.threads = model_file(precision), usable_cores()

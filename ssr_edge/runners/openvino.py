@@ -31,9 +31,14 @@ def compile_options(precision: str) -> dict[str, Any]:
     return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
 
 
-def compile_network(core: openvino.Core, model: Path | onnx.ModelProto, precision: str) -> openvino.CompiledModel:
-    """Compiles an ONNX model for this CPU; where INT8's sums would overflow, with weights of 7 bits (`saturation`)."""
-    options = compile_options(precision)
+def compile_network(
+    core: openvino.Core, model: Path | onnx.ModelProto, precision: str, **properties: Any
+) -> openvino.CompiledModel:
+    """Compiles an ONNX model for this CPU; where INT8's sums would overflow, with weights of 7 bits (`saturation`).
+
+    properties: of OpenVINO's, beside `compile_options`.
+    """
+    options = compile_options(precision) | properties
     if precision == "int8" and int8_saturates():
         import onnx
 

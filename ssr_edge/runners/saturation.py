@@ -26,9 +26,9 @@ def int8_saturates() -> bool:
 
     x86 processors with AVX-VNNI or AVX-512 VNNI are free of it, and so are ARM's.
     """
-    import openvino
+    from ssr_edge.runners.openvino import openvino_core
 
-    core = openvino.Core()
+    core = openvino_core()
     compiled = core.compile_model(core.read_model(_probe().SerializeToString()), "CPU")
     # Steps of 127 and -127: with eight bits each pair of their products is as large as it can be.
     signs = np.where(np.arange(_SIZE * _SIZE).reshape(1, 1, _SIZE, _SIZE) % 3, 1, -1)

@@ -127,7 +127,7 @@ class TensorRtRunner(Runner):
             )
         check_tensors(trt, engine, entry)
         self.max_batch = int(engine.get_tensor_profile_shape(INPUT, 0)[2][0])
-        config, cache = _runtime_config(trt, engine)
+        config, cache = self._runtime_config(trt, engine)
         self._outlives_contexts = (config, cache)
         for number in range(1, self.slots + 1):
             context = engine.create_execution_context() if config is None else engine.create_execution_context(config)
@@ -136,6 +136,17 @@ class TensorRtRunner(Runner):
                 raise no_room(self._cuda.driver, f"the scratch memory of slot {number}", scratch, log.said())
             self._slots.append(Slot(self._cuda.driver, context, self.max_batch, log))
         self._free = list(self._slots)
+
+    def _runtime_config(self, trt: Any, engine: Any) -> tuple[Any, Any]:
+        """What TensorRT for RTX is told of execution, and a cache that goes with it; (None, None) for TensorRT."""
+        if not hasattr(trt, "CudaGraphStrategy"):
+            return None, None
+        config = engine.create_runtime_config()
+        config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        # Kernels are compiled on this machine: with a cache in common, slots after the first take the first one's.
+        cache = config.create_runtime_cache()
+        config.set_runtime_cache(cache)
+        return config, cache
 
 
 class TensorRtOriginalsRunner(TensorRtRunner):
@@ -174,15 +185,3 @@ class TensorRtRtxOriginalsRunner(TensorRtOriginalsRunner):
     """TensorRT for RTX with images as decoded."""
 
     runtime = "tensorrt-rtx"
-
-
-def _runtime_config(trt: Any, engine: Any) -> tuple[Any, Any]:
-    """What TensorRT for RTX is told of execution, and a cache that goes with it; (None, None) for TensorRT."""
-    if not hasattr(trt, "CudaGraphStrategy"):
-        return None, None
-    config = engine.create_runtime_config()
-    config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-    # Kernels are compiled on this machine: with a cache in common, slots after the first take the first one's.
-    cache = config.create_runtime_cache()
-    config.set_runtime_cache(cache)
-    return config, cache

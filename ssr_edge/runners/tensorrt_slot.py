@@ -54,6 +54,10 @@ class Slot:
 
         self._resizer = GpuResizer(self._driver, self._stream, IMAGE_SHAPE[0])
 
+    def report_layers(self, profiler: Any) -> None:
+        """Has every call report its layers' times, which it then waits for. profiler: a `trt.IProfiler`, not kept."""
+        self._context.profiler = profiler
+
     def start_originals(self, images: Sequence[Image]) -> None:
         """As `start`, of images [h, w, 3] of any sizes, which the GPU resizes into the engine's input.
 

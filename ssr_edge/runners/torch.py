@@ -54,7 +54,7 @@ class TorchRunner(Runner):
             network, self.origin = load_checkpoint(checkpoint)[0], str(checkpoint)
         if form != "torch":
             network = fold(network).float()
-        self._network: Any = torch.compile(network, dynamic=False) if form == "torch-compile" else network
+        self.network: Any = torch.compile(network, dynamic=False) if form == "torch-compile" else network
         self._open: dict[int, Outputs] = {}
         self._tickets = 0
 
@@ -62,7 +62,7 @@ class TorchRunner(Runner):
         """See Runner."""
         torch = self._torch
         with torch.inference_mode():
-            logits = self._network(self._dataset.normalise(self._dataset.to_rgb(images)))  # [n, 8]
+            logits = self.network(self._dataset.normalise(self._dataset.to_rgb(images)))  # [n, 8]
             probabilities = torch.softmax(logits, dim=1)
         self._tickets += 1
         self._open[self._tickets] = Outputs(logits.numpy(), probabilities.numpy())
@@ -74,4 +74,4 @@ class TorchRunner(Runner):
 
     def close(self) -> None:
         """See Runner."""
-        del self._network
+        del self.network

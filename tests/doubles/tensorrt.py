@@ -64,6 +64,16 @@ class ILogger:
         self.ready = True
 
 
+class IProfiler:
+    """Python classes derive from it too."""
+
+    def __init__(self) -> None:
+        self.ready = True
+
+    def report_layer_time(self, layer_name: str, ms: float) -> None:
+        demand(False, "a profiler must override report_layer_time")
+
+
 class Runtime(_Held):
     __slots__ = ()
 
@@ -153,7 +163,8 @@ class ICudaEngine(_Held):
             demand(isinstance(config, trt.IRuntimeConfig), "the argument is a runtime config")
         if machine_is_full(machine, size):
             return _refuse(self.held, "out of memory")
-        context = trt.IExecutionContext(trt, size, engine=self, shapes={}, addresses={}, config=_weak(config))
+        held = {"engine": self, "shapes": {}, "addresses": {}, "config": _weak(config), "profiler": None}
+        context = trt.IExecutionContext(trt, size, **held)
         cache = config and config.held.cache
         machine.events.append((f"context {config and config.held.graph} {'cache' if cache else ''}".rstrip(), 0))
         return context
@@ -161,6 +172,18 @@ class ICudaEngine(_Held):
 
 class IExecutionContext(_Held):
     __slots__ = ()
+
+    @property
+    def profiler(self) -> Any:
+        return self.held.profiler and self.held.profiler()
+
+    @profiler.setter
+    def profiler(self, profiler: Any) -> None:
+        demand(isinstance(profiler, self.held.trt.IProfiler), "profiler takes an IProfiler")
+        demand(getattr(profiler, "ready", False), "a profiler's constructor must call IProfiler.__init__")
+        config = self.held.config and self.held.config()
+        demand(config is None or not config.held.graph, "what runs as a CUDA graph reports no layers")
+        self.held.profiler = _weak(profiler)
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         smallest, _, largest = self.held.engine.get_tensor_profile_shape(name, 0)
@@ -203,6 +226,12 @@ class IExecutionContext(_Held):
                 _view(blocks[value.name], result.shape, result.dtype)[...] = result
 
         machine.enqueue(queue, "execute", (*blocks.values(), held), work)
+        if held.profiler is not None:
+            demand(held.profiler() is not None, "the profiler was dropped before the context that reports to it")
+            # enqueue_emits_profile is set from the beginning: the call waits, then reports.
+            machine.run_until(queue, queue.finished + len(queue.steps))
+            for name, ms in engine.plan["layers"]:
+                held.profiler().report_layer_time(name, ms)
         return True
 
 
@@ -243,7 +272,7 @@ class IRuntimeCache(_Held):
     __slots__ = ()
 
 
-CLASSES = (ILogger, Runtime, ICudaEngine, IExecutionContext, IRuntimeConfig, IRuntimeCache)
+CLASSES = (ILogger, IProfiler, Runtime, ICudaEngine, IExecutionContext, IRuntimeConfig, IRuntimeCache)
 
 
 def make_module(version: str, machine: Machine) -> Any:

@@ -35,3 +35,16 @@ def tiny_bundle(image_folder: Path) -> Iterator[Bundle]:
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "QUICK", BRIEF)
     monkeypatch.setattr(schedule, "MIN_ROUNDS", 2)
+
+
+@pytest.fixture(scope="session")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo network's FP32 ONNX file; treat it as read-only."""
+    from ssr_edge.cli.defaults import DEMO_CHECKPOINT
+    from ssr_export.fold import fold
+    from ssr_export.onnx import export_onnx
+    from ssr_train.checkpoint import load_checkpoint
+
+    path = tmp_path_factory.mktemp("demo") / "model.fp32.onnx"
+    export_onnx(fold(load_checkpoint(DEMO_CHECKPOINT)[0]), path)
+    return path

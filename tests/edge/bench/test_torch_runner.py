@@ -20,7 +20,7 @@ def test_it_computes_what_the_folded_model_computes(tiny_bundle: Bundle, image_f
         expected = torch_runner.infer(images)
         assert torch_runner.name == "torch-fp32"
         # Unfolded: the parallel kernels and their BatchNorms are still there.
-        assert any(name.endswith("row_bn.running_var") for name in torch_runner._network.state_dict())
+        assert any(name.endswith("row_bn.running_var") for name in torch_runner.network.state_dict())
     with open_runner(tiny_bundle, "openvino", "fp32") as runner:
         found = runner.infer(images)
     assert expected.logits.shape == (8, 8)

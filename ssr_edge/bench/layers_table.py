@@ -1,0 +1,95 @@
+"""Prints where an engine's time goes: by block, and the layers that take most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from ssr_edge.bench.layers import Profile, by_block
+from ssr_edge.bench.roofline import BlockRoof, Roofline
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# rich would fold the table to 80 columns in a file or a pipe.
+_PLAIN_WIDTH = 132
+_MOST = 10
+_TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def print_layers(engine: str, profile: Profile, roofline: Roofline | None, file: TextIO) -> None:
+    """Writes an engine's tables to a terminal or a file. roofline: None where there is none, as of a GPU."""
+    from rich.console import Console
+
+    console = Console(file=file, width=None if file.isatty() else _PLAIN_WIDTH, highlight=False)
+    console.print(_block_table(engine, profile, roofline))
+    console.print(_layer_table(engine, profile))
+    console.print(
+        f"Shares are of the {profile.total_ms:.2f} ms that the layers take while they are profiled, "
+        f"the median of {profile.calls} calls; profiling slows an engine.",
+        soft_wrap=True,
+    )
+    if roofline is not None:
+        console.print(in_a_sentence(engine, roofline), markup=False, soft_wrap=True, style="bold")
+
+
+def in_a_sentence(engine: str, roofline: Roofline) -> str:
+    """The one number, and what it is made of."""
+    return (
+        f"{engine} takes {roofline.measured_ms:.2f} ms an image, {roofline.gap:.2f} times the "
+        f"{roofline.bound_ms:.2f} ms that this machine's measured peaks allow."
+    )
+
+
+def _block_table(engine: str, profile: Profile, roofline: Roofline | None) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{engine}, by block")
+    table.add_column("block")
+    for heading in ("share", "M multiply-adds", "ms", "bound ms", "gap") if roofline else ("share", "ms"):
+        table.add_column(heading, justify="right")
+    times = by_block(profile.layers)
+    shares = {block: f"{100 * ms / profile.total_ms:.1f}%" for block, ms in times.items()}
+    if roofline is None:
+        for block, ms in times.items():
+            table.add_row(block, shares[block], f"{ms:.3f}")
+        return table
+    for roof in roofline.blocks:
+        table.add_row(roof.block, shares.get(roof.block, "-"), *_bounds(roof))
+    table.add_section()
+    table.add_row(
+        "network",
+        "100.0%",
+        f"{roofline.operations / 1e6:.1f}",
+        f"{roofline.measured_ms:.3f}",
+        f"{roofline.bound_ms:.3f}",
+        f"{roofline.gap:.2f}{_TIMES}",
+    )
+    return table
+
+
+def _bounds(roof: BlockRoof) -> tuple[str, str, str, str]:
+    return (
+        f"{roof.operations / 1e6:.1f}",
+        f"{roof.measured_ms:.3f}",
+        f"{roof.bound_ms:.3f}" if roof.bound_ms else "-",
+        "-" if roof.gap is None else f"{roof.gap:.2f}{_TIMES}",
+    )
+
+
+def _layer_table(engine: str, profile: Profile) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    slowest = sorted(profile.layers, key=lambda layer: -layer.ms)[:_MOST]
+    table = Table(title=f"{engine}, the {len(slowest)} layers that take most of {len(profile.layers)}")
+    for heading in ("layer", "kind", "computed in"):
+        table.add_column(heading)
+    for heading in ("ms", "share"):
+        table.add_column(heading, justify="right")
+    for layer in slowest:
+        # Names come from files: rich would take brackets in them for markup.
+        name, kind = Text(layer.name), Text(layer.kind)
+        table.add_row(
+            name, kind, layer.precision or "-", f"{layer.ms:.3f}", f"{100 * layer.ms / profile.total_ms:.1f}%"
+        )
+    return table

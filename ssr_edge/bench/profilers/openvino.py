@@ -1,0 +1,59 @@
+"""Profiles OpenVINO by its performance counters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssr_edge.bench.blocks import block_of, graph_blocks
+from ssr_edge.bench.layers import LayerTime, Profile, median_layers, precision_of
+from ssr_edge.bench.profilers.calls import one_at_a_time
+from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.preprocess import Image
+from ssr_edge.runners.openvino import check_cpu, compile_network, openvino_core
+
+if TYPE_CHECKING:
+    import openvino
+
+
+def profile_openvino(bundle: Bundle, precision: str, images: Image, calls: int) -> Profile:
+    """See `profile_engine`. The ONNX file is compiled again: an exported engine was compiled without counters.
+
+    Raises:
+        RuntimeUnavailable: OpenVINO is missing, or the CPU lacks the precision. BundleError: no such model.
+    """
+    import onnx
+
+    core = openvino_core()
+    check_cpu(core, precision)
+    path = bundle.file(model_file(precision))
+    compiled = compile_network(core, path, precision, PERF_COUNT=True)
+    blocks = _blocks(compiled, graph_blocks(onnx.load(path)))
+    request = compiled.create_infer_request()
+
+    def call(image: Image) -> list[LayerTime]:
+        request.infer({0: image})
+        return [
+            LayerTime(
+                layer.node_name,
+                layer.node_type,
+                blocks.get(layer.node_name) or block_of(layer.node_name, {}, layer.node_type),
+                layer.real_time.total_seconds() * 1000,
+                precision_of(layer.exec_type),
+            )
+            for layer in request.profiling_info
+            if layer.status == layer.Status.EXECUTED
+        ]
+
+    return median_layers(one_at_a_time(call, images, calls))
+
+
+def _blocks(compiled: openvino.CompiledModel, known: dict[str, str]) -> dict[str, str]:
+    """The block of each layer that OpenVINO made, from the names of all the nodes that it fused into it."""
+    blocks = {}
+    for layer in compiled.get_runtime_model().get_ops():
+        facts = layer.get_rt_info()
+        name = layer.get_friendly_name()
+        # What OpenVINO adds by itself, a Reorder, has no original.
+        original = facts["originalLayersNames"].astype(str) or name
+        blocks[name] = block_of(original, known, facts["layerType"].astype(str))
+    return blocks
