@@ -12,6 +12,7 @@ from typing import TextIO
 
 from ssr_edge.bench.compare import compare
 from ssr_edge.bench.comparison_table import print_comparison
+from ssr_edge.bench.layers_table import print_layers
 from ssr_edge.bench.report import Report, as_bench_file, as_text, write_json
 from ssr_edge.bench.run import BenchOptions, run_bench
 from ssr_edge.bench.schema import BenchFile, read_bench
@@ -41,6 +42,8 @@ class BenchRequest:
     seed: int
     mlperf: bool = False
     fps: float = 30.0
+    peer: str | None = None
+    layers: bool = False
     html: Path | None = None
     compare: Path | None = None
     max_regression: str | None = None
@@ -73,6 +76,8 @@ def bench_and_print(request: BenchRequest) -> None:
         quick=request.quick,
         mlperf=request.mlperf,
         fps=request.fps,
+        peer=request.peer,
+        layers=request.layers,
         latency_only=request.random_weights,
         seed=request.seed,
     )
@@ -80,6 +85,9 @@ def bench_and_print(request: BenchRequest) -> None:
         report = run_bench(bundle, options)
     out = sys.stderr if request.json == "-" else sys.stdout
     print_report(report, out)
+    if request.layers:
+        for engine, profile in report.profiles.items():
+            print_layers(engine, profile, report.rooflines.get(engine), out)
     _write(report, request, out)
     if old is not None:
         _compare(old, report, limit, request, out)

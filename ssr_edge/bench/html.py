@@ -21,9 +21,12 @@ from ssr_edge.bench.charts import (
     three_figures,
 )
 from ssr_edge.bench.engines import BASELINES
+from ssr_edge.bench.layers_table import in_a_sentence
 from ssr_edge.bench.mistakes import worst_mistakes
 from ssr_edge.bench.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
+from ssr_edge.bench.roofline_chart import roofline_chart
 from ssr_edge.bench.schedule import SCENARIOS
+from ssr_edge.bench.share_chart import share_chart
 from ssr_edge.bench.stages import STAGES
 from ssr_edge.bench.stages_chart import stages_chart
 from ssr_edge.bench.summary import accuracy_cost, comparison, disturbance, fastest, noise_in_words
@@ -92,6 +95,14 @@ def render(report: Report) -> str:
         noise_words=noise_in_words(report),
         batches=[(name, found) for name, found in report.batch_ms.items() if len(found) > 1 and name in numbers],
         stages=_stages(report),
+        rooflines=[
+            (name, in_a_sentence(name, found), roofline_chart(found, name, numbers[name]))
+            for name, found in report.rooflines.items()
+        ],
+        shares=[
+            (name, found, share_chart(found, name, numbers[name], report.rooflines.get(name)))
+            for name, found in report.profiles.items()
+        ],
         noise=[(row, _spread(row)) for row in report.results if row.task.scenario == "single-stream"],
         cores=_cores(report.environment["cores"]),
         machine=_machine(report.environment),
@@ -131,14 +142,16 @@ def _latency_charts(report: Report, numbers: dict[str, int]) -> Iterator[tuple[s
             yield scenario, latency_chart(rows, numbers)
 
 
-def _stages(report: Report) -> Markup | None:
-    """Bars of the stages of end-to-end, for the baseline and the fastest engine."""
+def _stages(report: Report) -> tuple[str, dict[str, float], Markup] | None:
+    """The engine that end-to-end is shown of, its stages and their bar: the fastest, or for want of one the baseline."""
     best = fastest(report)
-    wanted = [name for name in BASELINES if name in report.stages][:1]
-    wanted += [best.task.engine] if best is not None and best.task.engine in report.stages else []
-    found = {name: report.stages[name] for name in dict.fromkeys(wanted) if len(report.stages[name]) == len(STAGES)}
+    names = [] if best is None else [best.task.engine]
     took = {row.task.engine: row.latency.p50 for row in report.results if row.task.scenario == "end-to-end"}
-    return stages_chart(found, took) if found else None
+    for name in (*names, *BASELINES):
+        stages = report.stages.get(name, {})
+        if len(stages) == len(STAGES) and name in took:
+            return name, stages, stages_chart(name, stages, took[name])
+    return None
 
 
 def _speed_accuracy(report: Report, numbers: dict[str, int]) -> tuple[str, Markup] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,34 @@ class WarmedUp:
 
 @dataclass(frozen=True)
 class Finished:
-    """A worker's last words. others_share: of the processor, taken by other programs while it was timed, 0 to 1."""
+    """A worker's last words. others_share: of the processor, taken by other programs while it was timed, 0 to 1.
+
+    meters: of energy, by name what is inside its figure. no_meters: why there are no more, in words.
+    """
 
     peak_rss_mb: float | None
     others_share: float | None
     device_mb: float | None = None
+    meters: dict[str, str] = field(default_factory=dict)
+    no_meters: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Energy:
+    """Joules by meter, and the images they were taken for, of each task."""
+
+    joules: dict[Task, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    images: Counter[Task] = field(default_factory=Counter)
+
+    def add(self, task: Task, images: int, joules: Mapping[str, float]) -> None:
+        """Counts a turn."""
+        self.images[task] += images
+        for meter, found in joules.items():
+            self.joules[task][meter] += found  # type: ignore[assignment]
+
+    def an_image(self, task: Task) -> dict[str, float]:
+        """Joules of an image by meter; empty where none could be read."""
+        return {meter: joules / self.images[task] for meter, joules in self.joules.get(task, {}).items()}
 
 
 # Call times in ms, a list for each round; for end-to-end one value a round: ms an image.
@@ -158,8 +182,13 @@ def classify_images(
     return predicted, {Task(engine, "end-to-end", batch): Warm(ms[0], float(np.median(ms)), len(paths), seconds)}
 
 
-def run_rounds(workers: Workers, schedule: Schedule, paths: Sequence[Path], seed: int) -> dict[Task, Times]:
-    """Gives every task its turn in every round, in an order drawn anew each time; tasks of failed engines drop out."""
+def run_rounds(
+    workers: Workers, schedule: Schedule, paths: Sequence[Path], seed: int, energy: Energy | None = None
+) -> dict[Task, Times]:
+    """Gives every task its turn in every round, in an order drawn anew each time; tasks of failed engines drop out.
+
+    energy: counts the joules of the turns.
+    """
     rng = np.random.default_rng(seed)
     tasks = list(schedule.calls)
     times: dict[Task, Times] = {task: [] for task in tasks}
@@ -167,7 +196,7 @@ def run_rounds(workers: Workers, schedule: Schedule, paths: Sequence[Path], seed
         for _ in range(schedule.rounds):
             for number in rng.permutation(len(tasks)):
                 task = tasks[number]
-                turn = _take_turn(workers, task, schedule.calls[task], paths)
+                turn = take_turn(workers, task, schedule.calls[task], paths, energy)
                 if turn is not None:
                     times[task].append(turn)
                 advance(1, task.engine)
@@ -192,10 +221,17 @@ def finish_engines(workers: Workers) -> dict[str, Finished]:
     return {name: Finished(**reply) for name, reply in replies.items() if reply is not None}
 
 
-def _take_turn(workers: Workers, task: Task, calls: int, paths: Sequence[Path]) -> list[float] | None:
+def take_turn(
+    workers: Workers, task: Task, calls: int, paths: Sequence[Path], energy: Energy | None = None
+) -> list[float] | None:
+    """The times of a turn: of each call, or for end-to-end of an image; None if the engine fails."""
     if task.scenario == "end-to-end":
         images = [str(paths[number % len(paths)]) for number in range(calls)]
         reply = workers.ask(task.engine, do="classify", paths=images, batch=task.batch)
-        return None if reply is None else [reply["seconds"] * 1000 / calls]
-    reply = workers.ask(task.engine, do="time", images=task.images_a_call, batch=task.batch, calls=calls)
-    return None if reply is None else [float(ms) for ms in reply["ms"]]
+    else:
+        reply = workers.ask(task.engine, do="time", images=task.images_a_call, batch=task.batch, calls=calls)
+    if reply is None:
+        return None
+    if energy is not None:
+        energy.add(task, calls * task.images_a_call, reply["joules"])
+    return [reply["seconds"] * 1000 / calls] if task.scenario == "end-to-end" else [float(ms) for ms in reply["ms"]]

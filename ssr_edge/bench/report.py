@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from ssr_edge.bench.accuracy import Accuracy, Predicted
+from ssr_edge.bench.against_peer import AgainstPeer
 from ssr_edge.bench.engines import BASELINES
+from ssr_edge.bench.layers import Profile
 from ssr_edge.bench.measure import Finished, Loaded, Times, Warm
+from ssr_edge.bench.roofline import Roofline
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BenchFile, BundleFacts
 from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percentiles
@@ -94,6 +97,8 @@ class Report:
     predictions: what each engine said of `images`, which lie in `folder`; empty where the weights are random.
     others_share: of the processor, taken by other programs while an engine was timed (the worst engine's), 0 to 1.
     batch_ms: by engine, ms of a call at each batch tried. noise: A/A pairs. stages: by engine, ms an image of each.
+    energy: by task, joules of an image by meter; meters: by name what is inside its figure; no_meters: why there are no
+    more. profiles, rooflines: by engine, of those whose layers were timed, and of these on a CPU.
     """
 
     created: str
@@ -117,6 +122,12 @@ class Report:
     noise: list[Noise] = field(default_factory=list)
     live: list[Live] = field(default_factory=list)
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    energy: dict[Task, dict[str, float]] = field(default_factory=dict)
+    meters: dict[str, str] = field(default_factory=dict)
+    no_meters: list[str] = field(default_factory=list)
+    peers: list[AgainstPeer] = field(default_factory=list)
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    rooflines: dict[str, Roofline] = field(default_factory=dict)
 
     @property
     def noise_share(self) -> float | None:
@@ -214,6 +225,20 @@ def as_bench_file(report: Report) -> BenchFile:
         ],
         "live": [asdict(row) for row in report.live],
         "stages": report.stages,
+        "energy": [
+            asdict(task) | {"meter": meter, "joules_per_image": joules}
+            for task, found in report.energy.items()
+            for meter, joules in found.items()
+        ],
+        "meters": report.meters,
+        "no_meters": report.no_meters,
+        "peers": [
+            {key: value for key, value in asdict(row).items() if key != "ratio"}
+            | {"ratio": row.ratio.ratio, "ci95": (row.ratio.low, row.ratio.high)}
+            for row in report.peers
+        ],
+        "layers": {name: profile.as_json() for name, profile in report.profiles.items()},
+        "rooflines": {name: _roofline(found) for name, found in report.rooflines.items()},
         "accuracy": [asdict(row) | {"labels": report.predictions[row.engine].labels} for row in report.accuracy],
         "engines": {
             name: asdict(loaded)
@@ -229,6 +254,16 @@ def as_bench_file(report: Report) -> BenchFile:
         "method": METHOD,
     }
     return BenchFile.model_validate(content)
+
+
+def _roofline(found: Roofline) -> dict[str, Any]:
+    return {
+        "peaks": asdict(found.peaks),
+        "measured_ms": found.measured_ms,
+        "bound_ms": found.bound_ms,
+        "gap": found.gap,
+        "blocks": [asdict(block) | {"bound_ms": block.bound_ms} for block in found.blocks],
+    }
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -12,9 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.bench.accuracy import Accuracy, Predicted, judge
+from ssr_edge.bench.against_peer import AgainstPeer, run_against_peer
+from ssr_edge.bench.cost import network_cost
 from ssr_edge.bench.engines import BASELINES, EngineSpec, plan_engines
+from ssr_edge.bench.layers import Profile
 from ssr_edge.bench.measure import (
     END_TO_END_BATCH,
+    Energy,
     Loaded,
     Times,
     Warm,
@@ -26,12 +30,14 @@ from ssr_edge.bench.measure import (
     warm_engine,
 )
 from ssr_edge.bench.mlperf import departures
-from ssr_edge.bench.process import Workers
-from ssr_edge.bench.report import Live, Noise, Report, printable, summarise_times
+from ssr_edge.bench.process import WorkerError, Workers
+from ssr_edge.bench.profiling import measure_peaks_apart, profile_engines
+from ssr_edge.bench.report import Live, Noise, Report, Result, printable, summarise_times
+from ssr_edge.bench.roofline import Roofline, roofline
 from ssr_edge.bench.schedule import FULL, MLPERF, QUICK, Effort, Task, plan_schedule
 from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bench.statistics import paired_speedup, percentiles
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.environment import machine_facts
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.files import sha256_of
@@ -41,6 +47,9 @@ from ssr_edge.sources import find_sources
 # Of the fastest engine's second process, in no table.
 TWIN = " (again)"
 _STAGE_IMAGES = 32
+_PROFILED_CALLS = 20
+# For each of the machine's peaks.
+_PEAK_S, _QUICK_PEAK_S = 1.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class BenchOptions:
     """What to compare. runtimes, precisions: the only ones; empty for all.
 
     batches: of the offline scenario, each a row; empty for each engine's best. fps: of the live scenario.
+    peer: the vendor's tool to compare with. layers: time those of every engine, not of the baseline and the fastest.
     latency_only: the weights are random, so labels mean nothing.
     """
 
@@ -58,6 +68,8 @@ class BenchOptions:
     quick: bool = False
     mlperf: bool = False
     fps: float = 30.0
+    peer: str | None = None
+    layers: bool = False
     latency_only: bool = False
     seed: int = 0
 
@@ -96,20 +108,26 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         twin = _start_twin(workers, plan.specs, images, ready, options)
         settled = {task: w.settled_ms for task, w in ready.warm.items() if task.engine in workers.running}
         schedule = plan_schedule(settled, effort)
-        times = run_rounds(workers, schedule, images.paths, options.seed)
+        energy = Energy()
+        times = run_rounds(workers, schedule, images.paths, options.seed, energy)
         engines = [name for name in ready.loaded if name in workers.running]
         live = _play_live(workers, engines, images.paths, options)
         paths = [str(path) for path in images.paths[:_STAGE_IMAGES]]
         stages = ask_each(workers, engines, "stages", do="stages", paths=paths, batch=1)
+        peers, no_peers = _beside_peer(workers, bundle, images.paths, options)
         finished = finish_engines(workers)
+        profiles, not_profiled = profile_engines(workers, _to_profile(engines, ready, options), _PROFILED_CALLS)
         failures = {name: reason for name, reason in workers.failures.items() if name != twin}
         finished.pop(twin, None)
         if not finished:
             raise _nothing_ran(failures | plan.not_run)
     noise = _noise(times, twin, options.seed)
     results, speedups = summarise_times(times, ready.warm, finished, options.seed)
+    rooflines, no_roofline = _rooflines(bundle, results, profiles, options)
     trained = {} if options.latency_only else _of_trained(ready.predictions, plan.specs)
     notes = _notes(plan.specs, images, options) + _left_out_batches(ready.loaded, options.batches)
+    notes += [f"{what}: {why}" for what, why in (no_peers | not_profiled | no_roofline).items()]
+    last_words = next(iter(finished.values()))
     return Report(
         created=created,
         command=_command(bundle, options),
@@ -132,7 +150,51 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         noise=noise,
         live=[row for row in live if row.engine in finished],
         stages={name: found for name, found in stages.items() if name in finished},
+        energy={row.task: joules for row in results if (joules := energy.an_image(row.task))},
+        meters=last_words.meters,
+        no_meters=last_words.no_meters,
+        peers=peers,
+        profiles=profiles,
+        rooflines=rooflines,
     )
+
+
+def _beside_peer(
+    workers: Workers, bundle: Bundle, paths: Sequence[Path], options: BenchOptions
+) -> tuple[list[AgainstPeer], dict[str, str]]:
+    if options.peer is None:
+        return [], {}
+    return run_against_peer(workers, options.peer, bundle, paths, options.seed)
+
+
+def _to_profile(engines: Sequence[str], ready: _Prepared, options: BenchOptions) -> list[str]:
+    """The engines whose layers are timed: none in seconds, all when asked for, else the baseline and the fastest."""
+    if options.layers:
+        return list(engines)
+    if options.quick or not engines:
+        return []
+    single = {task.engine: warm.settled_ms for task, warm in ready.warm.items() if task.scenario == "single-stream"}
+    return list(dict.fromkeys([engines[0], min(engines, key=lambda name: single[name])]))
+
+
+def _rooflines(
+    bundle: Bundle, results: Sequence[Result], profiles: dict[str, Profile], options: BenchOptions
+) -> tuple[dict[str, Roofline], dict[str, str]]:
+    """How far the profiled engines are from what the processor could do; none for those that run on a GPU."""
+    single = {row.task.engine: row.latency.p50 for row in results if row.task.scenario == "single-stream"}
+    engines = [name for name in profiles if name in single and not name.startswith("tensorrt")]
+    if not engines:
+        return {}, {}
+    try:
+        peaks = measure_peaks_apart(_QUICK_PEAK_S if options.quick else _PEAK_S)
+    except WorkerError as error:
+        return {}, {"the processor's peaks": str(error)}
+    found = {}
+    for name in engines:
+        precision = name.rsplit("-", 1)[1]
+        costs = network_cost(bundle.file(model_file(precision)), precision)
+        found[name] = roofline(costs, peaks, precision, single[name], profiles[name])
+    return found, {}
 
 
 def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> ImagesWithTruth:
@@ -247,7 +309,9 @@ def _command(bundle: Bundle, options: BenchOptions) -> str:
         ("--batch", options.batches),
     ):
         words += [word for value in values for word in (option, str(value))]
-    words += [flag for flag, said in (("--quick", options.quick), ("--mlperf", options.mlperf)) if said]
+    flags = {"--quick": options.quick, "--mlperf": options.mlperf, "--layers": options.layers}
+    words += [flag for flag, said in flags.items() if said]
+    words += [] if options.peer is None else ["--peer", options.peer]
     words += ["--fps", f"{options.fps:g}"]
     return shlex.join([*words, "--seed", str(options.seed)])
 

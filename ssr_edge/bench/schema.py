@@ -140,6 +140,80 @@ class LiveFacts(_Part):
     latency_ms: LatencyFacts | None
 
 
+class EnergyFacts(TaskFacts):
+    """Joules of an image: the energy that the meter counted while the row was timed, by image, idle draw included."""
+
+    meter: str
+    joules_per_image: float
+
+
+class PeerFacts(_Part):
+    """An engine beside the vendor's own tool, single-stream. ratio: our time over the tool's, paired by turn.
+
+    what: inside the tool's time, in words. command: what was run, for the same once more.
+    """
+
+    engine: str
+    tool: str
+    version: str
+    command: str
+    what: str
+    ours_ms: float
+    peer_ms: float
+    ratio: float
+    ci95: tuple[float, float]
+
+
+class LayerFacts(_Part):
+    """A layer as the runtime calls it. block: of the network. ms: median of a call, profiled.
+
+    precision: what it was computed in, empty where the runtime does not say.
+    """
+
+    name: str
+    kind: str
+    block: str
+    ms: float
+    precision: str
+
+
+class ProfileFacts(_Part):
+    """An engine's layers, in the order they ran. Profiling slows an engine: shares mean something, the sum does not."""
+
+    layers: list[LayerFacts]
+    calls: int
+
+
+class PeaksFacts(_Part):
+    """The most that this machine's cores were seen to do. multiply_adds_per_s: by precision."""
+
+    multiply_adds_per_s: dict[str, float]
+    copy_bytes_per_s: float
+    cache_copy_bytes_per_s: float
+
+
+class BlockRoofFacts(_Part):
+    """A block of one image. operations: multiply-adds. bound_ms: the longer of compute_ms and transfer_ms."""
+
+    block: str
+    operations: int
+    bytes: int
+    compute_ms: float
+    transfer_ms: float
+    measured_ms: float
+    bound_ms: float
+
+
+class RooflineFacts(_Part):
+    """How far an engine is from what the peaks allow. gap: measured_ms over bound_ms."""
+
+    peaks: PeaksFacts
+    measured_ms: float
+    bound_ms: float
+    gap: float
+    blocks: list[BlockRoofFacts]
+
+
 class AccuracyFacts(_Part):
     """images: how many it classified; labelled: how many of them have a known class.
 
@@ -191,6 +265,7 @@ class BenchFile(_Part):
     others_share: of the processor, taken by other programs while an engine was timed (the worst engine's), 0 to 1.
     disturbed: whether that is so much that the figures mean little. method: what was timed, in words.
     noise: A/A pairs. stages: by engine, ms an image of each stage of end-to-end, alone and in one thread.
+    meters: by name what is inside its figure; no_meters: why there are no more. layers, rooflines: by engine.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -204,6 +279,12 @@ class BenchFile(_Part):
     noise: list[NoiseFacts]
     live: list[LiveFacts]
     stages: dict[str, dict[str, float]]
+    energy: list[EnergyFacts]
+    meters: dict[str, str]
+    no_meters: list[str]
+    peers: list[PeerFacts]
+    layers: dict[str, ProfileFacts]
+    rooflines: dict[str, RooflineFacts]
     accuracy: list[AccuracyFacts]
     engines: dict[str, EngineFacts]
     failures: list[ReasonFacts]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING, TextIO
 
-from ssr_edge.bench.report import METHOD, Report, Speedup
+from ssr_edge.bench.layers_table import in_a_sentence
+from ssr_edge.bench.report import METHOD, Report, Speedup, scenario_name
 from ssr_edge.bench.stages import STAGES
 from ssr_edge.bench.summary import noise_in_words, summary
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # rich would fold the table to 80 columns in a file or a pipe.
-_PLAIN_WIDTH = 132
+_PLAIN_WIDTH = 140
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -27,8 +28,14 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print(_live_table(report))
     if report.stages:
         console.print(_stages_table(report))
+    if report.peers:
+        console.print(_peers_table(report))
     if report.accuracy:
         console.print(_accuracy_table(report))
+    if report.energy:
+        console.print(_energy_table(report))
+    for reason in [] if report.energy else report.no_meters:
+        console.print(f"No energy: {reason}", markup=False, soft_wrap=True)
     for name, reason in report.failures.items():
         console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)
     for name, reason in report.not_run.items():
@@ -37,6 +44,8 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
     for warning in noise_in_words(report):
         console.print(warning, markup=False, soft_wrap=True)
+    for engine, found in report.rooflines.items():
+        console.print(in_a_sentence(engine, found), markup=False, soft_wrap=True)
     console.print(METHOD, markup=False, soft_wrap=True)
     console.print(summary(report), markup=False, soft_wrap=True, style="bold")
 
@@ -45,12 +54,11 @@ def _speed_table(report: Report) -> Table:
     from rich.table import Table
 
     over = report.speedups[0].over if report.speedups else "baseline"
-    table = Table(title=f"{report.rounds} rounds")
-    table.add_column("engine")
-    table.add_column("scenario")
-    percentiles = ("p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms")
-    for heading in ("batch", *percentiles, "images/s", f"{_TIMES} over {over}", "peak MB"):
-        table.add_column(heading, justify="right")
+    table = Table(title=f"{report.rounds} rounds; times in ms, of a call, a query of 8 images or, end-to-end, an image")
+    table.add_column("engine", no_wrap=True)
+    table.add_column("scenario", no_wrap=True)
+    for heading in ("batch", "p50", "p90", "p95", "p99", "max", "images/s", f"{_TIMES} over {over}", "peak MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
     speedups = {row.task: row for row in report.speedups}
     previous = None
     for row in report.results:
@@ -96,6 +104,35 @@ def _stages_table(report: Report) -> Table:
         table.add_column(stage, justify="right")
     for engine, stages in report.stages.items():
         table.add_row(engine, *(f"{stages[stage]:.2f}" if stage in stages else "-" for stage in STAGES))
+    return table
+
+
+def _peers_table(report: Report) -> Table:
+    from rich.table import Table
+
+    table = Table(title="single-stream beside the vendor's own tool, on the same file")
+    table.add_column("engine")
+    table.add_column("tool")
+    for heading in ("ours ms", "tool's ms", "ours / tool's"):
+        table.add_column(heading, justify="right")
+    for row in report.peers:
+        ratio = f"{row.ratio.ratio:.3f} \\[{row.ratio.low:.3f}, {row.ratio.high:.3f}]"
+        table.add_row(row.engine, f"{row.tool} {row.version}", f"{row.ours_ms:.2f}", f"{row.peer_ms:.2f}", ratio)
+    return table
+
+
+def _energy_table(report: Report) -> Table:
+    from rich.table import Table
+
+    table = Table(title="millijoules an image, idle draw included")
+    for heading in ("engine", "scenario"):
+        table.add_column(heading)
+    for meter in report.meters:
+        table.add_column(meter, justify="right")
+    for task, joules in report.energy.items():
+        found = (joules.get(meter) for meter in report.meters)
+        cells = ("-" if joule is None else f"{1000 * joule:.2f}" for joule in found)
+        table.add_row(task.engine, scenario_name(task), *cells)
     return table
 
 

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ssr_edge.bench.contention import ContentionClock
+from ssr_edge.bench.energy import EnergyClock, find_meters
 from ssr_edge.bench.engines import EngineSpec, open_engine
 from ssr_edge.bench.live import time_live
 from ssr_edge.bench.memory import peak_rss_mb
@@ -47,6 +48,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._contention = ContentionClock()
+        self._energy = EnergyClock(find_meters())
 
     def load(self, spec: dict[str, Any], images: list[str], pool: int) -> Reply:
         """Loads the engine, and `pool` of the image files, repeated where there are fewer."""
@@ -77,10 +79,15 @@ class Worker:
                 return {"first_ms": times[0], "settled_ms": settled_ms, "calls": len(times), "seconds": spent}
 
     def time(self, images: int, batch: int, calls: int) -> Reply:
-        """Latency of each of `calls` calls on `images` images, in batches; one more before them, untimed, brings the
-        caches back."""
-        with self._contention.watch():
-            return {"ms": self._times(images, batch, calls + 1, 0)[1:]}
+        """Latency of each of `calls` calls on `images` images, in batches, and the joules that they took in all.
+
+        One more call before them, untimed, brings the caches back.
+        """
+        self._times(images, batch, 1, 0)
+        before = self._energy.joules()
+        with self._contention.watch(), self._energy.watch():
+            ms = self._times(images, batch, calls, 1)
+        return {"ms": ms, "joules": self._joules_since(before)}
 
     def live(self, paths: list[str], fps: float, seconds: float) -> Reply:
         """Frames at a set rate: see `time_live`."""
@@ -93,20 +100,26 @@ class Worker:
 
     def classify(self, paths: list[str], batch: int) -> Reply:
         """Image files to labels, end to end; label and confidence are None where the file can't be read."""
-        started = time.perf_counter()
-        with self._contention.watch():
+        before, started = self._energy.joules(), time.perf_counter()
+        with self._contention.watch(), self._energy.watch():
             results = list(classify(map(still, map(Path, paths)), self.runner, batch, usable_cores()))
         seconds = time.perf_counter() - started
         predictions = [result if isinstance(result, Prediction) else None for result in results]
         return {
             "seconds": seconds,
+            "joules": self._joules_since(before),
             "labels": [None if found is None else CLASSES.index(found.label) for found in predictions],
             "confidences": [None if found is None else found.confidence for found in predictions],
         }
 
     def finish(self) -> Reply:
-        """Peak memory of this process, and the share of the processor that others took while it was timed."""
-        return {"peak_rss_mb": peak_rss_mb(), "others_share": self._contention.share()}
+        """Peak memory of this process, and what is known of what went on beside it."""
+        return {
+            "peak_rss_mb": peak_rss_mb(),
+            "others_share": self._contention.share(),
+            "meters": self._energy.what(),
+            "no_meters": self._energy.reasons(),
+        }
 
     def profile(self, calls: int) -> Reply:
         """What each layer of the engine takes, at batch 1; it is opened anew for it, so ask after `finish`."""
@@ -131,6 +144,9 @@ class Worker:
                 self._infer_in_batches(self.pool[start : start + images], batch)
             times.append(_ms_since(began))
         return times
+
+    def _joules_since(self, before: dict[str, float]) -> dict[str, float]:
+        return {meter: joules - before[meter] for meter, joules in self._energy.joules().items()}
 
     def _infer_in_batches(self, images: Image, batch: int) -> None:
         under_way: deque[int] = deque()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,6 +37,13 @@ def bench(
         bool, typer.Option("--mlperf", help="600 s for each row, as MLPerf asks for; says where it departs from it.")
     ] = False,
     fps: Annotated[float, typer.Option(min=0.1, help="Live: frames a second.")] = 30.0,
+    peer: Annotated[
+        Literal["benchmark_app", "trtexec"] | None,
+        typer.Option(help="Run the vendor's own tool on the same file, too.", show_default=False),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Time the layers of every engine, and print where its time goes.")
+    ] = False,
     json_file: Annotated[str, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = "bench.json",
     html: Annotated[
         Path | None, typer.Option(help="Write a report, one HTML page with everything in it.", show_default=False)
@@ -77,6 +84,8 @@ def bench(
             quick=quick,
             mlperf=mlperf,
             fps=fps,
+            peer=peer,
+            layers=layers,
             json=json_file,
             seed=seed,
             html=html,
