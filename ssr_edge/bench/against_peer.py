@@ -40,10 +40,13 @@ class AgainstPeer:
 
 
 def run_against_peer(
-    workers: Workers, name: str, bundle: Bundle, paths: Sequence[Path], seed: int
+    workers: Workers, name: str | None, bundle: Bundle, paths: Sequence[Path], seed: int
 ) -> tuple[list[AgainstPeer], dict[str, str]]:
-    """Every running engine of the tool's runtime beside the tool, and why some are not. name: of PEERS."""
-    rows, reasons = [], {}
+    """Every running engine of the tool's runtime beside the tool, and why some are not. name: of PEERS; None for none."""
+    rows: list[AgainstPeer] = []
+    reasons: dict[str, str] = {}
+    if name is None:
+        return rows, reasons
     runtime = PEERS[name]
     for engine in [f"{runtime}-{precision}" for precision in PRECISIONS if f"{runtime}-{precision}" in workers.running]:
         try:

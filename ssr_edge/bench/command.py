@@ -13,8 +13,9 @@ from typing import TextIO
 from ssr_edge.bench.compare import compare
 from ssr_edge.bench.comparison_table import print_comparison
 from ssr_edge.bench.layers_table import print_layers
+from ssr_edge.bench.options import BenchOptions
 from ssr_edge.bench.report import Report, as_bench_file, as_text, write_json
-from ssr_edge.bench.run import BenchOptions, run_bench
+from ssr_edge.bench.run import run_bench
 from ssr_edge.bench.schema import BenchFile, read_bench
 from ssr_edge.bench.table import print_report
 from ssr_edge.bundle import Bundle

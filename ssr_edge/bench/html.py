@@ -143,7 +143,7 @@ def _latency_charts(report: Report, numbers: dict[str, int]) -> Iterator[tuple[s
 
 
 def _stages(report: Report) -> tuple[str, dict[str, float], Markup] | None:
-    """The engine that end-to-end is shown of, its stages and their bar: the fastest, or for want of one the baseline."""
+    """The engine that end-to-end is shown of, the fastest or for want of one the baseline; its stages and their bar."""
     best = fastest(report)
     names = [] if best is None else [best.task.engine]
     took = {row.task.engine: row.latency.p50 for row in report.results if row.task.scenario == "end-to-end"}

@@ -5,88 +5,34 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 
 from ssr_edge.bench.accuracy import Accuracy, Predicted, judge
-from ssr_edge.bench.against_peer import AgainstPeer, run_against_peer
-from ssr_edge.bench.cost import network_cost
+from ssr_edge.bench.against_peer import run_against_peer
+from ssr_edge.bench.analysis import engines_to_profile, rooflines_of
 from ssr_edge.bench.engines import BASELINES, EngineSpec, plan_engines
-from ssr_edge.bench.layers import Profile
-from ssr_edge.bench.measure import (
-    END_TO_END_BATCH,
-    Energy,
-    Loaded,
-    Times,
-    Warm,
-    ask_each,
-    classify_images,
-    finish_engines,
-    run_rounds,
-    start_engine,
-    warm_engine,
-)
+from ssr_edge.bench.measure import END_TO_END_BATCH, Energy, Loaded, ask_each, finish_engines, run_rounds
 from ssr_edge.bench.mlperf import departures
-from ssr_edge.bench.process import WorkerError, Workers
-from ssr_edge.bench.profiling import measure_peaks_apart, profile_engines
-from ssr_edge.bench.report import Live, Noise, Report, Result, printable, summarise_times
-from ssr_edge.bench.roofline import Roofline, roofline
-from ssr_edge.bench.schedule import FULL, MLPERF, QUICK, Effort, Task, plan_schedule
+from ssr_edge.bench.options import BenchOptions
+from ssr_edge.bench.prepare import noise_pairs, prepare, start_twin
+from ssr_edge.bench.process import Workers
+from ssr_edge.bench.profiling import profile_engines
+from ssr_edge.bench.report import Live, Report, printable, summarise_times
+from ssr_edge.bench.schedule import Effort, plan_schedule
 from ssr_edge.bench.schema import BundleFacts
-from ssr_edge.bench.statistics import paired_speedup, percentiles
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bench.statistics import percentiles
+from ssr_edge.bundle import Bundle
 from ssr_edge.environment import machine_facts
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.files import sha256_of
 from ssr_edge.labels import ImagesWithTruth, label_images
 from ssr_edge.sources import find_sources
 
-# Of the fastest engine's second process, in no table.
-TWIN = " (again)"
 _STAGE_IMAGES = 32
 _PROFILED_CALLS = 20
-# For each of the machine's peaks.
-_PEAK_S, _QUICK_PEAK_S = 1.5, 0.5
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """What to compare. runtimes, precisions: the only ones; empty for all.
-
-    batches: of the offline scenario, each a row; empty for each engine's best. fps: of the live scenario.
-    peer: the vendor's tool to compare with. layers: time those of every engine, not of the baseline and the fastest.
-    latency_only: the weights are random, so labels mean nothing.
-    """
-
-    folder: Path
-    runtimes: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    batches: tuple[int, ...] = ()
-    quick: bool = False
-    mlperf: bool = False
-    fps: float = 30.0
-    peer: str | None = None
-    layers: bool = False
-    latency_only: bool = False
-    seed: int = 0
-
-    @property
-    def effort(self) -> Effort:
-        """How long it may take."""
-        return QUICK if self.quick else MLPERF if self.mlperf else FULL
-
-
-@dataclass
-class _Prepared:
-    """What is known of the engines once they are warm. predictions: of the images, by engine."""
-
-    loaded: dict[str, Loaded]
-    warm: dict[Task, Warm]
-    batch_ms: dict[str, dict[int, float]]
-    predictions: dict[str, Predicted]
 
 
 def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
@@ -102,10 +48,10 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
     plan = plan_engines(bundle, options.runtimes, options.precisions)
     images = _choose_images(bundle, options, effort)
     with Workers() as workers:
-        ready = _prepare(workers, plan.specs, images, options)
+        ready = prepare(workers, plan.specs, images, options)
         if not workers.running:
             raise _nothing_ran(workers.failures | plan.not_run)
-        twin = _start_twin(workers, plan.specs, images, ready, options)
+        twin = start_twin(workers, plan.specs, images, ready, options)
         settled = {task: w.settled_ms for task, w in ready.warm.items() if task.engine in workers.running}
         schedule = plan_schedule(settled, effort)
         energy = Energy()
@@ -114,16 +60,16 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         live = _play_live(workers, engines, images.paths, options)
         paths = [str(path) for path in images.paths[:_STAGE_IMAGES]]
         stages = ask_each(workers, engines, "stages", do="stages", paths=paths, batch=1)
-        peers, no_peers = _beside_peer(workers, bundle, images.paths, options)
+        peers, no_peers = run_against_peer(workers, options.peer, bundle, images.paths, options.seed)
         finished = finish_engines(workers)
-        profiles, not_profiled = profile_engines(workers, _to_profile(engines, ready, options), _PROFILED_CALLS)
+        profiles, not_profiled = profile_engines(workers, engines_to_profile(engines, ready, options), _PROFILED_CALLS)
         failures = {name: reason for name, reason in workers.failures.items() if name != twin}
         finished.pop(twin, None)
         if not finished:
             raise _nothing_ran(failures | plan.not_run)
-    noise = _noise(times, twin, options.seed)
+    noise = noise_pairs(times, twin, options.seed)
     results, speedups = summarise_times(times, ready.warm, finished, options.seed)
-    rooflines, no_roofline = _rooflines(bundle, results, profiles, options)
+    rooflines, no_roofline = rooflines_of(bundle, results, profiles, options)
     trained = {} if options.latency_only else _of_trained(ready.predictions, plan.specs)
     notes = _notes(plan.specs, images, options) + _left_out_batches(ready.loaded, options.batches)
     notes += [f"{what}: {why}" for what, why in (no_peers | not_profiled | no_roofline).items()]
@@ -159,44 +105,6 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
     )
 
 
-def _beside_peer(
-    workers: Workers, bundle: Bundle, paths: Sequence[Path], options: BenchOptions
-) -> tuple[list[AgainstPeer], dict[str, str]]:
-    if options.peer is None:
-        return [], {}
-    return run_against_peer(workers, options.peer, bundle, paths, options.seed)
-
-
-def _to_profile(engines: Sequence[str], ready: _Prepared, options: BenchOptions) -> list[str]:
-    """The engines whose layers are timed: none in seconds, all when asked for, else the baseline and the fastest."""
-    if options.layers:
-        return list(engines)
-    if options.quick or not engines:
-        return []
-    single = {task.engine: warm.settled_ms for task, warm in ready.warm.items() if task.scenario == "single-stream"}
-    return list(dict.fromkeys([engines[0], min(engines, key=lambda name: single[name])]))
-
-
-def _rooflines(
-    bundle: Bundle, results: Sequence[Result], profiles: dict[str, Profile], options: BenchOptions
-) -> tuple[dict[str, Roofline], dict[str, str]]:
-    """How far the profiled engines are from what the processor could do; none for those that run on a GPU."""
-    single = {row.task.engine: row.latency.p50 for row in results if row.task.scenario == "single-stream"}
-    engines = [name for name in profiles if name in single and not name.startswith("tensorrt")]
-    if not engines:
-        return {}, {}
-    try:
-        peaks = measure_peaks_apart(_QUICK_PEAK_S if options.quick else _PEAK_S)
-    except WorkerError as error:
-        return {}, {"the processor's peaks": str(error)}
-    found = {}
-    for name in engines:
-        precision = name.rsplit("-", 1)[1]
-        costs = network_cost(bundle.file(model_file(precision)), precision)
-        found[name] = roofline(costs, peaks, precision, single[name], profiles[name])
-    return found, {}
-
-
 def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> ImagesWithTruth:
     found = list(find_sources(str(options.folder)))
     magnification = None if options.latency_only else bundle.manifest.magnification
@@ -207,61 +115,6 @@ def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> Ima
     # Evenly spaced over the sorted names: of every class its share.
     chosen = np.linspace(0, len(images.paths) - 1, most).round().astype(int)
     return ImagesWithTruth([images.paths[i] for i in chosen], [images.truth[i] for i in chosen], images.left_out)
-
-
-def _prepare(
-    workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions
-) -> _Prepared:
-    """Starts, warms and reads the labels of one engine after the other, so that none is timed while another loads."""
-    effort = options.effort
-    ready = _Prepared({}, {}, {}, {})
-    for spec in specs:
-        loaded = start_engine(workers, spec, images.paths, options.batches or effort.batches)
-        if loaded is None:
-            continue
-        ready.loaded[spec.name] = loaded
-        warmed = warm_engine(workers, spec.name, loaded.max_batch, options.batches, effort)
-        if warmed is None:
-            continue
-        ready.batch_ms[spec.name] = warmed.batch_ms
-        batch = min(END_TO_END_BATCH, loaded.max_batch)
-        ready.predictions[spec.name], passed = classify_images(workers, spec.name, images.paths, batch)
-        ready.warm |= warmed.tasks | passed
-    ready.predictions = {name: found for name, found in ready.predictions.items() if name in workers.running}
-    return ready
-
-
-def _start_twin(
-    workers: Workers,
-    specs: Sequence[EngineSpec],
-    images: ImagesWithTruth,
-    ready: _Prepared,
-    options: BenchOptions,
-) -> str:
-    """Starts the fastest engine once more, for what two equal engines seem to differ by; returns the worker's name."""
-    single = {t.engine: w.settled_ms for t, w in ready.warm.items() if t.scenario == "single-stream"}
-    fastest = min((name for name in single if name in workers.running), key=lambda name: single[name])
-    spec = next(spec for spec in specs if spec.name == fastest)
-    name = fastest + TWIN
-    offline = next((t.batch for t in ready.warm if (t.engine, t.scenario) == (fastest, "offline")), 1)
-    loaded = start_engine(workers, spec, images.paths, [offline], name)
-    warmed = None if loaded is None else warm_engine(workers, name, loaded.max_batch, [offline], options.effort)
-    if warmed is not None:
-        ready.warm |= {
-            task: warm for task, warm in warmed.tasks.items() if task.scenario in ("single-stream", "offline")
-        }
-    return name
-
-
-def _noise(times: dict[Task, Times], twin: str, seed: int) -> list[Noise]:
-    """The A/A pairs; their times leave the others'."""
-    pairs = []
-    for task in [task for task in times if task.engine == twin]:
-        original = Task(twin.removesuffix(TWIN), task.scenario, task.batch)
-        again = times.pop(task)
-        if original in times:
-            pairs.append(Noise(original, paired_speedup(times[original], again, seed)))
-    return pairs
 
 
 def _play_live(workers: Workers, engines: Sequence[str], paths: Sequence[Path], options: BenchOptions) -> list[Live]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_images import TINY, write_image
 
-from ssr_edge.bench import run, schedule
+from ssr_edge.bench import options, schedule
 from ssr_edge.bench.random_weights import random_bundle
 from ssr_edge.bench.schedule import Effort
 from ssr_edge.bundle import Bundle
@@ -33,7 +33,7 @@ def tiny_bundle(image_folder: Path) -> Iterator[Bundle]:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "QUICK", BRIEF)
+    monkeypatch.setattr(options, "QUICK", BRIEF)
     monkeypatch.setattr(schedule, "MIN_ROUNDS", 2)
 
 

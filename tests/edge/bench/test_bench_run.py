@@ -18,9 +18,10 @@ from tiny_images import TINY, write_image
 
 from ssr_edge.bench import measure, random_weights
 from ssr_edge.bench.command import BenchRequest, bench_and_print
+from ssr_edge.bench.options import BenchOptions
 from ssr_edge.bench.process import WorkerProcess
 from ssr_edge.bench.report import as_json
-from ssr_edge.bench.run import BenchOptions, run_bench
+from ssr_edge.bench.run import run_bench
 from ssr_edge.breakhis import CLASSES, MALIGNANT
 from ssr_edge.bundle import Bundle, write_manifest
 from ssr_edge.errors import RuntimeUnavailable, UsageError

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reports import INT8, TORCH, judged, make_report
 
 from ssr_edge.bench.accuracy import Predicted
-from ssr_edge.bench.report import as_json
-from ssr_edge.bench.summary import accuracy_cost, fastest, summary
+from ssr_edge.bench.report import Noise, as_json
+from ssr_edge.bench.schedule import Task
+from ssr_edge.bench.statistics import Ratio
+from ssr_edge.bench.summary import accuracy_cost, fastest, noise_in_words, summary
 
 _TIMES = {TORCH: [[60.0]], INT8: [[10.0]]}
 
@@ -47,3 +50,17 @@ def test_what_the_speed_costs_in_accuracy() -> None:
         "It gives 3 of 4 images the label of FP32; how many of them are right is not known."
     )
     assert accuracy_cost(make_report(_TIMES)) is None
+
+
+def test_noise_is_said_and_speedups_within_it_are_warned_about() -> None:
+    fp32 = Task("openvino-fp32", "single-stream", 1)
+    report = make_report({TORCH: [[60.0]] * 3, fp32: [[58.0]] * 3, INT8: [[10.0]] * 3})
+    assert noise_in_words(report) == []
+    noisy = replace(report, noise=[Noise(INT8, Ratio(1.01, 0.98, 1.05))])
+    assert noise_in_words(noisy) == [
+        "Noise: a second process of openvino-int8 seemed single-stream 1.010 [0.980, 1.050] times as fast, "
+        "so differences under 5.0% are none.",
+        "Warning: the 1.03\N{MULTIPLICATION SIGN} of openvino-fp32 single-stream lies within it.",
+    ]
+    quiet = replace(report, noise=[Noise(INT8, Ratio(1.0, 0.99, 1.01))])
+    assert len(noise_in_words(quiet)) == 1

@@ -1,0 +1,48 @@
+"""Where the engines' time goes: which of them are profiled, and how far they are from the processor's peaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ssr_edge.bench.cost import network_cost
+from ssr_edge.bench.layers import Profile
+from ssr_edge.bench.options import BenchOptions
+from ssr_edge.bench.prepare import Prepared
+from ssr_edge.bench.process import WorkerError
+from ssr_edge.bench.profiling import measure_peaks_apart
+from ssr_edge.bench.report import Result
+from ssr_edge.bench.roofline import Roofline, roofline
+from ssr_edge.bundle import Bundle, model_file
+
+# For each of the machine's peaks.
+_PEAK_S, _QUICK_PEAK_S = 1.5, 0.5
+
+
+def engines_to_profile(engines: Sequence[str], ready: Prepared, options: BenchOptions) -> list[str]:
+    """The engines whose layers are timed: none in seconds, all when asked for, else the baseline and the fastest."""
+    if options.layers:
+        return list(engines)
+    if options.quick or not engines:
+        return []
+    single = {task.engine: warm.settled_ms for task, warm in ready.warm.items() if task.scenario == "single-stream"}
+    return list(dict.fromkeys([engines[0], min(engines, key=lambda name: single[name])]))
+
+
+def rooflines_of(
+    bundle: Bundle, results: Sequence[Result], profiles: Mapping[str, Profile], options: BenchOptions
+) -> tuple[dict[str, Roofline], dict[str, str]]:
+    """How far the profiled engines are from what the processor could do; none for those that run on a GPU."""
+    single = {row.task.engine: row.latency.p50 for row in results if row.task.scenario == "single-stream"}
+    engines = [name for name in profiles if name in single and not name.startswith("tensorrt")]
+    if not engines:
+        return {}, {}
+    try:
+        peaks = measure_peaks_apart(_QUICK_PEAK_S if options.quick else _PEAK_S)
+    except WorkerError as error:
+        return {}, {"the processor's peaks": str(error)}
+    found = {}
+    for name in engines:
+        precision = name.rsplit("-", 1)[1]
+        costs = network_cost(bundle.file(model_file(precision)), precision)
+        found[name] = roofline(costs, peaks, precision, single[name], profiles[name])
+    return found, {}
