@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.breakhis import CLASSES
-from ssr_export.bootstrap import paired_drops, share_interval
+from ssr_edge.bootstrap import paired_drops, share_interval
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
 
