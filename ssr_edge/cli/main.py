@@ -14,6 +14,7 @@ from ssr_edge.cli.evaluate import evaluate
 from ssr_edge.cli.export import export
 from ssr_edge.cli.infer import infer
 from ssr_edge.cli.inspect import inspect
+from ssr_edge.cli.study import study
 from ssr_edge.cli.train import train
 from ssr_edge.errors import SsrEdgeError
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (train, evaluate, export, build_engine, infer, bench, inspect, doctor):
+for verb in (train, evaluate, study, export, build_engine, infer, bench, inspect, doctor):
     app.command(name=verb.__name__.replace("_", "-"))(verb)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.breakhis import CLASSES
 from ssr_edge.bootstrap import paired_drops, share_interval
+from ssr_edge.breakhis import CLASSES
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
 

@@ -16,7 +16,7 @@ from ssr_edge.bundle import Bundle
 
 Run = Callable[..., Any]
 
-VERBS = ("train", "evaluate", "export", "build-engine", "infer", "bench", "inspect", "doctor")
+VERBS = ("train", "evaluate", "study", "export", "build-engine", "infer", "bench", "inspect", "doctor")
 # Runs first in every Python process that has its folder on PYTHONPATH: notes and refuses any connection.
 NO_NETWORK = """
 import os, socket
