@@ -33,7 +33,9 @@ def share_interval(held: npt.NDArray[np.bool_], patients: Sequence[Hashable]) ->
     never seen in so many patients.
     """
     numbers = _numbered(patients)
-    return ratio_interval(np.bincount(numbers, held).astype(np.float64)[None], np.bincount(numbers).astype(np.float64)[None])
+    return ratio_interval(
+        np.bincount(numbers, held).astype(np.float64)[None], np.bincount(numbers).astype(np.float64)[None]
+    )
 
 
 def ratio_interval(parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float64]) -> Interval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,7 +33,7 @@ def study(
         int, typer.Option(min=1, help="How many repeats; seed s decides split and training of repeat s.")
     ] = 10,
     split: Annotated[
-        list[Literal["image", "patient"]] | None, typer.Option(help="Repeatable. (default: image)", show_default=False)
+        list[str] | None, typer.Option(help="image or patient; repeatable. (default: image)", show_default=False)
     ] = None,
     recipe: Annotated[
         list[str] | None,
@@ -87,18 +87,26 @@ def _plan(
     architectures: list[str] | tuple[str, ...],
     magnifications: list[int] | None,
     seeds: int,
-    splits: list[Literal["image", "patient"]],
+    splits: list[str],
     recipes: list[str],
     epochs: int | None,
 ) -> StudyPlan:
     """Checks everything that can be wrong before the first run, so that no run is lost to a mistyped name."""
     from collections import Counter
+    from typing import get_args
 
     from ssr_train.arch import arch_by_name
     from ssr_train.breakhis import read
     from ssr_train.recipe import load_recipe
+    from ssr_train.splits import SplitKind
     from ssr_train.study.plan import StudyPlan
 
+    if unknown := [split for split in splits if split not in get_args(SplitKind)]:
+        raise UsageError(
+            f"split {unknown[0]!r} is not known",
+            expected=" or ".join(get_args(SplitKind)),
+            next_step=f"ssr-edge study --data {data} --split image --split patient",
+        )
     loaded = [load_recipe(name) for name in dict.fromkeys(recipes)]
     if epochs is not None:
         loaded = [one.model_copy(update={"epochs": epochs}) for one in loaded]

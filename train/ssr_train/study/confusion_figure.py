@@ -11,7 +11,7 @@ from ssr_edge.breakhis import CLASSES
 from ssr_train.splits import SplitKind
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
-from ssr_train.study.wording import model_name, short_caveat
+from ssr_train.study.wording import counted, model_name, short_caveat
 
 _COLOURS = "Blues"  # one hue from light to dark: the same order in grey
 _DARK = 0.55
@@ -27,13 +27,14 @@ def confusion_matrices(study: Study, split: SplitKind, model: Model) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes, magnification in zip(panels.flat, magnifications, strict=False):
         outcomes = study.outcomes.get(Cell(model, split, magnification), {})
-        axes.set_title(f"{magnification}X: no run is done" if not outcomes else f"{magnification}X", fontsize=10)
-        if outcomes:
+        if not outcomes:
+            axes.set_title(f"{magnification}X: no run is done", fontsize=10)
+        else:
             confusion = np.sum([outcome.metrics.confusion for outcome in outcomes.values()], axis=0)
             _draw(axes, confusion)
             accuracy = np.trace(confusion) / confusion.sum()
-            counted = f"{confusion.sum():,} test images, {len(outcomes)} seeds"
-            axes.set_title(f"{magnification}X: accuracy {accuracy:.3f}, {counted}", fontsize=10)
+            of = f"{counted(int(confusion.sum()), 'test image')}, {counted(len(outcomes), 'seed')}"
+            axes.set_title(f"{magnification}X: accuracy {accuracy:.3f}, {of}", fontsize=10)
     for axes in panels.flat[len(magnifications) :]:
         axes.set_visible(False)
     caveat = short_caveat(study)

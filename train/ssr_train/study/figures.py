@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
 from ssr_train.splits import SplitKind
 from ssr_train.study import paper
@@ -15,10 +16,11 @@ from ssr_train.study.drawing import Style, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
 from ssr_train.study.statistics import stars
-from ssr_train.study.wording import model_name, short_caveat
+from ssr_train.study.wording import counted, model_name, short_caveat
 
 _GROUP = 0.84  # of a magnification's room
 _INK = "#222222"
+_ON_DARK = [Stroke(linewidth=4, foreground="white"), Normal()]  # a line that is seen on every fill
 
 
 def accuracy_bars(study: Study, split: SplitKind) -> Figure:
@@ -33,16 +35,18 @@ def accuracy_bars(study: Study, split: SplitKind) -> Figure:
         _bars(axes, study, split, model, style, shift, width)
         if model.arch == paper.PROPOSED:
             label = f"{paper.CITATION}, {paper.NAMES[model.arch]}" if number == _first_proposed(plan.models) else None
-            places = [(place + shift, paper.ACCURACY[at]) for place, at in enumerate(plan.magnifications)]
-            axes.plot(*zip(*places, strict=True), "D", color="white", markeredgecolor=_INK, label=label)
+            # Beside the whisker, which it would hide.
+            places = [place + shift + width / 4 for place in range(len(plan.magnifications))]
+            values = [paper.ACCURACY[magnification] for magnification in plan.magnifications]
+            axes.plot(places, values, "D", color="white", markeredgecolor=_INK, markersize=5, label=label)
     axes.set_xticks(range(len(plan.magnifications)), [f"{magnification}X" for magnification in plan.magnifications])
     axes.set_ylim(0, 1.12)
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.set_ylabel("accuracy on test images")
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    _title(figure, f"Accuracy, split by {split}, mean ± deviation over {plan.seeds} seeds", study)
-    figure.legend(loc="outside lower center", ncols=min(4, len(plan.models) + 1), frameon=False)
+    _title(figure, f"Accuracy, split by {split}, mean ± deviation over {counted(plan.seeds, 'seed')}", study)
+    figure.legend(loc="outside lower center", ncols=min(5, len(plan.models) + 1), frameon=False)
     return figure
 
 
@@ -62,7 +66,7 @@ def accuracy_boxes(study: Study, split: SplitKind) -> Figure:
         _brackets(axes, plan.models, [one for one in found if one.magnification == magnification])
     for axes in panels.flat[len(plan.magnifications) :]:
         axes.set_visible(False)
-    _title(figure, f"Accuracy over {plan.seeds} seeds, split by {split}", study)
+    _title(figure, f"Accuracy over {counted(plan.seeds, 'seed')}, split by {split}", study)
     figure.supxlabel(
         "Brackets: corrected resampled t test, Holm over all comparisons; * p < 0.05, ** p < 0.01, *** p < 0.001.\n"
         "Models without a bracket between them were not told apart.",
@@ -89,7 +93,9 @@ def _bars(axes: Axes, study: Study, split: SplitKind, model: Model, style: Style
             error_kw={"elinewidth": 1, "capsize": 3, "ecolor": _INK},
         )
         top = found.mean + (found.deviation or 0)
-        axes.text(place + shift, max(top, 0) + 0.015, f"{found.mean:.3f}", ha="center", va="bottom", fontsize=7)
+        if model.arch == paper.PROPOSED:
+            top = max(top, paper.ACCURACY[magnification])
+        axes.text(place + shift, top + 0.02, f"{found.mean:.3f}", ha="center", va="bottom", fontsize=7)
     name = model_name(model, study.plan)
     axes.bar(0, 0, color=style.colour, hatch=style.hatch, edgecolor=_INK, linewidth=0.7, label=name)
 
@@ -107,7 +113,7 @@ def _boxes(axes: Axes, study: Study, split: SplitKind, magnification: int) -> No
             widths=0.6,
             patch_artist=True,
             showfliers=False,  # every value is drawn as a point
-            medianprops={"color": _INK, "linewidth": 1.6},
+            medianprops={"color": _INK, "linewidth": 1.6, "path_effects": _ON_DARK},
         )
         boxes["boxes"][0].set(facecolor=style.colour, hatch=style.hatch, edgecolor=_INK)
         # Side by side, so that equal values are seen as several.

@@ -13,7 +13,7 @@ NOTHING = "\N{EN DASH}"
 def model_name(model: Model, plan: StudyPlan) -> str:
     """The paper's name where it has one, and the recipe where the study has several."""
     name = paper.NAMES.get(model.arch, model.arch)
-    return name if len(plan.recipes) == 1 else f"{name} ({model.recipe})"
+    return name if len(plan.recipes) == 1 else f"{name}, {model.recipe} recipe"
 
 
 def cell_text(found: Summary | None, reported: float | None, seeds: int) -> str:
@@ -28,11 +28,16 @@ def cell_text(found: Summary | None, reported: float | None, seeds: int) -> str:
     return text if reported is None else f"{text} (paper {reported:.3f})"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 seed`, `10 seeds`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def p_text(p: float | None) -> str:
-    """A p value with two digits that count."""
+    """A p value with four digits, so that none just above a level is rounded to it."""
     if p is None:
         return NOTHING
-    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def caveats(study: Study) -> list[str]:
@@ -52,16 +57,17 @@ def caveats(study: Study) -> list[str]:
     if study.done < total:
         said.append(f"**Not finished: {study.done} of {total} runs are in it.**")
     if plan.seeds < paper.REPEATS:
-        said.append(f"{plan.seeds} {'repeat' if plan.seeds == 1 else 'repeats'} of each; the paper has ten.")
+        said.append(f"{counted(plan.seeds, 'repeat')} of each; the paper has ten.")
     return said
 
 
 def method(plan: StudyPlan) -> str:
     """What a cell of the tables holds."""
-    recipes = ", ".join(f"{recipe.name} ({recipe.epochs} epochs)" for recipe in plan.recipes)
+    recipes = ", ".join(f"{recipe.name} ({counted(recipe.epochs, 'epoch')})" for recipe in plan.recipes)
+    seeds = counted(plan.seeds, "seed")
     return (
-        f"Mean ± sample standard deviation over {plan.seeds} seeds, each with its own split and first weights; test "
-        f"images; recipe {recipes}. In brackets what {paper.CITATION} report, who do not say how they split."
+        f"Mean ± sample standard deviation over {seeds}, each with its own split and first weights; test images; "
+        f"recipe {recipes}. In brackets what {paper.CITATION} report, who do not say how they split."
     )
 
 
