@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.bootstrap import paired_drops, share_interval
+from ssr_edge.bootstrap import paired_drops, ratio_interval, share_interval
 from ssr_edge.breakhis import CLASSES
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
@@ -69,3 +69,21 @@ def test_drops_are_surer_by_image_than_by_patient() -> None:
 def test_a_figure_whose_images_are_missing_is_left_out() -> None:
     benign = np.zeros(5, np.int64)
     assert set(paired_drops(benign, benign, benign, range(5))) == {"macro_f1", "balanced_accuracy"}
+
+
+def test_repeats_are_averaged_and_share_their_draws() -> None:
+    rng = np.random.default_rng(1)
+    wholes = np.full((1, 30), 10.0)
+    parts = rng.integers(5, 11, (1, 30)).astype(np.float64)
+    # The same repeat three times is no more certain than once.
+    assert ratio_interval(np.repeat(parts, 3, 0), np.repeat(wholes, 3, 0)) == pytest.approx(
+        ratio_interval(parts, wholes)
+    )
+    low, high = ratio_interval(parts, wholes)
+    assert low < parts.sum() / wholes.sum() < high
+
+
+def test_a_repeat_without_a_patient_is_not_judged_by_it() -> None:
+    # Two repeats of one patient each: a draw that holds only one of them judges one repeat.
+    parts, wholes = np.array([[1.0, 0.0], [0.0, 0.5]]), np.eye(2)
+    assert ratio_interval(parts, wholes) == (0.5, 1.0)

@@ -14,7 +14,7 @@ from ssr_train.study.plan import Model
 
 # Told apart by people who see no red and green, too (Okabe and Ito 2008); each four from light to dark, so that they
 # are told apart in print without colour as well. Hatches tell the fours apart.
-_COLOURS = ("#F0E442", "#56B4E9", "#009E73", "#0072B2", "#FFFFFF", "#E69F00", "#CC79A7", "#D55E00")
+_COLOURS = ("#F0E442", "#56B4E9", "#D55E00", "#0072B2", "#FFFFFF", "#E69F00", "#009E73", "#555555")
 _HATCHES = ("", "//", "..", "xx")
 _DPI = 150
 
