@@ -19,6 +19,7 @@ from ssr_train.study.statistics import stars
 from ssr_train.study.wording import counted, model_name, short_caveat
 
 _GROUP = 0.84  # of a magnification's room
+_LETTER = 0.085  # inches that a letter of the legend takes
 _INK = "#222222"
 _ON_DARK = [Stroke(linewidth=4, foreground="white"), Normal()]  # a line that is seen on every fill
 
@@ -46,7 +47,9 @@ def accuracy_bars(study: Study, split: SplitKind) -> Figure:
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     _title(figure, f"Accuracy, split by {split}, mean ± deviation over {counted(plan.seeds, 'seed')}", study)
-    figure.legend(loc="outside lower center", ncols=min(5, len(plan.models) + 1), frameon=False)
+    longest = max(len(str(label)) for label in axes.get_legend_handles_labels()[1])
+    columns = int(figure.get_figwidth() / (0.6 + longest * _LETTER))
+    figure.legend(loc="outside lower center", ncols=max(1, min(columns, len(plan.models) + 1)), frameon=False)
     return figure
 
 
@@ -119,7 +122,7 @@ def _boxes(axes: Axes, study: Study, split: SplitKind, magnification: int) -> No
         # Side by side, so that equal values are seen as several.
         beside = place + np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else [place]
         axes.plot(beside, values, "o", color="white", markeredgecolor=_INK, markersize=3.5, zorder=3)
-    names = [model_name(model, plan) for model in plan.models]
+    names = [model_name(model, plan).replace(", ", "\n") for model in plan.models]
     axes.set_xticks(range(len(names)), names, rotation=25, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_title(f"{magnification}X", fontsize=10)
