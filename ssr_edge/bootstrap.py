@@ -29,8 +29,8 @@ Interval = tuple[float, float]
 def share_interval(held: npt.NDArray[np.bool_], patients: Sequence[Hashable]) -> Interval:
     """95 % interval of the share of images [n] for which something holds. patients: [n], who each image is of.
 
-    Where it holds for all, no draw can differ, which would look like certainty: the lower end then is that of an event
-    never seen in so many patients.
+    Where it holds for all or for none, no draw can differ, which would look like certainty: the other end then is that
+    of an event never seen in so many patients.
     """
     numbers = _numbered(patients)
     return ratio_interval(
@@ -42,11 +42,14 @@ def ratio_interval(parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float6
     """95 % interval of the mean over repeats of sum(parts) / sum(wholes).
 
     parts, wholes: [repeats, patients], what each patient adds in each repeat (0 where a repeat is without them). A draw
-    of patients is the same for every repeat. Where nothing is missing, the lower end is as in `share_interval`.
+    of patients is the same for every repeat. Where it is 1 or 0 throughout: as in `share_interval`.
     """
     patients = wholes.shape[1]
+    surely = (1 - _LEVELS[1] / 100) ** (1 / patients)
     if np.array_equal(parts, wholes):
-        return (1 - _LEVELS[1] / 100) ** (1 / patients), 1.0
+        return surely, 1.0
+    if not parts.any():
+        return 0.0, 1 - surely
     weights = _draw(patients)
     drawn_parts, drawn_wholes = weights @ parts.T, weights @ wholes.T  # [draws, repeats]
     seen = drawn_wholes > 0  # a draw can miss every patient of a repeat

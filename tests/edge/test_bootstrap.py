@@ -32,6 +32,7 @@ def test_errors_that_come_by_patient_make_the_interval_as_wide_as_there_are_pati
 def test_images_that_all_agree_prove_no_more_than_their_number_allows() -> None:
     # 22 of 22: the exact (Clopper-Pearson) lower end is 0.025 ** (1 / 22).
     assert share_interval(np.ones(22, bool), range(22)) == (pytest.approx(0.8456, abs=1e-4), 1.0)
+    assert share_interval(np.zeros(22, bool), range(22)) == (0.0, pytest.approx(1 - 0.8456, abs=1e-4))
     assert share_interval(np.ones(22, bool), [0, 1] * 11) == (pytest.approx(0.1581, abs=1e-4), 1.0)
 
 
