@@ -42,7 +42,7 @@ class AgainstPeer:
 def run_against_peer(
     workers: Workers, name: str | None, bundle: Bundle, paths: Sequence[Path], seed: int
 ) -> tuple[list[AgainstPeer], dict[str, str]]:
-    """Every running engine of the tool's runtime beside the tool, and why some are not. name: of PEERS; None for none."""
+    """Every running engine of the tool's runtime beside it, and why some are not. name: of PEERS; None for none."""
     rows: list[AgainstPeer] = []
     reasons: dict[str, str] = {}
     if name is None:

@@ -15,6 +15,7 @@ from ssr_edge.cli.evaluate import evaluate
 from ssr_edge.cli.export import export
 from ssr_edge.cli.infer import infer
 from ssr_edge.cli.inspect import inspect
+from ssr_edge.cli.study import study
 from ssr_edge.cli.train import train
 from ssr_edge.errors import SsrEdgeError
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
-for verb in (train, evaluate, export, build_engine, infer, bench, inspect, doctor):
+for verb in (train, evaluate, study, export, build_engine, infer, bench, inspect, doctor):
     app.command(name=verb.__name__.replace("_", "-"))(verb)
 
 

@@ -18,7 +18,7 @@ from tests.no_network import NO_NETWORK
 
 Run = Callable[..., Any]
 
-VERBS = ("train", "evaluate", "export", "build-engine", "infer", "bench", "inspect", "doctor", "data")
+VERBS = ("train", "evaluate", "study", "export", "build-engine", "infer", "bench", "inspect", "doctor", "data")
 
 
 def test_the_version_is_the_packages(ssr_edge: Run) -> None:

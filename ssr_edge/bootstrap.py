@@ -1,4 +1,4 @@
-"""How sure a figure of the gate is: paired bootstrap intervals, patients drawn instead of images.
+"""How sure a figure is: bootstrap intervals, patients drawn instead of images. The gate and the study ask it.
 
 Images of one patient look alike and are lost together; drawing them one by one would call a figure surer than it is.
 """
@@ -29,14 +29,33 @@ Interval = tuple[float, float]
 def share_interval(held: npt.NDArray[np.bool_], patients: Sequence[Hashable]) -> Interval:
     """95 % interval of the share of images [n] for which something holds. patients: [n], who each image is of.
 
-    Where it holds for all, no draw can differ, which would look like certainty: the lower end then is that of an event
-    never seen in so many patients.
+    Where it holds for all or for none, no draw can differ, which would look like certainty: the other end then is that
+    of an event never seen in so many patients.
     """
-    numbers, weights = _draw(patients)
-    if held.all():
-        return (1 - _LEVELS[1] / 100) ** (1 / weights.shape[1]), 1.0
-    counts = np.bincount(numbers)
-    return _interval((weights @ np.bincount(numbers, held)) / (weights @ counts))
+    numbers = _numbered(patients)
+    return ratio_interval(
+        np.bincount(numbers, held).astype(np.float64)[None], np.bincount(numbers).astype(np.float64)[None]
+    )
+
+
+def ratio_interval(parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float64]) -> Interval:
+    """95 % interval of the mean over repeats of sum(parts) / sum(wholes).
+
+    parts, wholes: [repeats, patients], what each patient adds in each repeat (0 where a repeat is without them). A draw
+    of patients is the same for every repeat. Where it is 1 or 0 throughout: as in `share_interval`.
+    """
+    patients = wholes.shape[1]
+    surely = (1 - _LEVELS[1] / 100) ** (1 / patients)
+    if np.array_equal(parts, wholes):
+        return surely, 1.0
+    if not parts.any():
+        return 0.0, 1 - surely
+    weights = _draw(patients)
+    drawn_parts, drawn_wholes = weights @ parts.T, weights @ wholes.T  # [draws, repeats]
+    seen = drawn_wholes > 0  # a draw can miss every patient of a repeat
+    ratios = np.where(seen, drawn_parts / np.maximum(drawn_wholes, np.finfo(np.float64).tiny), 0.0)
+    some = seen.any(axis=1)
+    return _interval(ratios.sum(axis=1)[some] / seen.sum(axis=1)[some])
 
 
 def paired_drops(
@@ -47,7 +66,8 @@ def paired_drops(
     truth, reference, predicted: class numbers [n], positions in CLASSES. Every draw of patients judges both, so that
     what makes a draw hard does so for both. A figure whose images are missing (no malignant one) is left out.
     """
-    numbers, weights = _draw(patients)
+    numbers = _numbered(patients)
+    weights = _draw(int(numbers.max()) + 1)
     base, engine = (_confusions(truth, labels, numbers) for labels in (reference, predicted))
     whole_base, whole_engine = scores(base.sum(axis=0)), scores(engine.sum(axis=0))
     drawn_base, drawn_engine = _scores_of_draws(base, weights), _scores_of_draws(engine, weights)
@@ -59,12 +79,15 @@ def paired_drops(
     return drops
 
 
-def _draw(patients: Sequence[Hashable]) -> tuple[Labels, Labels]:
-    """The patient number of each image [n], and how often each draw holds each patient [draws, patients]."""
+def _numbered(patients: Sequence[Hashable]) -> Labels:
+    """The patient's number of each image [n], from 0 in order of appearance."""
     known = {patient: number for number, patient in enumerate(dict.fromkeys(patients))}
-    numbers = np.array([known[patient] for patient in patients])
-    weights = np.random.default_rng(_SEED).multinomial(len(known), np.full(len(known), 1 / len(known)), _RESAMPLES)
-    return numbers, weights
+    return np.array([known[patient] for patient in patients])
+
+
+def _draw(patients: int) -> Labels:
+    """How often each draw holds each patient: [draws, patients]."""
+    return np.random.default_rng(_SEED).multinomial(patients, np.full(patients, 1 / patients), _RESAMPLES)
 
 
 def _confusions(truth: Labels, labels: Labels, numbers: Labels) -> Labels:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ssr_edge.bootstrap import paired_drops, ratio_interval, share_interval
 from ssr_edge.breakhis import CLASSES
-from ssr_export.bootstrap import paired_drops, share_interval
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
 
@@ -32,6 +32,7 @@ def test_errors_that_come_by_patient_make_the_interval_as_wide_as_there_are_pati
 def test_images_that_all_agree_prove_no_more_than_their_number_allows() -> None:
     # 22 of 22: the exact (Clopper-Pearson) lower end is 0.025 ** (1 / 22).
     assert share_interval(np.ones(22, bool), range(22)) == (pytest.approx(0.8456, abs=1e-4), 1.0)
+    assert share_interval(np.zeros(22, bool), range(22)) == (0.0, pytest.approx(1 - 0.8456, abs=1e-4))
     assert share_interval(np.ones(22, bool), [0, 1] * 11) == (pytest.approx(0.1581, abs=1e-4), 1.0)
 
 
@@ -69,3 +70,21 @@ def test_drops_are_surer_by_image_than_by_patient() -> None:
 def test_a_figure_whose_images_are_missing_is_left_out() -> None:
     benign = np.zeros(5, np.int64)
     assert set(paired_drops(benign, benign, benign, range(5))) == {"macro_f1", "balanced_accuracy"}
+
+
+def test_repeats_are_averaged_and_share_their_draws() -> None:
+    rng = np.random.default_rng(1)
+    wholes = np.full((1, 30), 10.0)
+    parts = rng.integers(5, 11, (1, 30)).astype(np.float64)
+    # The same repeat three times is no more certain than once.
+    assert ratio_interval(np.repeat(parts, 3, 0), np.repeat(wholes, 3, 0)) == pytest.approx(
+        ratio_interval(parts, wholes)
+    )
+    low, high = ratio_interval(parts, wholes)
+    assert low < parts.sum() / wholes.sum() < high
+
+
+def test_a_repeat_without_a_patient_is_not_judged_by_it() -> None:
+    # Two repeats of one patient each: a draw that holds only one of them judges one repeat.
+    parts, wholes = np.array([[1.0, 0.0], [0.0, 0.5]]), np.eye(2)
+    assert ratio_interval(parts, wholes) == (0.5, 1.0)

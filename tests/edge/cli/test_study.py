@@ -1,0 +1,175 @@
+"""A real grid, tiny: killed in the middle, gone on with, and its tables."""
+
+from __future__ import annotations
+
+import csv
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from ssr_edge.cli.main import app
+from ssr_train.checkpoint import load_checkpoint
+from ssr_train.study.predictions import Predictions, predict_test
+
+Run = Callable[..., Any]
+
+NAMES = ("ssresnext14_8x4d-paper-image-100x-seed0", "ssresnext14_8x4d-modern-image-100x-seed0")
+GRID = ("--arch", "ssresnext14_8x4d", "--recipe", "paper", "--recipe", "modern", "--seeds", "1", "--epochs", "1")
+WORD = "**On 82 of BreaKHis's 7,909 images (100X 82 of 2,081): not comparable with the paper's figures.**"
+
+
+def stamps(run: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
+
+
+def alive(word: str) -> list[str]:
+    """Command lines of the running processes that hold a word."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if word in line]
+
+
+@pytest.fixture(scope="module")
+def killed(breakhis_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study killed outright while its second run was training."""
+    folder = tmp_path_factory.mktemp("studies") / "tiny"
+    program = [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", "study", "--data", str(breakhis_tree)]
+    process = subprocess.Popen([*program, *GRID, "--device", "cpu", "-o", str(folder)], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (folder / "runs" / NAMES[1] / "split.csv").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(killed: Path, breakhis_tree: Path) -> tuple[Path, dict[str, int], str]:
+    """The same study after the same command again; the files of its first run as the kill left them; what it said."""
+    before = stamps(killed / "runs" / NAMES[0])
+    answer = CliRunner().invoke(
+        app, ["study", "--data", str(breakhis_tree), *GRID, "--device", "cpu", "-o", str(killed)]
+    )
+    assert answer.exit_code == 0, answer.output
+    return killed, before, answer.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for a process as Linux shows it")
+def test_a_killed_study_takes_its_run_with_it(killed: Path) -> None:
+    deadline = time.monotonic() + 10
+    while alive(str(killed)):
+        assert time.monotonic() < deadline, alive(str(killed))
+        time.sleep(0.02)
+    assert not (killed / "runs" / NAMES[1] / "checkpoint.safetensors").exists()
+
+
+def test_the_same_command_does_what_is_left_and_nothing_again(finished: tuple[Path, dict[str, int], str]) -> None:
+    folder, before, out = finished
+    assert "predictions.csv" in before and stamps(folder / "runs" / NAMES[0]) == before
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == sorted(NAMES)
+    assert out.startswith(f"2 runs in {folder}\n") and f"2 of 2 runs -> {folder}/report.md" in out
+    assert WORD in out
+
+
+def test_a_killed_run_ends_as_ssr_edge_train_would(
+    finished: tuple[Path, dict[str, int], str], ssr_edge: Run, breakhis_tree: Path, tmp_path: Path
+) -> None:
+    folder, _, _ = finished
+    plain = tmp_path / "plain"
+    options = ("--arch", "ssresnext14_8x4d", "--recipe", "modern", "--epochs", "1", "--seed", "0", "--device", "cpu")
+    answer = ssr_edge("train", "--data", breakhis_tree, "--magnification", "100", *options, "--run", plain)
+    assert answer.code == 0, answer.err
+    (ours, card), (alone, plain_card) = (
+        load_checkpoint(run / "checkpoint.safetensors") for run in (folder / "runs" / NAMES[1], plain)
+    )
+    assert card == plain_card
+    assert all(torch.equal(tensor, alone.state_dict()[name]) for name, tensor in ours.state_dict().items())
+    kept = Predictions.read(folder / "runs" / NAMES[1] / "predictions.csv")
+    expected = predict_test(plain / "checkpoint.safetensors", "cpu")
+    assert kept.names == expected.names
+    assert kept.probabilities.tobytes() == expected.probabilities.tobytes()
+
+
+def test_models_are_paired_on_the_same_split(finished: tuple[Path, dict[str, int], str]) -> None:
+    folder, _, _ = finished
+    first, second = ((folder / "runs" / name / "split.csv").read_bytes() for name in NAMES)
+    assert first == second
+    with (folder / "tables" / "comparisons-image.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    ours, theirs = (
+        load_checkpoint(folder / "runs" / name / "checkpoint.safetensors")[1].metrics["test"]["accuracy"]
+        for name in NAMES
+    )
+    assert (row["seeds"], row["p"]) == ("1", "")
+    assert float(row["difference"]) == pytest.approx(ours - theirs)
+
+
+def test_the_report_ties_everything_together(finished: tuple[Path, dict[str, int], str], breakhis_tree: Path) -> None:
+    folder, _, _ = finished
+    text = (folder / "report.md").read_text()
+    assert "Decision support for research, not a medical device." in text
+    assert f"ssr-edge study --data {breakhis_tree.resolve()} --arch ssresnext14_8x4d --recipe paper" in text
+    for name in ("Table 2", "Table 3", "Table 4", "Comparisons", "By image and by patient", "Splits", "Environment"):
+        assert f"## {name}" in text
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) == 2 * 4
+    assert all((folder / link).stat().st_size > 5_000 for link in links)
+
+
+def test_tables_alone_need_no_data(finished: tuple[Path, dict[str, int], str], ssr_edge: Run) -> None:
+    folder, _, out = finished
+    answer = ssr_edge("study", "--tables-only", "-o", folder)
+    assert (answer.code, answer.out) == (0, out.partition("\n")[2])
+
+
+def test_other_options_are_refused(
+    finished: tuple[Path, dict[str, int], str], ssr_edge: Run, breakhis_tree: Path
+) -> None:
+    folder, _, _ = finished
+    answer = ssr_edge("study", "--data", breakhis_tree, *GRID[:-1], "2", "-o", folder)
+    assert answer.code == 2
+    assert "holds a study with other options: its recipe paper has 1 epochs" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "found"),
+    [
+        ((), 2, "no images were named"),
+        (("--data", "nowhere"), 1, "nowhere is not a folder"),
+        (("--data", "TREE", "--arch", "resnet51"), 2, "architecture 'resnet51' is not known"),
+        (("--data", "TREE", "--recipe", "fast"), 2, "recipe 'fast' is not known"),
+        (("--data", "TREE", "--split", "slide"), 2, "split 'slide' is not known"),
+        (("--data", "TREE", "--magnification", "40"), 1, "has no image of 40X"),
+        (("--data", "TREE", "--device", "quantum"), 1, "device 'quantum' can't be used"),
+        (("--tables-only",), 2, "study holds no study"),
+    ],
+)
+def test_errors_come_before_the_first_run(
+    ssr_edge: Run,
+    breakhis_tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    found: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = ssr_edge("study", *(breakhis_tree if argument == "TREE" else argument for argument in arguments))
+    assert answer.code == code
+    lines = answer.err.splitlines()
+    assert lines[0].startswith("ssr-edge: ") and found in lines[0]
+    assert lines[1].startswith("  expected: ") and lines[2].startswith("  next: ")
+    assert not Path("study").exists()

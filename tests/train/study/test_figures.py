@@ -1,0 +1,101 @@
+"""What the figures hold; that they look right was seen by eye."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from ssr_train.study import paper
+from ssr_train.study.confusion_figure import confusion_matrices
+from ssr_train.study.drawing import save_figure, styles
+from ssr_train.study.figures import accuracy_bars, accuracy_boxes
+from ssr_train.study.outcomes import Study, gather
+from ssr_train.study.plan import Cell, Model
+from tests.train.study.made_up import plan, study
+
+WRONG = {"resnet50": 60, "resnext50_32x4d": 58, paper.PROPOSED: 16}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return study(plan(*WRONG, images={40: 1995, 100: 527}, seeds=5), tmp_path_factory.mktemp("study"), WRONG)
+
+
+def test_bars_are_the_mean_accuracies_and_the_papers_stand_beside_its_model(finished: Study) -> None:
+    figure = accuracy_bars(finished, "image")
+    (axes,) = figure.axes
+    heights = [patch.get_height() for patch in axes.patches if patch.get_height()]
+    expected = [
+        finished.summary(Cell(model, "image", magnification), lambda outcome: outcome.metrics.accuracy)
+        for model in finished.plan.models
+        for magnification in (40, 100)
+    ]
+    assert heights == pytest.approx([found.mean for found in expected if found is not None])
+    diamonds = [line for line in axes.lines if line.get_marker() == "D"]
+    assert [list(line.get_ydata()) for line in diamonds] == [[0.952, 0.940]]
+    assert axes.get_ylim()[0] == 0
+    assert "2,522 of BreaKHis's 7,909 images: not comparable" in figure.get_suptitle()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert set(legend) == {"ResNet50", "ResNeXt50", "SSResNeXt", "Xu, Li and Wu 2024, SSResNeXt"}
+
+
+def test_brackets_stand_only_over_what_holm_leaves(finished: Study) -> None:
+    for axes in accuracy_boxes(finished, "image").axes:
+        marks = [text.get_text() for text in axes.texts]
+        assert len(marks) == 2 and set(marks) <= {"*", "**", "***"}
+        brackets = [
+            line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 4 and line.get_marker() == "None"
+        ]
+        assert sorted((line[0], line[-1]) for line in brackets) == [(0, 2), (1, 2)]
+        points = [line for line in axes.lines if line.get_marker() == "o"]
+        assert [len(line.get_xdata()) for line in points] == [5, 5, 5]
+
+
+def test_a_row_of_a_confusion_matrix_is_a_hundred_per_cent(finished: Study) -> None:
+    model = Model("resnet50", "paper")
+    axes = confusion_matrices(finished, "image", model).axes[0]
+    (image,) = axes.images
+    assert np.asarray(image.get_array()).sum(axis=1) == pytest.approx(np.ones(8))
+    outcomes = finished.outcomes[Cell(model, "image", 40)].values()
+    accuracy = np.mean([outcome.metrics.accuracy for outcome in outcomes])
+    assert axes.get_title() == f"40X: accuracy {accuracy:.3f}, 1,600 test images, 5 seeds"
+    assert axes.get_yticklabels()[0].get_text() == "A (200)"
+
+
+def test_models_are_told_apart_without_colour() -> None:
+    models = [Model(f"m{number}", "paper") for number in range(8)]
+    grey = {
+        model: float(np.dot(to_rgb(style.colour), (0.299, 0.587, 0.114))) for model, style in styles(models).items()
+    }
+    for first in models:
+        for second in models:
+            if first != second:
+                same_hatch = styles(models)[first].hatch == styles(models)[second].hatch
+                assert not same_hatch or abs(grey[first] - grey[second]) > 0.08
+
+
+def test_a_study_without_a_run_still_has_figures(tmp_path: Path) -> None:
+    empty = gather(plan("resnet50", paper.PROPOSED, images={40: 1995, 100: 2081, 200: 2013}), tmp_path)
+    for number, figure in enumerate(
+        (
+            accuracy_bars(empty, "image"),
+            accuracy_boxes(empty, "image"),
+            confusion_matrices(empty, "image", empty.plan.models[0]),
+        )
+    ):
+        assert "0 of 60 runs done" in figure.get_suptitle()
+        save_figure(figure, tmp_path, f"empty{number}")
+
+
+def test_files_are_svg_and_png_and_the_same_each_time(finished: Study, tmp_path: Path) -> None:
+    files = save_figure(accuracy_bars(finished, "image"), tmp_path / "a", "figure6")
+    again = save_figure(accuracy_bars(finished, "image"), tmp_path / "b", "figure6")
+    assert [file.name for file in files] == ["figure6.svg", "figure6.png"]
+    assert [file.read_bytes() for file in files] == [file.read_bytes() for file in again]
+    assert files[0].read_bytes().startswith(b"<?xml")
+    image = cv2.imread(str(files[1]))
+    assert image is not None and image.shape[1] > 900

@@ -1,0 +1,64 @@
+"""The paper's Figure 8: confusion matrices of a model, one for each magnification, over all seeds' test images."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ssr_edge.breakhis import CLASSES
+from ssr_train.splits import SplitKind
+from ssr_train.study.outcomes import Study
+from ssr_train.study.plan import Cell, Model
+from ssr_train.study.wording import counted, model_name, short_caveat
+
+_COLOURS = "Blues"  # one hue from light to dark: the same order in grey
+_DARK = 0.55
+
+
+def confusion_matrices(study: Study, split: SplitKind, model: Model) -> Figure:
+    """Rows the truth, columns the prediction; each cell the percentage of its row."""
+    magnifications = study.plan.magnifications
+    columns = min(2, len(magnifications))
+    rows = -(-len(magnifications) // columns)
+    figure = Figure(figsize=(4.7 * columns + 0.6, 4.6 * rows + 0.9))
+    figure.set_layout_engine("constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes, magnification in zip(panels.flat, magnifications, strict=False):
+        outcomes = study.outcomes.get(Cell(model, split, magnification), {})
+        if not outcomes:
+            axes.set_title(f"{magnification}X: no run is done", fontsize=10)
+        else:
+            confusion = np.sum([outcome.metrics.confusion for outcome in outcomes.values()], axis=0)
+            _draw(axes, confusion)
+            accuracy = np.trace(confusion) / confusion.sum()
+            of = f"{counted(int(confusion.sum()), 'test image')}, {counted(len(outcomes), 'seed')}"
+            axes.set_title(f"{magnification}X: accuracy {accuracy:.3f}, {of}", fontsize=10)
+    for axes in panels.flat[len(magnifications) :]:
+        axes.set_visible(False)
+    caveat = short_caveat(study)
+    title = f"{model_name(model, study.plan)}, split by {split}: percentage of each class's images"
+    figure.suptitle(f"{title}\n{caveat}" if caveat else title, fontsize=11)
+    return figure
+
+
+def _draw(axes: Axes, confusion: npt.NDArray[np.int64]) -> None:
+    totals = confusion.sum(axis=1)
+    shares = confusion / np.maximum(totals, 1)[:, None]
+    axes.imshow(shares, cmap=_COLOURS, vmin=0, vmax=1)
+    for row, column in np.ndindex(shares.shape):
+        if confusion[row, column]:
+            share = shares[row, column]
+            # Less than half a per cent is not nothing.
+            text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
+            colour = "white" if share > _DARK else "black"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(CLASSES)), CLASSES)
+    axes.set_yticks(range(len(CLASSES)), [f"{label} ({total:,})" for label, total in zip(CLASSES, totals, strict=True)])
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true class (images)")
+    # Benign classes above and left of the line, malignant ones below and right.
+    half = CLASSES.index("DC") - 0.5
+    axes.axhline(half, color="black", linewidth=0.8)
+    axes.axvline(half, color="black", linewidth=0.8)

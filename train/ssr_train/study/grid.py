@@ -1,0 +1,153 @@
+"""Trains what a study still lacks: each run in its own process, a few at a time; one that fails costs itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ssr_edge.environment import usable_cores
+from ssr_edge.errors import SsrEdgeError, UsageError
+from ssr_edge.files import replacing
+from ssr_edge.progress import progress
+from ssr_train.loop import TrainOptions
+from ssr_train.run_file import RUN, read_options, write_options
+from ssr_train.study.plan import RunSpec, StudyPlan
+from ssr_train.study.predictions import PREDICTIONS, predict_test
+
+WORKER = (sys.executable, "-m", "ssr_train.study.worker")
+CHECKPOINT, LOG, FAILURE = "checkpoint.safetensors", "log.txt", "failure.txt"
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A run under way."""
+
+    run: RunSpec
+    options: TrainOptions
+    process: subprocess.Popen[bytes]
+
+
+def train_grid(plan: StudyPlan, folder: Path, jobs: int, device: str) -> None:
+    """Trains and evaluates every run that is not done yet, `jobs` at a time.
+
+    A run that fails leaves its reason in failure.txt of its folder; the same study tries it again. Nothing but the
+    runs' folders is written, and nothing that is done is done again.
+
+    Raises:
+        UsageError: another study works in this folder.
+    """
+    with _alone(folder), progress("training, run", len(plan.runs())) as advance:
+        waiting = deque(plan.runs())
+        active: list[_Training] = []
+        try:
+            while waiting or active:
+                while waiting and len(active) < jobs:
+                    run = waiting.popleft()
+                    training = _begin(run, plan.options(run, folder, device), jobs)
+                    if training is None:
+                        advance(1, run.name)
+                    else:
+                        active.append(training)
+                for training in [one for one in active if one.process.poll() is not None]:
+                    active.remove(training)
+                    _end(training)
+                    advance(1, training.run.name)
+                time.sleep(_POLL_S if active else 0)
+        finally:
+            for training in active:
+                training.process.kill()
+                training.process.wait()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):  # given back by the system when the process dies
+            yield
+    except Timeout:
+        raise UsageError(
+            f"another ssr-edge study works in {folder}",
+            expected="one at a time",
+            next_step=f"ssr-edge study --tables-only -o {folder}  (what is there so far)",
+        ) from None
+
+
+def _begin(run: RunSpec, options: TrainOptions, jobs: int) -> _Training | None:
+    """Starts a run's process, or finishes by itself what needs none: a run that is trained, or that can't be."""
+    folder = options.run
+    try:
+        if not (folder / RUN).exists():
+            write_options(options)
+        elif read_options(folder, options.device) != options:
+            raise UsageError(
+                f"{folder} holds a run with other options",
+                expected="what study.json says",
+                next_step=f"rm -r {folder}, then the same ssr-edge study",
+            )
+    except SsrEdgeError as error:
+        _note_failure(folder, error.found)
+        return None
+    if (folder / CHECKPOINT).exists():
+        _evaluate(options)
+        return None
+    (folder / FAILURE).unlink(missing_ok=True)
+    environment = dict(os.environ)
+    if jobs > 1:  # threads of several runs that wait for each other's cores make all of them slower
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // jobs)))
+    # --resume begins a run that has no state yet: its options are in run.json either way.
+    command = [*WORKER, "train", "--run", str(folder), "--resume", "--device", options.device]
+    with (folder / LOG).open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment
+        )
+    return _Training(run, options, process)
+
+
+def _end(training: _Training) -> None:
+    folder = training.options.run
+    assert training.process.stdin is not None
+    training.process.stdin.close()
+    code = training.process.returncode
+    if code == 0 and (folder / CHECKPOINT).exists():
+        _evaluate(training.options)
+    else:
+        _note_failure(folder, _reason(folder / LOG, code))
+
+
+def _evaluate(options: TrainOptions) -> None:
+    """Writes the predictions of a trained run, unless they are there."""
+    if (options.run / PREDICTIONS).exists():
+        return
+    try:
+        predict_test(options.run / CHECKPOINT, options.device).write(options.run / PREDICTIONS)
+    except SsrEdgeError as error:
+        _note_failure(options.run, error.found)
+    else:
+        (options.run / FAILURE).unlink(missing_ok=True)
+
+
+def _note_failure(folder: Path, reason: str) -> None:
+    with replacing(folder / FAILURE) as temporary:
+        temporary.write_text(reason + "\n", encoding="utf-8")
+
+
+def _reason(log: Path, code: int) -> str:
+    """Why a process ended: its signal, or the last it said."""
+    if code < 0:
+        return f"its process was ended: {signal.strsignal(-code)}"
+    said = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    # An error of ours has three lines, and the first says what was found.
+    found = [line.removeprefix("ssr-edge: ") for line in said[-3:] if line.startswith("ssr-edge: ")]
+    return (found or said[-1:] or [f"its process ended with exit code {code}"])[-1]

@@ -1,0 +1,106 @@
+"""Gathers what a study has so far: the figures of every run that is done, and why the others are not."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssr_edge.bootstrap import Interval, ratio_interval
+from ssr_edge.errors import DataError
+from ssr_edge.metrics import Metrics, measure
+from ssr_train.splits import Split
+from ssr_train.study.grid import FAILURE
+from ssr_train.study.plan import RUNS, Cell, RunSpec, StudyPlan
+from ssr_train.study.predictions import PREDICTIONS, Predictions
+from ssr_train.study.statistics import Summary, patient_scores, summarise
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that is done. split_sha256: of its division of images. parts: images in train, val and test."""
+
+    run: RunSpec
+    predictions: Predictions
+    metrics: Metrics
+    split_sha256: str
+    parts: dict[str, int]
+
+    @property
+    def patient_rate(self) -> float:
+        """Patient recognition rate of its test images (`statistics.patient_scores`)."""
+        scores = patient_scores(self.predictions.correct, self.predictions.patients)
+        return float(np.mean(list(scores.values())))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A plan and what came of it. outcomes: of each cell, by seed. failures: run's name -> reason."""
+
+    plan: StudyPlan
+    outcomes: dict[Cell, dict[int, Outcome]]
+    failures: dict[str, str]
+
+    @property
+    def done(self) -> int:
+        """Runs whose figures are here."""
+        return sum(len(by_seed) for by_seed in self.outcomes.values())
+
+    def summary(self, cell: Cell, figure: Callable[[Outcome], float]) -> Summary | None:
+        """Mean and deviation of a figure over the cell's seeds; None when none is done."""
+        found = self.outcomes.get(cell)
+        return summarise([figure(outcome) for outcome in found.values()]) if found else None
+
+
+def gather(plan: StudyPlan, folder: Path) -> Study:
+    """Reads the predictions of every run of the plan that has them."""
+    outcomes: dict[Cell, dict[int, Outcome]] = defaultdict(dict)
+    failures = {}
+    for run in plan.runs():
+        place = folder / RUNS / run.name
+        try:
+            if (place / PREDICTIONS).exists():
+                outcomes[run.cell][run.seed] = _outcome(run, place)
+            elif (place / FAILURE).exists():
+                failures[run.name] = (place / FAILURE).read_text(encoding="utf-8").strip()
+        except DataError as error:
+            failures[run.name] = error.found
+    return Study(plan, dict(outcomes), failures)
+
+
+def image_interval(outcomes: dict[int, Outcome]) -> Interval:
+    """95 % interval of accuracy by image, averaged over seeds: patients are drawn, with all their images."""
+    return _interval(outcomes, lambda share, images: (share * images, images))
+
+
+def patient_interval(outcomes: dict[int, Outcome]) -> Interval:
+    """95 % interval of the patient recognition rate, averaged over seeds: patients are drawn."""
+    return _interval(outcomes, lambda share, images: (share, 1.0))
+
+
+def _interval(outcomes: dict[int, Outcome], adds: Callable[[float, int], tuple[float, float]]) -> Interval:
+    """adds: what a patient's score and number of images in a repeat add to the numerator and the denominator."""
+    patients = sorted({patient for outcome in outcomes.values() for patient in outcome.predictions.patients})
+    parts, wholes = np.zeros((2, len(outcomes), len(patients)))
+    for row, outcome in enumerate(outcomes.values()):
+        shown = outcome.predictions
+        images = Counter(shown.patients)
+        for patient, share in patient_scores(shown.correct, shown.patients).items():
+            column = patients.index(patient)
+            parts[row, column], wholes[row, column] = adds(share, images[patient])
+    return ratio_interval(parts, wholes)
+
+
+def _outcome(run: RunSpec, place: Path) -> Outcome:
+    predictions = Predictions.read(place / PREDICTIONS)
+    split = Split.read(place / "split.csv")
+    return Outcome(
+        run=run,
+        predictions=predictions,
+        metrics=measure(predictions.truth, predictions.predicted),
+        split_sha256=split.sha256,
+        parts=dict(Counter(split.parts.values())),
+    )

@@ -1,0 +1,97 @@
+"""Writes what a study found: tables, figures, and report.md that ties them together."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ssr_edge.environment import machine_facts
+from ssr_edge.files import replacing
+from ssr_train.splits import SplitKind
+from ssr_train.study.complexity_table import table_4
+from ssr_train.study.confusion_figure import confusion_matrices
+from ssr_train.study.drawing import save_figure
+from ssr_train.study.figures import accuracy_bars, accuracy_boxes
+from ssr_train.study.outcomes import Study
+from ssr_train.study.plan import RUNS
+from ssr_train.study.statistics_tables import comparison_table, patient_table, split_table
+from ssr_train.study.table import Table
+from ssr_train.study.tables import accuracy_table, table_2, table_3
+from ssr_train.study.wording import caveats, model_name
+
+REPORT = "report.md"
+DISCLAIMER = "Decision support for research, not a medical device."
+TABLES, FIGURES = "tables", "figures"
+
+
+def write_report(study: Study, folder: Path) -> Path:
+    """Writes tables/, figures/ and report.md of what is done so far, and returns the report's path."""
+    sections = []
+    for split in study.plan.splits:
+        sections += _of_split(study, split, folder)
+    for table in (table_4(study.plan), split_table(study)):
+        sections.append(_written(table, folder))
+    text = "\n".join([_head(study, folder), *sections, _environment()])
+    with replacing(folder / REPORT) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return folder / REPORT
+
+
+def _of_split(study: Study, split: SplitKind, folder: Path) -> list[str]:
+    figures = folder / FIGURES
+    save_figure(accuracy_bars(study, split), figures, f"figure6-{split}")
+    save_figure(accuracy_boxes(study, split), figures, f"figure7-{split}")
+    matrices = []
+    for model in study.plan.models:
+        name = f"figure8-{model.arch.replace('/', '-')}-{model.recipe}-{split}"
+        save_figure(confusion_matrices(study, split, model), figures, name)
+        matrices.append(_image(name, f"Figure 8: confusion matrices of {model_name(model, study.plan)}"))
+    return [
+        _written(table_2(study, split), folder),
+        _written(table_3(study, split), folder),
+        _written(accuracy_table(study, split), folder),
+        _image(f"figure6-{split}", "Figure 6: accuracy by model and magnification"),
+        _written(comparison_table(study, split), folder),
+        _image(f"figure7-{split}", "Figure 7: accuracy over seeds"),
+        _written(patient_table(study, split), folder),
+        *matrices,
+    ]
+
+
+def _head(study: Study, folder: Path) -> str:
+    plan = study.plan
+    lines = [
+        "# Study",
+        f"**{DISCLAIMER}**",
+        *caveats(study),
+        f"{study.done} of {len(plan.runs())} runs done, written {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC by",
+        f"```bash\n{plan.command(folder)}\n```",
+        "Seed *s* is the seed of the split and of the training: at one seed every model is trained and tested on the "
+        "same images, and models are compared seed by seed. Nothing is chosen by looking at test images.",
+    ]
+    if study.failures:
+        failed = "\n".join(f"- `{RUNS}/{name}`: {reason}" for name, reason in study.failures.items())
+        lines.append(f"Runs that failed; the same command tries them again:\n\n{failed}")
+    return "\n\n".join(lines) + "\n"
+
+
+def _written(table: Table, folder: Path) -> str:
+    table.write(folder / TABLES)
+    return table.markdown()
+
+
+def _image(name: str, words: str) -> str:
+    return f"![{words}]({FIGURES}/{name}.png)\n\n{words} ([SVG]({FIGURES}/{name}.svg))\n"
+
+
+def _environment() -> str:
+    facts = machine_facts()
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    gpu = facts["gpu"]["name"] if facts["gpu"] else "none"
+    rows = [
+        f"- processor: {facts['cpu']}, {facts['cores']} cores",
+        f"- GPU: {gpu}",
+        f"- system: {facts['os']}, Python {facts['python']}",
+        f"- packages: {packages}",
+    ]
+    return "## Environment of this report\n\n" + "\n".join(rows) + "\n"

@@ -1,0 +1,122 @@
+"""The tables behind the stars: comparisons of models, figures by patient, and the splits they rest on."""
+
+from __future__ import annotations
+
+from ssr_train.splits import SplitKind
+from ssr_train.study.comparisons import compare
+from ssr_train.study.outcomes import Outcome, Study, image_interval, patient_interval
+from ssr_train.study.plan import Cell
+from ssr_train.study.statistics import stars
+from ssr_train.study.table import Table, Value
+from ssr_train.study.wording import NOTHING, caveats, cell_text, model_name, p_text
+
+_TEST = (
+    "Difference of accuracies with its 95 % interval, paired by seed (the same split for both). p: two-sided corrected "
+    "resampled t test (Nadeau and Bengio 2003), which allows for the overlap of random splits; Holm-adjusted over all "
+    "comparisons of this table. * p < 0.05, ** p < 0.01, *** p < 0.001 after Holm. \N{EN DASH}: nothing can be said "
+    "(fewer than two seeds, or differences without spread)."
+)
+_PATIENTS = (
+    "Mean ± sample standard deviation over seeds, with a 95 % bootstrap interval that draws patients instead of "
+    "images. Patient recognition rate: the mean over patients of the share of their images classified correctly "
+    "(Spanhol et al. 2016). In a split by image the test set's patients were trained on as well."
+)
+
+
+def comparison_table(study: Study, split: SplitKind) -> Table:
+    """What Figure 7's stars come from."""
+    rows, records = [], []
+    for one in compare(study, split):
+        test = one.test
+        low, high = (None, None) if test is None or test.interval is None else test.interval
+        first, second = (model_name(model, study.plan) for model in (one.first, one.second))
+        interval = "" if low is None or high is None else f" [{low:+.3f}, {high:+.3f}]"
+        rows.append(
+            [
+                f"{one.magnification}X",
+                f"{first} \N{MINUS SIGN} {second}",
+                str(one.seeds),
+                NOTHING if test is None else f"{test.difference:+.3f}{interval}",
+                p_text(None if test is None else test.p),
+                f"{p_text(one.p_holm)} {stars(one.p_holm)}".strip(),
+            ]
+        )
+        record: dict[str, Value] = {
+            "split": split,
+            "magnification": one.magnification,
+            "first": first,
+            "second": second,
+            "seeds": one.seeds,
+            "difference": None if test is None else test.difference,
+            "low": low,
+            "high": high,
+            "p": None if test is None else test.p,
+            "p_holm": one.p_holm,
+        }
+        records.append(record)
+    columns = ["", "comparison", "seeds", "difference", "p", "p after Holm"]
+    title = f"Comparisons of models, split by {split}"
+    return Table(f"comparisons-{split}", title, columns, rows, records, [*caveats(study), _TEST])
+
+
+def patient_table(study: Study, split: SplitKind) -> Table:
+    """Accuracy by image beside Spanhol's patient-level score."""
+    rows, records = [], []
+    for magnification in study.plan.magnifications:
+        for model in study.plan.models:
+            cell = Cell(model, split, magnification)
+            outcomes = study.outcomes.get(cell)
+            row = [f"{magnification}X", model_name(model, study.plan)]
+            record: dict[str, Value] = {
+                "split": split,
+                "magnification": magnification,
+                "arch": model.arch,
+                "recipe": model.recipe,
+                "seeds": 0 if outcomes is None else len(outcomes),
+            }
+            for name, figure, interval_of in (
+                ("image_accuracy", _accuracy, image_interval),
+                ("patient_recognition_rate", _patient_rate, patient_interval),
+            ):
+                found = study.summary(cell, figure)
+                text = cell_text(found, None, study.plan.seeds)
+                low, high = (None, None) if outcomes is None else interval_of(outcomes)
+                if low is not None:
+                    text += f" [{low:.3f}, {high:.3f}]"
+                row.append(text)
+                record |= {
+                    name: None if found is None else found.mean,
+                    f"{name}_deviation": None if found is None else found.deviation,
+                    f"{name}_low": low,
+                    f"{name}_high": high,
+                }
+            rows.append(row)
+            records.append(record)
+    columns = ["", "model", "accuracy by image", "patient recognition rate"]
+    title = f"By image and by patient, split by {split}"
+    return Table(f"patients-{split}", title, columns, rows, records, [*caveats(study), _PATIENTS])
+
+
+def split_table(study: Study) -> Table:
+    """The division of images behind each seed; one line where every model has the same, as it should be."""
+    known: dict[tuple[str, int, int, str], dict[str, int]] = {}
+    for cell, outcomes in study.outcomes.items():
+        for seed, outcome in outcomes.items():
+            known[cell.split, cell.magnification, seed, outcome.split_sha256] = outcome.parts
+    rows, records = [], []
+    for (split, magnification, seed, sha256), parts in sorted(known.items()):
+        counts = {part: parts.get(part, 0) for part in ("train", "val", "test")}
+        rows.append([split, f"{magnification}X", str(seed), *map(str, counts.values()), sha256[:16]])
+        record: dict[str, Value] = {"split": split, "magnification": magnification, "seed": seed}
+        records.append(record | counts | {"sha256": sha256})
+    columns = ["split", "", "seed", "train", "val", "test", "SHA-256 (first 16 digits)"]
+    note = "The same for every model; each run's split.csv holds it. Models with another split are not paired."
+    return Table("splits", "Splits", columns, rows, records, [note])
+
+
+def _accuracy(outcome: Outcome) -> float:
+    return outcome.metrics.accuracy
+
+
+def _patient_rate(outcome: Outcome) -> float:
+    return outcome.patient_rate

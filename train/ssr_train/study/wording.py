@@ -1,0 +1,88 @@
+"""How a study's tables and figures name models and say figures."""
+
+from __future__ import annotations
+
+from ssr_train.study import paper
+from ssr_train.study.outcomes import Study
+from ssr_train.study.plan import Model, StudyPlan
+from ssr_train.study.statistics import Summary
+
+NOTHING = "\N{EN DASH}"
+
+
+def model_name(model: Model, plan: StudyPlan) -> str:
+    """The paper's name where it has one, and the recipe where the study has several."""
+    name = paper.NAMES.get(model.arch, model.arch)
+    return name if len(plan.recipes) == 1 else f"{name}, {model.recipe} recipe"
+
+
+def cell_text(found: Summary | None, reported: float | None, seeds: int) -> str:
+    """`0.912 ± 0.013 (paper 0.940)`; says how many seeds are there when some are missing."""
+    text = NOTHING
+    if found is not None:
+        text = f"{found.mean:.3f}"
+        if found.deviation is not None:
+            text += f" ± {found.deviation:.3f}"
+        if found.repeats < seeds:
+            text += f" [{found.repeats} of {seeds} seeds]"
+    return text if reported is None else f"{text} (paper {reported:.3f})"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 seed`, `10 seeds`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def p_text(p: float | None) -> str:
+    """A p value with four digits, so that none just above a level is rounded to it."""
+    if p is None:
+        return NOTHING
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def caveats(study: Study) -> list[str]:
+    """What has to stand above every table: data that is not all of BreaKHis, runs that are missing, few repeats."""
+    plan = study.plan
+    said = []
+    if is_part(plan):
+        by_magnification = ", ".join(
+            f"{magnification}X {plan.images[magnification]:,} of {paper.IMAGES.get(magnification, 0):,}"
+            for magnification in plan.magnifications
+        )
+        said.append(
+            f"**On {sum(plan.images.values()):,} of BreaKHis's {sum(paper.IMAGES.values()):,} images "
+            f"({by_magnification}): not comparable with the paper's figures.**"
+        )
+    total = len(plan.runs())
+    if study.done < total:
+        said.append(f"**Not finished: {study.done} of {total} runs are in it.**")
+    if plan.seeds < paper.REPEATS:
+        said.append(f"{counted(plan.seeds, 'repeat')} of each; the paper has ten.")
+    return said
+
+
+def method(plan: StudyPlan) -> str:
+    """What a cell of the tables holds."""
+    recipes = ", ".join(f"{recipe.name} ({counted(recipe.epochs, 'epoch')})" for recipe in plan.recipes)
+    seeds = counted(plan.seeds, "seed")
+    return (
+        f"Mean ± sample standard deviation over {seeds}, each with its own split and first weights; test images; "
+        f"recipe {recipes}. In brackets what {paper.CITATION} report, who do not say how they split."
+    )
+
+
+def short_caveat(study: Study) -> str:
+    """`caveats` in one line, for the head of a figure; nothing to say gives an empty text."""
+    plan = study.plan
+    said = []
+    if is_part(plan):
+        total, images = sum(paper.IMAGES.values()), sum(plan.images.values())
+        said.append(f"{images:,} of BreaKHis's {total:,} images: not comparable with the paper")
+    if study.done < len(plan.runs()):
+        said.append(f"{study.done} of {len(plan.runs())} runs done")
+    return "; ".join(said)
+
+
+def is_part(plan: StudyPlan) -> bool:
+    """Whether a magnification of the study has another number of images than BreaKHis has."""
+    return any(paper.IMAGES.get(magnification) != images for magnification, images in plan.images.items())
