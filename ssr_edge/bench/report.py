@@ -15,6 +15,7 @@ import numpy as np
 from ssr_edge.bench.accuracy import Accuracy, Predicted
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.measure import Finished, Loaded, Times, Warm
+from ssr_edge.bench.on_gpu import OnGpu
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BenchFile, BundleFacts
 from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percentiles
@@ -117,6 +118,7 @@ class Report:
     noise: list[Noise] = field(default_factory=list)
     live: list[Live] = field(default_factory=list)
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    on_gpu: OnGpu | None = None
 
     @property
     def noise_share(self) -> float | None:
@@ -227,8 +229,25 @@ def as_bench_file(report: Report) -> BenchFile:
         "others_share": report.others_share,
         "disturbed": report.disturbed,
         "method": METHOD,
+        "on_gpu": None if report.on_gpu is None else _on_gpu(report.on_gpu),
     }
     return BenchFile.model_validate(content)
+
+
+def _on_gpu(found: OnGpu) -> dict[str, Any]:
+    engines = {
+        name: {
+            "device_mb": found.device_mb.get(name),
+            "phases": [{"batch": row.batch} | asdict(row.phases) for row in found.phases.get(name, [])],
+            "reason": found.reasons.get(name),
+        }
+        for name in found.engines
+    }
+    return {
+        "engines": engines,
+        "before": None if found.before is None else asdict(found.before),
+        "after": None if found.after is None else asdict(found.after),
+    }
 
 
 def as_json(report: Report) -> dict[str, Any]:

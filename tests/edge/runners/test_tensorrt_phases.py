@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from ssr_edge.bench.phases import time_phases
 from ssr_edge.bundle import Bundle
 from ssr_edge.errors import RuntimeUnavailable, UsageError
 from ssr_edge.manifest import EngineEntry
@@ -82,6 +83,12 @@ def test_the_steps_are_those_of_a_call_without_it(bundle_for: Callable[[str], Bu
         runner.phases(images(2))
         assert machine.events == plain
         assert [name for name, _ in plain] == ["upload", "execute", "download", "download", "synchronize"]
+
+
+def test_the_benchmark_takes_them_at_each_batch(bundle_for: Callable[[str], Bundle]) -> None:
+    with TensorRtRunner(bundle_for("10.13.3"), "fp32") as runner:
+        rows = time_phases(runner, images(6), [1, 4], 3)
+    assert [(row.batch, row.phases.compute_ms) for row in rows] == [(1, 2.0), (4, 2.0)]
 
 
 def test_a_plain_call_makes_no_event(
