@@ -21,6 +21,7 @@ from ssr_edge.bench.charts import (
     three_figures,
 )
 from ssr_edge.bench.engines import BASELINES
+from ssr_edge.bench.gpu_words import gpu_in_words
 from ssr_edge.bench.layers_table import in_a_sentence
 from ssr_edge.bench.mistakes import worst_mistakes
 from ssr_edge.bench.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
@@ -66,6 +67,7 @@ def render(report: Report) -> str:
     templates.filters["scenario"] = scenario_name
     templates.filters["printable"] = printable
     templates.filters["figures"] = _figures
+    templates.filters["gpu"] = gpu_in_words
     templates.filters["ratio"] = three_figures
     # Engines keep their colour and shape throughout the page; the baseline's are grey and round.
     names = [row.task.engine for row in report.results] + [row.engine for row in report.accuracy]

@@ -17,6 +17,7 @@ from ssr_edge.bench.against_peer import AgainstPeer
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.layers import Profile
 from ssr_edge.bench.measure import Finished, Loaded, Times, Warm
+from ssr_edge.bench.on_gpu import OnGpu
 from ssr_edge.bench.roofline import Roofline
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BenchFile, BundleFacts
@@ -128,6 +129,7 @@ class Report:
     peers: list[AgainstPeer] = field(default_factory=list)
     profiles: dict[str, Profile] = field(default_factory=dict)
     rooflines: dict[str, Roofline] = field(default_factory=dict)
+    on_gpu: OnGpu | None = None
 
     @property
     def noise_share(self) -> float | None:
@@ -252,6 +254,7 @@ def as_bench_file(report: Report) -> BenchFile:
         "others_share": report.others_share,
         "disturbed": report.disturbed,
         "method": METHOD,
+        "on_gpu": None if report.on_gpu is None else _on_gpu(report.on_gpu),
     }
     return BenchFile.model_validate(content)
 
@@ -263,6 +266,22 @@ def _roofline(found: Roofline) -> dict[str, Any]:
         "bound_ms": found.bound_ms,
         "gap": found.gap,
         "blocks": [asdict(block) | {"bound_ms": block.bound_ms} for block in found.blocks],
+    }
+
+
+def _on_gpu(found: OnGpu) -> dict[str, Any]:
+    engines = {
+        name: {
+            "device_mb": found.device_mb.get(name),
+            "phases": [{"batch": row.batch} | asdict(row.phases) for row in found.phases.get(name, [])],
+            "reason": found.reasons.get(name),
+        }
+        for name in found.engines
+    }
+    return {
+        "engines": engines,
+        "before": None if found.before is None else asdict(found.before),
+        "after": None if found.after is None else asdict(found.after),
     }
 
 

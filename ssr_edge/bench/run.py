@@ -14,8 +14,10 @@ from ssr_edge.bench.accuracy import Accuracy, Predicted, judge
 from ssr_edge.bench.against_peer import run_against_peer
 from ssr_edge.bench.analysis import engines_to_profile, rooflines_of
 from ssr_edge.bench.engines import BASELINES, EngineSpec, plan_engines
+from ssr_edge.bench.gpu_words import gpu_warnings
 from ssr_edge.bench.measure import END_TO_END_BATCH, Energy, Loaded, ask_each, finish_engines, run_rounds
 from ssr_edge.bench.mlperf import departures
+from ssr_edge.bench.on_gpu import ask_gpu_state, ask_on_gpu
 from ssr_edge.bench.options import BenchOptions
 from ssr_edge.bench.prepare import noise_pairs, prepare, start_twin
 from ssr_edge.bench.process import Workers
@@ -55,24 +57,28 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         settled = {task: w.settled_ms for task, w in ready.warm.items() if task.engine in workers.running}
         schedule = plan_schedule(settled, effort)
         energy = Energy()
+        before = ask_gpu_state(workers)
         times = run_rounds(workers, schedule, images.paths, options.seed, energy)
+        after = None if before is None else ask_gpu_state(workers)
         engines = [name for name in ready.loaded if name in workers.running]
         live = _play_live(workers, engines, images.paths, options)
         paths = [str(path) for path in images.paths[:_STAGE_IMAGES]]
         stages = ask_each(workers, engines, "stages", do="stages", paths=paths, batch=1)
         peers, no_peers = run_against_peer(workers, options.peer, bundle, images.paths, options.seed)
         finished = finish_engines(workers)
-        profiles, not_profiled = profile_engines(workers, engines_to_profile(engines, ready, options), _PROFILED_CALLS)
         failures = {name: reason for name, reason in workers.failures.items() if name != twin}
         finished.pop(twin, None)
         if not finished:
             raise _nothing_ran(failures | plan.not_run)
+        on_gpu = ask_on_gpu(workers, finished, list(times), before, after)
+        profiles, not_profiled = profile_engines(workers, engines_to_profile(engines, ready, options), _PROFILED_CALLS)
     noise = noise_pairs(times, twin, options.seed)
     results, speedups = summarise_times(times, ready.warm, finished, options.seed)
     rooflines, no_roofline = rooflines_of(bundle, results, profiles, options)
     trained = {} if options.latency_only else _of_trained(ready.predictions, plan.specs)
     notes = _notes(plan.specs, images, options) + _left_out_batches(ready.loaded, options.batches)
     notes += [f"{what}: {why}" for what, why in (no_peers | not_profiled | no_roofline).items()]
+    notes += gpu_warnings(before, after) if before is not None and after is not None else []
     last_words = next(iter(finished.values()))
     return Report(
         created=created,
@@ -102,6 +108,7 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         peers=peers,
         profiles=profiles,
         rooflines=rooflines,
+        on_gpu=on_gpu,
     )
 
 

@@ -252,6 +252,51 @@ class EngineFacts(_Part):
     batches: list[BatchFacts]
 
 
+class PhasesFacts(_Part):
+    """Where a call of `batch` images goes on a GPU, medians in ms. h2d, d2h: the copies to it and back.
+
+    enqueue_ms: of the host, to queue the copies and the engine between them.
+    """
+
+    batch: int
+    h2d_ms: float
+    compute_ms: float
+    d2h_ms: float
+    enqueue_ms: float
+
+
+class EngineOnGpu(_Part):
+    """device_mb: what its process held on the GPU in the end, of 10^6 bytes; null where NVML does not say.
+
+    phases: at batch 1 and at offline's. reason: why there are none, in words.
+    """
+
+    device_mb: float | None
+    phases: list[PhasesFacts]
+    reason: str | None
+
+
+class GpuStateFacts(_Part):
+    """The GPU at one moment, under load; null is what its driver does not tell. sm_clock_mhz: of its multiprocessors.
+
+    throttled: why it ran below its highest clocks, in words. reason: why nothing is known, in words.
+    """
+
+    sm_clock_mhz: int | None
+    temperature_c: int | None
+    power_w: float | None
+    throttled: list[str]
+    reason: str | None
+
+
+class OnGpuFacts(_Part):
+    """What was found on the GPU alone. before, after: the rounds; null where no engine could keep it busy."""
+
+    engines: dict[str, EngineOnGpu]
+    before: GpuStateFacts | None
+    after: GpuStateFacts | None
+
+
 class ReasonFacts(_Part):
     """Why an engine has no rows, in words."""
 
@@ -266,6 +311,7 @@ class BenchFile(_Part):
     disturbed: whether that is so much that the figures mean little. method: what was timed, in words.
     noise: A/A pairs. stages: by engine, ms an image of each stage of end-to-end, alone and in one thread.
     meters: by name what is inside its figure; no_meters: why there are no more. layers, rooflines: by engine.
+    on_gpu: null where no engine ran on a GPU.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -294,6 +340,7 @@ class BenchFile(_Part):
     others_share: float | None
     disturbed: bool
     method: str
+    on_gpu: OnGpuFacts | None = None
 
 
 def read_bench(path: Path) -> BenchFile:

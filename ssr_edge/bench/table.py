@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING, TextIO
 
+from ssr_edge.bench.gpu_words import gpu_in_words
 from ssr_edge.bench.layers_table import in_a_sentence
+from ssr_edge.bench.on_gpu import OnGpu
 from ssr_edge.bench.report import METHOD, Report, Speedup, scenario_name
 from ssr_edge.bench.stages import STAGES
 from ssr_edge.bench.summary import noise_in_words, summary
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 # rich would fold the table to 80 columns in a file or a pipe.
@@ -36,6 +39,8 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print(_energy_table(report))
     for reason in [] if report.energy else report.no_meters:
         console.print(f"No energy: {reason}", markup=False, soft_wrap=True)
+    if report.on_gpu is not None:
+        _print_on_gpu(report.on_gpu, console)
     for name, reason in report.failures.items():
         console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)
     for name, reason in report.not_run.items():
@@ -151,4 +156,29 @@ def _accuracy_table(report: Report) -> Table:
             str(row.labelled),
             *("-" if share is None else f"{share:.4f}" for share in shares),
         )
+    return table
+
+
+def _print_on_gpu(found: OnGpu, console: Console) -> None:
+    if found.phases:
+        console.print(_phases_table(found))
+    for name, reason in found.reasons.items():
+        console.print(f"{name}: its phases were not timed: {reason}", markup=False, soft_wrap=True)
+    for name, held in found.device_mb.items():
+        console.print(f"{name} holds {held:.0f} MB on the GPU", markup=False, soft_wrap=True)
+    for when, state in (("before", found.before), ("after", found.after)):
+        if state is not None:
+            console.print(f"GPU under load {when} the rounds: {gpu_in_words(state)}", markup=False, soft_wrap=True)
+
+
+def _phases_table(found: OnGpu) -> Table:
+    from rich.table import Table
+
+    table = Table(title="GPU: ms a call")
+    table.add_column("engine")
+    for heading in ("batch", "copy to it", "compute", "copy back", "enqueue (host)"):
+        table.add_column(heading, justify="right")
+    for engine, rows in found.phases.items():
+        for row in rows:
+            table.add_row(engine, str(row.batch), *(f"{ms:.3f}" for ms in astuple(row.phases)))
     return table

@@ -22,7 +22,8 @@ from ssr_edge.bench.contention import ContentionClock
 from ssr_edge.bench.energy import EnergyClock, find_meters
 from ssr_edge.bench.engines import EngineSpec, open_engine
 from ssr_edge.bench.live import time_live
-from ssr_edge.bench.memory import peak_rss_mb
+from ssr_edge.bench.memory import device_mb, peak_rss_mb
+from ssr_edge.bench.phases import state_under_load, time_phases
 from ssr_edge.bench.stages import time_stages
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.decide import Prediction
@@ -113,13 +114,24 @@ class Worker:
         }
 
     def finish(self) -> Reply:
-        """Peak memory of this process, and what is known of what went on beside it."""
+        """Memory of this process, and what is known of what went on beside it."""
+        # In this order: asking for the GPU's loads its driver.
         return {
             "peak_rss_mb": peak_rss_mb(),
             "others_share": self._contention.share(),
+            "device_mb": device_mb(),
             "meters": self._energy.what(),
             "no_meters": self._energy.reasons(),
         }
+
+    def phases(self, batches: list[int], calls: int) -> Reply:
+        """Where a call's time goes on a GPU, at each batch; empty for an engine that runs on none."""
+        return {"phases": [asdict(row) for row in time_phases(self.runner, self.pool, batches, calls)]}
+
+    def gpu_state(self, seconds: float) -> Reply:
+        """The GPU's state while the engine keeps it busy for so long; None for an engine that runs on none."""
+        state = state_under_load(self.runner, self.pool, seconds)
+        return {"state": None if state is None else asdict(state)}
 
     def profile(self, calls: int) -> Reply:
         """What each layer of the engine takes, at batch 1; it is opened anew for it, so ask after `finish`."""
@@ -163,7 +175,10 @@ def serve(requests: Iterable[str], replies: TextIO) -> None:
     worker = Worker()
     commands: dict[str, Callable[..., Reply]] = {
         name: getattr(worker, name)
-        for name in ("load", "warm", "time", "classify", "live", "stages", "finish", "profile", "peaks")
+        for name in (
+            *("load", "warm", "time", "classify", "live", "stages", "finish"),
+            *("phases", "gpu_state", "profile", "peaks"),
+        )
     }
     for line in requests:
         request = json.loads(line)

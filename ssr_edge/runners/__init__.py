@@ -8,9 +8,19 @@ from importlib import import_module
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.errors import BundleError, UsageError
 from ssr_edge.manifest import PRECISIONS, Choice
-from ssr_edge.runners.base import Outputs, Runner, TakesOriginals
+from ssr_edge.runners.base import Outputs, Phases, Runner, TakesOriginals, TimesPhases
 
-__all__ = ["RUNTIMES", "Outputs", "Runner", "TakesOriginals", "choose_precision", "choose_runtime", "open_runner"]
+__all__ = [
+    "RUNTIMES",
+    "Outputs",
+    "Phases",
+    "Runner",
+    "TakesOriginals",
+    "TimesPhases",
+    "choose_precision",
+    "choose_runtime",
+    "open_runner",
+]
 
 # Imported only when chosen: each pulls in a runtime of its own.
 _RUNNERS = {

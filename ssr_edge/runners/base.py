@@ -80,3 +80,25 @@ class TakesOriginals(Protocol):
 
     def submit_originals(self, images: Sequence[Image]) -> int:
         """As `Runner.submit`, of 1 to `max_batch` uint8 BGR [height, width, 3] of any sizes."""
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Where a call's time went on a GPU, in ms. h2d: copy to the GPU. compute: between the copies. d2h: copies back.
+
+    enqueue: of the host, to queue all three. Where it is longer than they are, the GPU waits for the host, and its
+    waiting is inside their times.
+    """
+
+    h2d_ms: float
+    compute_ms: float
+    d2h_ms: float
+    enqueue_ms: float
+
+
+@runtime_checkable
+class TimesPhases(Protocol):
+    """A runner on a GPU, whose calls are made of phases."""
+
+    def phases(self, images: Image) -> Phases:
+        """Makes one call on uint8 BGR [n, 224, 224, 3], as `Runner.infer`, and times its phases; needs a free slot."""

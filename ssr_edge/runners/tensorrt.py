@@ -13,7 +13,7 @@ from ssr_edge.errors import BundleError, UsageError
 from ssr_edge.gpu_memory import no_room
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.preprocess import Image
-from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.base import Outputs, Phases, Runner
 from ssr_edge.runners.cuda import open_cuda
 from ssr_edge.runners.tensorrt_engine import (
     IMAGE_SHAPE,
@@ -63,8 +63,7 @@ class TensorRtRunner(Runner):
             UsageError: the images are not uint8 [n, 224, 224, 3] with 1 <= n <= max_batch.
             RuntimeUnavailable: TensorRT or the GPU failed.
         """
-        if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or not 1 <= len(images) <= self.max_batch:
-            raise self._not_taken(f"{images.dtype} {list(images.shape)}", f"{[f'1 to {self.max_batch}', *IMAGE_SHAPE]}")
+        self._check_images(images)
         return self._start(lambda slot: slot.start(images))
 
     def collect(self, ticket: int) -> Outputs:
@@ -77,6 +76,20 @@ class TensorRtRunner(Runner):
         try:
             with self._cuda.current():
                 return slot.finish()
+        finally:
+            self._free.append(slot)
+
+    def phases(self, images: Image) -> Phases:
+        """See TimesPhases.
+
+        Raises:
+            UsageError, RuntimeUnavailable: as `submit`.
+        """
+        self._check_images(images)
+        slot = self._free.pop()
+        try:
+            with self._cuda.current():
+                return slot.phases(images)
         finally:
             self._free.append(slot)
 
@@ -102,6 +115,10 @@ class TensorRtRunner(Runner):
         self._tickets += 1
         self._open[self._tickets] = slot
         return self._tickets
+
+    def _check_images(self, images: Image) -> None:
+        if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or not 1 <= len(images) <= self.max_batch:
+            raise self._not_taken(f"{images.dtype} {list(images.shape)}", f"{[f'1 to {self.max_batch}', *IMAGE_SHAPE]}")
 
     def _not_taken(self, given: str, shape: str) -> UsageError:
         return UsageError(

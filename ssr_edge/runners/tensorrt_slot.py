@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
-from ssr_edge.runners.base import Outputs
+from ssr_edge.runners.base import Outputs, Phases
 from ssr_edge.runners.cuda import TransferBuffer
 from ssr_edge.runners.tensorrt_engine import IMAGE_SHAPE, INPUT, OUTPUTS, TENSORS
 
@@ -39,10 +40,35 @@ class Slot:
         Raises:
             RuntimeUnavailable: TensorRT refused the shape or the call.
         """
-        self._shape(len(images))
-        self._buffers[INPUT].host[: self._rows] = images
+        self._fill(images)
         self._buffers[INPUT].upload(self._rows)
-        self._run()
+        self._execute()
+        self._download()
+
+    def phases(self, images: Image) -> Phases:
+        """Queues what `start` does with events between its steps, and waits for it. The results are dropped.
+
+        Raises:
+            RuntimeUnavailable: TensorRT refused the shape or the call.
+        """
+        self._fill(images)
+        begun, uploaded, computed, downloaded = [self._driver.Event() for _ in range(4)]
+        started = time.perf_counter()
+        begun.record(self._stream)
+        self._buffers[INPUT].upload(self._rows)
+        uploaded.record(self._stream)
+        self._execute()
+        computed.record(self._stream)
+        self._download()
+        downloaded.record(self._stream)
+        enqueue_ms = (time.perf_counter() - started) * 1000
+        self._stream.synchronize()
+        return Phases(
+            h2d_ms=uploaded.time_since(begun),
+            compute_ms=computed.time_since(uploaded),
+            d2h_ms=downloaded.time_since(computed),
+            enqueue_ms=enqueue_ms,
+        )
 
     def load_resizer(self) -> None:
         """Loads the kernel that `start_originals` needs.
@@ -67,7 +93,8 @@ class Slot:
         assert self._resizer is not None, "load_resizer comes first"
         self._shape(len(images))
         self._resizer.resize(images, self._buffers[INPUT].address)
-        self._run()
+        self._execute()
+        self._download()
 
     def finish(self) -> Outputs:
         """Waits for what `start` queued. The results are copies: the next call overwrites the buffers."""
@@ -84,13 +111,20 @@ class Slot:
         shape = (rows, *IMAGE_SHAPE)
         self._check(self._context.set_input_shape(INPUT, shape), f"the shape {list(shape)}")
 
-    def _run(self) -> None:
-        """Queues the engine on what the stream puts into the input, and the copies back."""
+    def _fill(self, images: Image) -> None:
+        """Puts images into the page-locked input."""
+        self._shape(len(images))
+        self._buffers[INPUT].host[: self._rows] = images
+
+    def _execute(self) -> None:
+        """Queues the engine on what the stream puts into the input."""
         running = self._context.execute_async_v3(self._stream.handle)
         if not running:
             # The upload still reads the buffer that the next call would write.
             self._stream.synchronize()
         self._check(running, f"to run {self._rows} images")
+
+    def _download(self) -> None:
         for name in OUTPUTS:
             self._buffers[name].download(self._rows)
 

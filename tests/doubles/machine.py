@@ -49,11 +49,15 @@ class Memory:
 
 @dataclass(eq=False)
 class Queue:
-    """What a stream has to do. Each step: what it is, the memory it uses, and the work. finished: steps done so far."""
+    """What a stream has to do. Each step: what it is, the memory it uses, and the work. finished: steps done so far.
+
+    clock_ms: when each of those was done, after the stream's beginning.
+    """
 
     handle: int
     steps: list[tuple[str, tuple[Any, ...], Callable[[], None]]] = field(default_factory=list)
     finished: int = 0
+    clock_ms: list[float] = field(default_factory=lambda: [0.0])
 
     def names(self) -> list[str]:
         return [name for name, _, _ in self.steps]
@@ -63,6 +67,7 @@ class Machine:
     """The GPU's state. events: everything that happened, as (what, stream handle). memory: bytes it has.
 
     kernels: what runs a kernel on the CPU, for the tests that need one: `launch(name, grid, block, codes, arguments)`.
+    step_ms: how long events say that a step takes, by its name.
     """
 
     def __init__(self, capability: tuple[int, int] = (8, 9), memory: int = 1 << 30) -> None:
@@ -76,6 +81,7 @@ class Machine:
         self.deserialised = 0
         self.refuse_to_run = False
         self.kernels: Any = None
+        self.step_ms = {"upload": 0.25, "execute": 2.0, "download": 0.0625}
         self._stacks = threading.local()
         self._next = 0x7000_0000
 
@@ -132,8 +138,9 @@ class Machine:
     def run_until(self, queue: Queue, position: int) -> None:
         """Does what was queued up to a position, counted from the stream's beginning, and no more."""
         while queue.finished < position:
-            _, _, work = queue.steps.pop(0)
+            name, _, work = queue.steps.pop(0)
             work()
+            queue.clock_ms.append(queue.clock_ms[-1] + self.step_ms.get(name, 0.0))
             queue.finished += 1
 
     def is_queued(self, used: Any) -> bool:

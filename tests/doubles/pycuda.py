@@ -123,9 +123,10 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
     class Event:
         def __init__(self, flags: int = 0) -> None:
             demand_context()
-            self.queue, self.position = None, 0
+            self.queue, self.position, self.has_time = None, 0, not flags & driver.event_flags.DISABLE_TIMING
 
         def record(self, stream: Any = None) -> None:
+            demand_context()
             demand(stream is not None, "an event is recorded on the default stream")
             self.queue, self.position = stream.queue, stream.queue.finished + len(stream.queue.steps)
 
@@ -133,6 +134,16 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
             demand_context()
             if self.queue is not None:
                 machine.run_until(self.queue, self.position)
+
+        def time_since(self, arg2: Event) -> float:
+            demand_context()
+            for event in (self, arg2):
+                demand(event.has_time, "an event without timing is asked for its time")
+                demand(event.queue is not None, "an event that was never recorded is asked for its time")
+                if event.queue.finished < event.position:
+                    raise LogicError("cuEventElapsedTime failed: device not ready")
+            demand(self.queue is arg2.queue, "events of two streams are compared, whose work may overlap")
+            return float(self.queue.clock_ms[self.position] - arg2.queue.clock_ms[arg2.position])
 
     def module_from_buffer(buffer: bytes) -> Module:
         demand_context()

@@ -130,8 +130,11 @@ class _Reader:
 
     def _note_types(self, node: ast.AST) -> None:
         if isinstance(node, ast.Assign):
+            found = self._read(node.value)
             for target in node.targets:
-                self._bind(target, self._read(node.value))
+                # The items of a list are alike.
+                items = isinstance(node.value, ast.ListComp) and isinstance(target, ast.Tuple)
+                self._bind(target, found * len(target.elts) if items else found)
         elif isinstance(node, (ast.For, ast.comprehension)):
             self._bind(node.target, self._read(node.iter))
         elif isinstance(node, ast.FunctionDef):

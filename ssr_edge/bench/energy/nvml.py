@@ -44,7 +44,7 @@ class GpuState:
 def gpu_state() -> GpuState:
     """The state of the GPU that our runners use."""
     try:
-        nvml, handle = _open()
+        nvml, handle = open_nvml()
     except Unmeasurable as error:
         return GpuState(reason=str(error))
 
@@ -95,11 +95,15 @@ def find() -> list[NvmlMeter]:
     Raises:
         Unmeasurable: no package, driver or GPU, or the GPU does not count.
     """
-    return [NvmlMeter(*_open())]
+    return [NvmlMeter(*open_nvml())]
 
 
-def _open() -> tuple[Any, Any]:
-    """The module and the GPU's handle."""
+def open_nvml() -> tuple[Any, Any]:
+    """The module, ready to be asked, and the handle of the GPU that our runners use.
+
+    Raises:
+        Unmeasurable: no package, driver or GPU.
+    """
     # Not by number: CUDA and NVML count GPUs in different orders.
     bus_id = pci_bus_id()
     if bus_id is None:

@@ -91,9 +91,10 @@ def test_graphs_are_only_used_where_they_are() -> None:
 PYCUDA_NAMES = {
     "driver.memcpy_htod_async", "driver.memcpy_dtoh_async", "driver.pagelocked_empty", "driver.mem_alloc",
     "driver.mem_get_info", "driver.module_from_buffer", "driver.Stream", "driver.Event", "driver.MemoryError",
-    "Stream.handle", "Stream.synchronize", "Event.record", "Event.synchronize", "Module.get_function",
-    "Function.prepare", "Function.prepared_async_call", "event_flags.DISABLE_TIMING", "Context.push", "Context.pop",
-    "Context.get_device", "Device.compute_capability", "Device.name", "autoprimaryctx.context",
+    "Stream.handle", "Stream.synchronize", "Event.record", "Event.synchronize", "Event.time_since",
+    "Module.get_function", "Function.prepare", "Function.prepared_async_call", "event_flags.DISABLE_TIMING",
+    "Context.push", "Context.pop", "Context.get_device", "Device.compute_capability", "Device.name",
+    "autoprimaryctx.context",
 }  # fmt: skip
 
 
