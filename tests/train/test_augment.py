@@ -25,7 +25,8 @@ def photos(demo_images: list[Path]) -> Tensor:
 
 def draw(recipe: AugmentRecipe, images: Tensor, seed: int = 0) -> Tensor:
     torch.manual_seed(seed)
-    return Augment(recipe)(images)
+    augment = Augment(recipe)
+    return augment(images, augment.draw(len(images)))
 
 
 def whole(image: Tensor) -> Tensor:

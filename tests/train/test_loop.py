@@ -64,6 +64,7 @@ def test_a_run_leaves_its_split_its_metrics_and_its_checkpoint(unbroken: tuple[P
     run, _ = unbroken
     assert sorted(path.name for path in run.iterdir()) == [
         "checkpoint.safetensors",
+        "curves.svg",
         "metrics.jsonl",
         "split.csv",
         "state.safetensors",
@@ -157,10 +158,10 @@ def kill(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
         return call
 
     name, calls, after = {
-        "before the line": ("_log", 1, False),
+        "before the line": ("log_epoch", 1, False),
         "between line and state": ("save_state", 1, False),
         "after the state": ("save_state", 1, True),
-        "within epoch 2": ("classification_loss", 3 + 2, True),
+        "within epoch 2": ("backward", 3 + 2, True),
     }[moment]
     monkeypatch.setattr(loop, name, dying(getattr(loop, name), calls, after))
 

@@ -66,7 +66,7 @@ def test_the_newest_unfinished_run_goes_on_after_a_kill(
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (run,) = Path("runs").iterdir()
+    (run,) = Path("runs").glob("ssresnext14*")
     assert epochs(run) == [1]
     assert not (run / "checkpoint.safetensors").exists()
 
@@ -118,7 +118,7 @@ def test_a_checkpoint_is_fine_tuned_with_quantisation_and_resumed(
     answer = ssr_edge("train", "--qat", tiny_checkpoint, "--epochs", "1", "--device", "cpu")
     assert answer.code == 0, answer.err
     assert "folded, and calibrated on 55 training images" in answer.out
-    (run,) = Path("runs").iterdir()
+    (run,) = Path("runs").glob("ssresnext14*")
     assert run.name.startswith("ssresnext14_8x4d-qat-")
     card = load_checkpoint(run / "checkpoint.safetensors")[1]
     assert (card.folded, card.recipe["name"], card.epochs) == (True, "qat", 1)
