@@ -123,7 +123,7 @@ def _check_processes(run: Path | None, qat: Path | None) -> None:
         raise UsageError(
             f"{process_count()} processes without a run folder in common",
             expected="--run FOLDER",
-            next_step='torchrun --nproc-per-node 2 "$(which ssr-edge)" train --data FOLDER --run runs/NAME',
+            next_step='torchrun --nproc-per-node 2 -- "$(which ssr-edge)" train --data FOLDER --run runs/NAME',
         )
     if qat is not None:
         raise UsageError(

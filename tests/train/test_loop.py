@@ -223,3 +223,30 @@ def test_sixteen_images_can_be_learnt_by_heart(demo_images: list[Path]) -> None:
     assert history[0] == pytest.approx(0.5 * 2.08 + 0.5 * 0.6, abs=0.4)
     assert history[-1] < 0.05 * history[0]
     assert network(x).argmax(dim=1).tolist() == images.targets.tolist()
+
+
+def test_the_optimiser_moves_as_the_plain_one_does(make_network: Callable[..., SSResNeXt]) -> None:
+    networks = [make_network("ssresnext14_8x4d").to(memory_format=torch.channels_last).train() for _ in range(2)]
+    # Channels last, as in a run: the fused step goes through memory and must not mix up weights.
+    fused, plain = (loop._optimiser(network, RECIPE) for network in networks)
+    for group in plain.param_groups:
+        group["fused"] = False
+    images = torch.randn(4, 3, 32, 32)
+    for _ in range(3):
+        for network, optimiser in zip(networks, (fused, plain), strict=True):
+            optimiser.zero_grad()
+            network(images).square().mean().backward()
+            optimiser.step()
+    for found, expected in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_run_from_a_cache_is_the_run_without(
+    unbroken: tuple[Path, list[str]], breakhis_tree: Path, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        said: list[str] = []
+        train(options(tmp_path / name, breakhis_tree, cache=tmp_path / "cache"), False, said.append)
+        assert losses(tmp_path / name) == losses(unbroken[0])
+        assert said[-3:] == [unbroken[1][-3].replace(str(unbroken[0]), str(tmp_path / name)), *unbroken[1][-2:]]
+    assert not any("decoding" in line for line in said)

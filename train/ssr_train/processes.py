@@ -1,6 +1,6 @@
 """The processes that train one network together (torchrun), each on its share of every batch; alone there is one.
 
-    torchrun --nproc-per-node 2 "$(which ssr-edge)" train --data BreaKHis_v1 --run runs/NAME
+    torchrun --nproc-per-node 2 -- "$(which ssr-edge)" train --data BreaKHis_v1 --run runs/NAME
 
 Together they compute what one process would: the same batches, BatchNorm over the whole batch, the loss of the whole
 batch. Every one of them must see the images and the run's folder; only the first one writes.
