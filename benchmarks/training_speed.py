@@ -26,7 +26,7 @@ from statistics import mean, median, stdev
 from ssr_edge.environment import machine_facts, usable_cores
 
 # Network and how many of the images: a large network takes seconds for one.
-PLAN = (("ssresnext14_8x4d", 240), ("ssresnext50_32x4d", 48))
+PLAN = (("ssresnext14_8x4d", 240), ("ssresnext50_32x4d", 40))
 EPOCHS = 2
 # Two-sided 95 % of Student's t, by degrees of freedom.
 _STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36}
@@ -111,14 +111,19 @@ def prepare(data: Path, magnification: int | None, images: int, folder: Path) ->
     """Links a part of the data set twice, as ours reads it and as ImageFolder does; returns its training images."""
     from ssr_edge.breakhis import CLASSES
     from ssr_train.breakhis import contradictory_twins, read
-    from ssr_train.splits import make_split
+    from ssr_train.splits import Part, Split
 
     records, _ = contradictory_twins(read(data, magnification))
     by_class = defaultdict(list)
     for record in records:
         by_class[record.label].append(record)
     chosen = [record for label in CLASSES for record in by_class[label][: images // len(CLASSES)]]
-    split = make_split(chosen, "image", 0)
+    parts: dict[str, Part] = {}
+    for label in CLASSES:
+        names = [record.name for record in chosen if record.label == label]
+        judged = max(1, len(names) // 8)
+        parts |= {name: "test" if n == 0 else "val" if n <= judged else "train" for n, name in enumerate(names)}
+    split = Split("image", 0, parts)
     split.write(folder / "split.csv")
     rows = ["path,class,patient,magnification"]
     for record in chosen:

@@ -244,9 +244,11 @@ def test_the_optimiser_moves_as_the_plain_one_does(make_network: Callable[..., S
 def test_a_run_from_a_cache_is_the_run_without(
     unbroken: tuple[Path, list[str]], breakhis_tree: Path, tmp_path: Path
 ) -> None:
-    for name in ("first", "second"):
+    for name, tensorboard in (("first", False), ("second", True)):
         said: list[str] = []
-        train(options(tmp_path / name, breakhis_tree, cache=tmp_path / "cache"), False, said.append)
+        asked = options(tmp_path / name, breakhis_tree, cache=tmp_path / "cache", tensorboard=tensorboard)
+        train(asked, False, said.append)
+        assert (tmp_path / name / "tensorboard").exists() == tensorboard
         assert losses(tmp_path / name) == losses(unbroken[0])
         assert said[-3:] == [unbroken[1][-3].replace(str(unbroken[0]), str(tmp_path / name)), *unbroken[1][-2:]]
     assert not any("decoding" in line for line in said)

@@ -69,4 +69,4 @@ def draw_curves(run: Path) -> None:
         axes.grid(alpha=0.3)
     figure.suptitle(run.resolve().name)
     with replacing(run / CURVES) as temporary:
-        figure.savefig(temporary, format="svg")
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
