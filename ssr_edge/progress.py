@@ -13,12 +13,14 @@ _PLAIN_EVERY_SECONDS = 20.0
 
 
 @contextmanager
-def progress(title: str, total: int | None) -> Iterator[Advance]:
+def progress(title: str, total: int | None, quiet: bool = False) -> Iterator[Advance]:
     """Yields `advance(steps, note)`; total None means that nobody knows how many steps there will be.
 
-    Writes to stderr, so that results on stdout stay clean.
+    Writes to stderr, so that results on stdout stay clean. quiet: shows nothing.
     """
-    if sys.stderr.isatty():
+    if quiet:
+        yield lambda steps, note: None
+    elif sys.stderr.isatty():
         with _bar(title, total) as advance:
             yield advance
     else:

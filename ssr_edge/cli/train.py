@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,6 +51,14 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the split, the first weights and every draw.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(min=1, help="Micro-batches a batch is computed in, to save memory.", show_default=False),
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder of decoded images that runs share.")] = RUNS / ".cache",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write events into the run's folder.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run. (default: runs/ARCH-TIME)", show_default=False)
@@ -70,6 +79,7 @@ def train(
         from ssr_train.device import choose_device
         from ssr_train.loop import TrainOptions
         from ssr_train.loop import train as run_training
+        from ssr_train.processes import process_rank
         from ssr_train.recipe import load_recipe
         from ssr_train.run_file import read_options, write_options
 
@@ -77,12 +87,18 @@ def train(
         _refuse_with_qat(
             {"--resume": resume or None, "--arch": arch, "--magnification": magnification, "--split": split}
         )
+    _check_processes(run, qat)
+    if tensorboard:
+        with importing("tensorboard"):
+            import tensorboard as _  # noqa: F401 (said now, not after an hour's decoding)
     if resume:
         options = read_options(run or _newest_unfinished(), choose_device(device))
     else:
         chosen = load_recipe(recipe or ("paper" if qat is None else "qat"))
         if epochs is not None:
             chosen = chosen.model_copy(update={"epochs": epochs})
+        if accumulate is not None:
+            chosen = chosen.model_copy(update={"accumulate": accumulate})
         if qat is not None:
             options = _qat_options(qat, run, data, chosen, seed, choose_device(device))
         elif data is None:
@@ -95,9 +111,31 @@ def train(
             options = TrainOptions(
                 folder, data, config, chosen, magnification, _split(split), seed, choose_device(device)
             )
-        write_options(options)
+        if process_rank() == 0:
+            write_options(options)
+    options = replace(options, cache=cache, tensorboard=tensorboard)
     checkpoint = run_training(options, resume, typer.echo, _start(options))
-    typer.echo(f"wrote {checkpoint}\nnext: ssr-edge build-engine")
+    if process_rank() == 0:
+        typer.echo(f"wrote {checkpoint}\nnext: ssr-edge build-engine")
+
+
+def _check_processes(run: Path | None, qat: Path | None) -> None:
+    from ssr_train.processes import process_count
+
+    if process_count() == 1:
+        return
+    if run is None:
+        raise UsageError(
+            f"{process_count()} processes without a run folder in common",
+            expected="--run FOLDER",
+            next_step='torchrun --nproc-per-node 2 -- "$(which ssr-edge)" train --data FOLDER --run runs/NAME',
+        )
+    if qat is not None:
+        raise UsageError(
+            f"--qat in {process_count()} processes",
+            expected="one process: fine-tuning takes a few epochs",
+            next_step=f"ssr-edge train --qat {qat}",
+        )
 
 
 def _refuse_with_qat(given: dict[str, object]) -> None:

@@ -110,13 +110,13 @@ def test_a_killed_run_resumes_as_if_nothing_had_been(
     def die(*arguments: object) -> None:
         raise Killed
 
-    options, real, seen = replace(options, run=tmp_path), loop._log, []
+    options, real, seen = replace(options, run=tmp_path), loop.log_epoch, []
 
     def killed_in_epoch_2(*arguments: object) -> None:
         seen.append(arguments)
         (real if len(seen) == 1 else die)(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "_log", killed_in_epoch_2)
+    monkeypatch.setattr(loop, "log_epoch", killed_in_epoch_2)
     with pytest.raises(Killed):
         train(options, False, lambda line: None, start(options))
     monkeypatch.undo()

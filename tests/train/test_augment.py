@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
 from ssr_edge.preprocess import load
@@ -25,7 +26,8 @@ def photos(demo_images: list[Path]) -> Tensor:
 
 def draw(recipe: AugmentRecipe, images: Tensor, seed: int = 0) -> Tensor:
     torch.manual_seed(seed)
-    return Augment(recipe)(images)
+    augment = Augment(recipe)
+    return augment(images, augment.draw(len(images)))
 
 
 def whole(image: Tensor) -> Tensor:
@@ -96,3 +98,55 @@ def test_colours_stay_unless_the_recipe_says_jitter() -> None:
     without = EVERYTHING.model_copy(update={"colour_jitter": 0.0})
     assert torch.equal(draw(without, plain), plain[..., :224, :224])
     assert difference(draw(EVERYTHING, plain), plain[..., :224, :224]) > 10
+
+
+def test_a_slice_of_the_views_gives_a_slice_of_the_batch(photos: Tensor) -> None:
+    torch.manual_seed(1)
+    augment = Augment(EVERYTHING.model_copy(update={"stain": 0.1}))
+    views = augment.draw(4)
+    assert torch.equal(augment(photos, views)[1:3], augment(photos[1:3], views[1:3]))
+
+
+@pytest.mark.parametrize("scale", [0.08, 0.4, 1.0])
+def test_crops_are_drawn_as_torchvision_draws_them(scale: float) -> None:
+    count, side = 4000, STORED_SIZE
+    torch.manual_seed(0)
+    found = Augment(NOTHING.model_copy(update={"crop_scale": scale})).draw(count).boxes.double()
+    image = torch.empty(3, side, side)
+    theirs = [v2.RandomResizedCrop(1, (scale, 1.0), (4 / 5, 5 / 4)).make_params([image]) for _ in range(count)]
+    expected = torch.tensor([[float(box[k]) for k in ("top", "left", "height", "width")] for box in theirs]).double()
+    assert (found[:, :2] + found[:, 2:]).max() <= side and found.min() >= 0
+    for percent in (0.05, 0.25, 0.5, 0.75, 0.95):
+        # The 1 % of the side is three standard errors of a quantile of 4000 draws.
+        difference = found.quantile(percent, dim=0) - expected.quantile(percent, dim=0)
+        assert float(difference.abs().max()) < 0.035 * side, percent
+
+
+def test_colours_are_drawn_as_torchvision_draws_them() -> None:
+    torch.manual_seed(0)
+    views = [Augment(EVERYTHING.model_copy(update={"stain": 0.1})).draw(100) for _ in range(20)]
+    jitter, stain = torch.cat([v.jitter for v in views]), torch.cat([v.stain for v in views])
+    low, high = torch.tensor([0.75, 0.75, 0.75, -0.05]), torch.tensor([1.25, 1.25, 1.25, 0.05])
+    assert bool(((low <= jitter) & (jitter <= high)).all())
+    torch.testing.assert_close(jitter.mean(0), (low + high) / 2, rtol=0, atol=0.01)
+    torch.testing.assert_close(jitter.std(0), (high - low) / 12**0.5, rtol=0.05, atol=0)
+    assert len({tuple(v.jitter_order) for v in views}) > 10
+    assert float((stain - torch.tensor([[1.0], [0.0]])).abs().max()) <= 0.1
+    torch.testing.assert_close(stain.std(0), torch.full((2, 3), 0.2 / 12**0.5), rtol=0.05, atol=0)
+
+
+def test_drawn_colours_have_torchvisions_statistics(photos: Tensor) -> None:
+    images = photos[:2].repeat(60, 1, 1, 1)
+    recipe = NOTHING.model_copy(update={"colour_jitter": 0.25})
+    found = draw(recipe, images).float().mean((2, 3))
+    torch.manual_seed(0)
+    jitter = v2.ColorJitter(0.25, 0.25, 0.25, 0.05)
+    expected = torch.stack([jitter(whole(image)) for image in images]).float().mean((2, 3))
+    torch.testing.assert_close(found.mean(0), expected.mean(0), rtol=0, atol=8)
+    torch.testing.assert_close(found.std(0), expected.std(0), rtol=0.25, atol=0)
+
+
+def test_stain_moves_colours_and_no_pixel_elsewhere(photos: Tensor) -> None:
+    moved = draw(NOTHING.model_copy(update={"stain": 0.1}), photos)
+    untouched = torch.stack([whole(image) for image in photos])
+    assert 3 < float((moved.float() - untouched.float()).abs().mean()) < 40

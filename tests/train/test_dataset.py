@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from ssr_edge.preprocess import load
 from ssr_train.breakhis import Record, read
-from ssr_train.dataset import load_images, normalise, to_rgb
+from ssr_train.dataset import draw_order, load_images, normalise, to_rgb
 
 
 def test_images_come_as_preprocessing_gives_them_in_the_order_of_the_records(breakhis_tree: Path) -> None:
@@ -57,3 +57,18 @@ def test_normalise_agrees_with_torchvision_on_a_real_image(demo_images: list[Pat
     rgb = to_rgb(load(demo_images[0])[None])
     theirs = transforms.normalize(rgb.float() / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert float((normalise(rgb) - theirs).abs().max()) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_shuffled_epoch_shows_each_image_once_and_a_balanced_one_each_class_as_often() -> None:
+    targets = torch.tensor([0] * 300 + [2] * 60 + [7] * 40)
+    torch.manual_seed(2)
+    assert sorted(draw_order(targets, "shuffled").tolist()) == list(range(400))
+    order = draw_order(targets, "balanced")
+    assert len(order) == 400 and len(set(order.tolist())) < 300
+    shown = torch.bincount(targets[torch.cat([draw_order(targets, "balanced") for _ in range(30)])], minlength=8)
+    assert shown[[1, 3, 4, 5, 6]].sum() == 0
+    # 12,000 draws, a third for each: four standard deviations are 207.
+    assert all(abs(int(shown[label]) - 4000) < 207 for label in (0, 2, 7))
+    torch.manual_seed(2)
+    draw_order(targets, "shuffled")
+    assert torch.equal(draw_order(targets, "balanced"), order)

@@ -64,6 +64,7 @@ def test_a_run_leaves_its_split_its_metrics_and_its_checkpoint(unbroken: tuple[P
     run, _ = unbroken
     assert sorted(path.name for path in run.iterdir()) == [
         "checkpoint.safetensors",
+        "curves.svg",
         "metrics.jsonl",
         "split.csv",
         "state.safetensors",
@@ -157,10 +158,10 @@ def kill(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
         return call
 
     name, calls, after = {
-        "before the line": ("_log", 1, False),
+        "before the line": ("log_epoch", 1, False),
         "between line and state": ("save_state", 1, False),
         "after the state": ("save_state", 1, True),
-        "within epoch 2": ("classification_loss", 3 + 2, True),
+        "within epoch 2": ("backward", 3 + 2, True),
     }[moment]
     monkeypatch.setattr(loop, name, dying(getattr(loop, name), calls, after))
 
@@ -222,3 +223,32 @@ def test_sixteen_images_can_be_learnt_by_heart(demo_images: list[Path]) -> None:
     assert history[0] == pytest.approx(0.5 * 2.08 + 0.5 * 0.6, abs=0.4)
     assert history[-1] < 0.05 * history[0]
     assert network(x).argmax(dim=1).tolist() == images.targets.tolist()
+
+
+def test_the_optimiser_moves_as_the_plain_one_does(make_network: Callable[..., SSResNeXt]) -> None:
+    networks = [make_network("ssresnext14_8x4d").to(memory_format=torch.channels_last).train() for _ in range(2)]
+    # Channels last, as in a run: the fused step goes through memory and must not mix up weights.
+    fused, plain = (loop._optimiser(network, RECIPE) for network in networks)
+    for group in plain.param_groups:
+        group["fused"] = False
+    for _ in range(3):
+        for pair in zip(*(network.parameters() for network in networks), strict=True):
+            pair[0].grad = torch.randn_like(pair[0])
+            pair[1].grad = pair[0].grad.clone()
+        fused.step()
+        plain.step()
+    for found, expected in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_from_a_cache_is_the_run_without(
+    unbroken: tuple[Path, list[str]], breakhis_tree: Path, tmp_path: Path
+) -> None:
+    for name, tensorboard in (("first", False), ("second", True)):
+        said: list[str] = []
+        asked = options(tmp_path / name, breakhis_tree, cache=tmp_path / "cache", tensorboard=tensorboard)
+        train(asked, False, said.append)
+        assert (tmp_path / name / "tensorboard").exists() == tensorboard
+        assert losses(tmp_path / name) == losses(unbroken[0])
+        assert said[-3:] == [unbroken[1][-3].replace(str(unbroken[0]), str(tmp_path / name)), *unbroken[1][-2:]]
+    assert not any("decoding" in line for line in said)

@@ -1,42 +1,135 @@
-"""Random views of a training image: crop, flip, rotation and colour (paper section 3.3)."""
+"""Random views of training images: crop, quarter turn, flip, colour and stain (paper section 3.3 and after).
+
+What is drawn and what is computed are apart: `draw` says for each image of a batch what happens to it, and calling an
+`Augment` does it, on any device and for any part of the batch. So processes that share a batch, each with a slice of
+the same `Views`, see together what one process alone would see.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
+from torch.nn import functional as F
 
 from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_train.colour import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, perturb_stain
 from ssr_train.recipe import AugmentRecipe
 
 # Images are held a little larger than the network's input, so that a crop still has 224 real pixels to choose from.
 STORED_SIZE = 256
+_ASPECT_RATIOS = (4 / 5, 5 / 4)
+_ATTEMPTS = 10  # as torchvision's RandomResizedCrop: after as many crops that don't fit, the whole image is taken
+_JITTER: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_saturation,
+    adjust_hue,
+)
+
+
+@dataclass(frozen=True)
+class Views:
+    """What was drawn for n images. All tensors lie on the CPU.
+
+    boxes: int64 [n, 4]: top, left, height and width of the crop. quarters: int64 [n], counter-clockwise quarter turns.
+    flips: bool [n]. jitter: float32 [n, 4]: factors of brightness, contrast and saturation, turn of the hue.
+    jitter_order: in which order the four are done, the same for all n. stain: float32 [n, 2, 3]: scale and shift of
+    haematoxylin, eosin and DAB.
+    """
+
+    boxes: Tensor
+    quarters: Tensor
+    flips: Tensor
+    jitter: Tensor
+    jitter_order: list[int]
+    stain: Tensor
+
+    def __getitem__(self, rows: slice) -> Views:
+        return Views(
+            self.boxes[rows],
+            self.quarters[rows],
+            self.flips[rows],
+            self.jitter[rows],
+            self.jitter_order,
+            self.stain[rows],
+        )
 
 
 class Augment:
-    """Callable: uint8 RGB [n, 3, STORED_SIZE, STORED_SIZE] -> uint8 RGB [n, 3, size, size], each image drawn anew.
-
-    Draws from torch's global generator only, so that seeding it once an epoch fixes the whole epoch.
-    """
+    """Callable: uint8 RGB [n, 3, STORED_SIZE, STORED_SIZE] and its Views -> uint8 RGB [n, 3, size, size]."""
 
     def __init__(self, recipe: AugmentRecipe, size: int = IMAGE_SIZE) -> None:
-        self._right_angles = recipe.right_angle_rotations
-        steps: list[torch.nn.Module] = [
-            v2.RandomResizedCrop(size, scale=(recipe.crop_scale, 1.0), ratio=(4 / 5, 5 / 4), antialias=True)
-        ]
-        if recipe.horizontal_flip:
-            steps.append(v2.RandomHorizontalFlip())
-        if recipe.colour_jitter:
-            strength = recipe.colour_jitter
-            steps.append(v2.ColorJitter(brightness=strength, contrast=strength, saturation=strength, hue=strength / 5))
-        self._steps = v2.Compose(steps)
+        self._recipe = recipe
+        self._size = size
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Augments each image on its own."""
-        return torch.stack([self._one(image) for image in images])
+    def draw(self, count: int) -> Views:
+        """Draws views for `count` images, each on its own.
 
-    def _one(self, image: Tensor) -> Tensor:
-        if self._right_angles:
-            image = torch.rot90(image, int(torch.randint(4, ())), (1, 2))
-        view: Tensor = self._steps(image)
-        return view
+        Draws from torch's global CPU generator only, so that seeding it once an epoch fixes the whole epoch.
+        """
+        recipe = self._recipe
+        quarters = torch.randint(4, (count,)) if recipe.right_angle_rotations else torch.zeros(count, dtype=torch.int64)
+        flips = torch.rand(count) < 0.5 if recipe.horizontal_flip else torch.zeros(count, dtype=torch.bool)
+        strength = torch.tensor([1, 1, 1, 1 / 5]) * recipe.colour_jitter
+        jitter = torch.tensor([1.0, 1, 1, 0]) + strength * _uniform(-1, 1, count, 4)
+        stain = torch.tensor([[1.0], [0]]) + recipe.stain * _uniform(-1, 1, count, 2, 3)
+        boxes = _draw_boxes(count, recipe.crop_scale)
+        return Views(boxes, quarters, flips, jitter.float(), torch.randperm(4).tolist(), stain.float())
+
+    def __call__(self, images: Tensor, views: Views) -> Tensor:
+        """Does what was drawn, on the device of the images."""
+        drawn = zip(views.boxes.tolist(), views.quarters.tolist(), views.flips.tolist(), strict=True)
+        cut = [self._cut(image, *one) for image, one in zip(images, drawn, strict=True)]
+        if not (self._recipe.colour_jitter or self._recipe.stain):
+            return torch.cat(cut)
+        # A CPU is several times faster when one image at a time stays in its cache, a GPU when it gets all at once.
+        step = 1 if images.device.type == "cpu" else len(images)
+        parts = [slice(start, start + step) for start in range(0, len(images), step)]
+        return torch.cat([self._colour(torch.cat(cut[part]), views[part]) for part in parts])
+
+    def _cut(self, image: Tensor, box: list[int], quarters: int, flip: bool) -> Tensor:
+        """uint8 [3, h, w] -> uint8 [1, 3, size, size]."""
+        top, left, height, width = box
+        crop = image[None, :, top : top + height, left : left + width]
+        # PyTorch resizes uint8 on a CPU only.
+        resized = F.interpolate(
+            crop if crop.device.type == "cpu" else crop.float(), (self._size,) * 2, mode="bilinear", antialias=True
+        )
+        turned = torch.rot90(resized.round().to(torch.uint8), quarters, (2, 3))
+        return turned.flip(3) if flip else turned
+
+    def _colour(self, images: Tensor, views: Views) -> Tensor:
+        """uint8 -> uint8, both [n, 3, size, size]."""
+        # Planes rather than pixels: most of it is arithmetic between whole channels.
+        values = images.contiguous().float().div_(255)
+        if self._recipe.stain:
+            scales, shifts = views.stain.to(values.device).unbind(1)
+            values = perturb_stain(values, scales, shifts)
+        if self._recipe.colour_jitter:
+            factors = views.jitter.to(values.device)
+            for number in views.jitter_order:
+                values = _JITTER[number](values, factors[:, number])
+        return values.mul_(255).round_().to(torch.uint8)
+
+
+def _draw_boxes(count: int, smallest_share: float) -> Tensor:
+    """int64 [count, 4]: crops as RandomResizedCrop draws them: share of the area even, aspect ratio even in its log."""
+    area = STORED_SIZE**2 * _uniform(smallest_share, 1, count, _ATTEMPTS)
+    ratio = _uniform(math.log(_ASPECT_RATIOS[0]), math.log(_ASPECT_RATIOS[1]), count, _ATTEMPTS).exp()
+    sides = torch.stack(
+        [(area / ratio).sqrt(), (area * ratio).sqrt()], 2
+    ).round()  # [count, attempts, height and width]
+    fits = (sides <= STORED_SIZE).all(2)
+    first = fits.byte().argmax(1)
+    chosen = torch.where(fits.any(1, keepdim=True), sides[torch.arange(count), first], STORED_SIZE)
+    corner = ((STORED_SIZE - chosen + 1) * _uniform(0, 1, count, 2)).floor()
+    return torch.cat([corner, chosen], 1).long()
+
+
+def _uniform(low: float, high: float, *shape: int) -> Tensor:
+    """float64: a float32 just below 1 could round up to a place outside."""
+    return low + (high - low) * torch.rand(shape, dtype=torch.float64)

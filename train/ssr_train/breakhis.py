@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,19 +58,21 @@ def read(root: Path, magnification: int | None = None) -> list[Record]:
     return sorted(records, key=lambda record: record.name)
 
 
-def contradictory_twins(records: Sequence[Record]) -> tuple[list[Record], list[list[Record]]]:
+def contradictory_twins(
+    records: Sequence[Record], digest: Callable[[Path], str | None] | None = None
+) -> tuple[list[Record], list[list[Record]]]:
     """Splits off images that stand under two labels with exactly the same pixels.
 
     In the official data set patient 14-13412 does so under DC and LC. Training on either copy teaches a contradiction,
-    and neither label can be preferred, so both are dropped.
+    and neither label can be preferred, so both are dropped. digest: by path; None decodes (`pixel_digest`).
 
     Returns: the records to keep, in order, and the groups of twins. Unreadable images are kept: reading them later
     says what is wrong.
     """
     by_pixels: dict[str, list[Record]] = defaultdict(list)
     with ThreadPoolExecutor() as pool:
-        for record, digest in zip(records, pool.map(pixel_digest, [r.path for r in records]), strict=True):
-            by_pixels[digest or f"unreadable {record.name}"].append(record)
+        for record, found in zip(records, pool.map(digest or pixel_digest, [r.path for r in records]), strict=True):
+            by_pixels[found or f"unreadable {record.name}"].append(record)
     twins = [group for group in by_pixels.values() if len({record.label for record in group}) > 1]
     dropped = {record.name for group in twins for record in group}
     return [record for record in records if record.name not in dropped], twins

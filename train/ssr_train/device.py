@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import torch
@@ -11,13 +12,15 @@ from ssr_edge.errors import RuntimeUnavailable
 
 
 def choose_device(name: str) -> str:
-    """`auto` takes a GPU where PyTorch sees one; any other name is checked.
+    """`auto` takes a GPU where PyTorch sees one; any other name is checked. Each of torchrun's processes gets its own.
 
     Raises:
         RuntimeUnavailable: the device is not on this machine.
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:

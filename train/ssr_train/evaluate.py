@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssr_edge.metrics import Metrics, measure
-from ssr_train.dataset import LabelledImages, normalise, to_rgb
+from ssr_train.dataset import LabelledImages, normalise
 
 _BATCH = 16
 
@@ -23,7 +23,7 @@ def evaluate_images(
     network.eval()
     logits = []
     for start in range(0, len(images), _BATCH):
-        batch = normalise(to_rgb(images.pixels[start : start + _BATCH]).to(device))
+        batch = normalise(images.rgb(slice(start, start + _BATCH)).to(device))
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             logits.append(network(batch.to(memory_format=torch.channels_last)).float().cpu())
     everything = torch.cat(logits)

@@ -50,8 +50,9 @@ def judge_bundle(
         )
     images = _images(load_checkpoint(checkpoint)[1], data, part)
     with open_runner(bundle, runtime, choose_precision(bundle, precision, runtime)) as runner:
+        pixels = images.pixels
         predicted = [
-            runner.infer(np.ascontiguousarray(images.pixels[start : start + _BATCH])).logits.argmax(axis=1)
+            runner.infer(np.ascontiguousarray(pixels[start : start + _BATCH])).logits.argmax(axis=1)
             for start in range(0, len(images), _BATCH)
         ]
         return f"{bundle.path} {runner.name}", measure(images.targets.numpy(), np.concatenate(predicted))

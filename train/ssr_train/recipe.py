@@ -16,7 +16,11 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 class AugmentRecipe(BaseModel):
-    """crop_scale: smallest share of the image's area that a random crop keeps. colour_jitter: 0 leaves colour alone."""
+    """crop_scale: smallest share of the image's area that a random crop keeps. colour_jitter: 0 leaves colour alone.
+
+    stain: how far the amounts of haematoxylin, eosin and DAB are scaled and shifted (Tellez et al. 2018); 0 leaves
+        the stain alone.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,11 +28,15 @@ class AugmentRecipe(BaseModel):
     right_angle_rotations: bool
     horizontal_flip: bool
     colour_jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    stain: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
 class Recipe(BaseModel):
     """Everything that decides a training run but its data, its architecture and its seed.
 
+    accumulate: micro-batches that a batch is computed in, one after the other: less memory, the same gradients but for
+        BatchNorm, whose statistics are those of a micro-batch. Costs a second forward pass.
+    sampling: `shuffled` shows each image once an epoch; `balanced` draws as many with replacement, each class as often.
     schedule: `step` multiplies the rate by 0.9 every 5 epochs (paper); `cosine` warms up, then falls to zero.
     dice_weight: weight of the Dice loss; cross-entropy has the rest (paper: 0.5).
     ema_decay: decay of the averaged weights by step; 0 keeps the last step's weights.
@@ -41,6 +49,8 @@ class Recipe(BaseModel):
     name: str
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
     optimizer: Literal["adam", "adamw"]
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0

@@ -58,11 +58,19 @@ def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimiser
             next_step="ssr-edge train --data FOLDER  (a new run)",
         ) from error
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for name, tensor in _below(tensors, "optimiser.").items():
         number, key = name.split(".")
-        state.setdefault(int(number), {})[key] = tensor
+        state.setdefault(int(number), {})[key] = _laid_out_like(parameters[int(number)], tensor)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return int(tensors["epoch"])
+
+
+def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor in the parameter's memory format: a fused optimiser walks through both side by side, unlooking."""
+    if tensor.shape != parameter.shape:  # the number of steps
+        return tensor
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -21,9 +21,32 @@ Run = Callable[..., Any]
 TINY = ("--arch", "ssresnext14_8x4d", "--magnification", "100", "--device", "cpu")
 
 
-def epochs(run: Path) -> list[int]:
+# Everything random, and averaged weights, on small images: an epoch takes a second or two.
+SMALL = """
+epochs = 4
+batch_size = 8
+optimizer = "adamw"
+learning_rate = 0.002
+schedule = "cosine"
+ema_decay = 0.8
+image_sizes = [64]
+sampling = "balanced"
+[augment]
+crop_scale = 0.4
+right_angle_rotations = true
+horizontal_flip = true
+colour_jitter = 0.25
+stain = 0.05
+"""
+
+
+def rows(run: Path) -> list[dict[str, float]]:
     path = run / "metrics.jsonl"
-    return [json.loads(line)["epoch"] for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def epochs(run: Path) -> list[float]:
+    return [row["epoch"] for row in rows(run)]
 
 
 def test_a_run_from_images_to_checkpoint_and_resumed_when_it_is_done(
@@ -66,7 +89,7 @@ def test_the_newest_unfinished_run_goes_on_after_a_kill(
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (run,) = Path("runs").iterdir()
+    (run,) = Path("runs").glob("ssresnext14*")
     assert epochs(run) == [1]
     assert not (run / "checkpoint.safetensors").exists()
 
@@ -74,6 +97,41 @@ def test_the_newest_unfinished_run_goes_on_after_a_kill(
     assert answer.code == 0, answer.err
     assert epochs(run) == [1, 2]
     assert load_checkpoint(run / "checkpoint.safetensors")[1].epochs == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_a_run_killed_in_the_middle_of_an_epoch_ends_as_an_unbroken_one(
+    ssr_edge_process: Run, breakhis_tree: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    arguments = ["train", "--data", str(breakhis_tree), *TINY, "--recipe", "small.toml"]
+    answer = ssr_edge_process(*arguments, "--run", "unbroken", cwd=tmp_path, env=one_thread)
+    assert answer.code == 0, answer.err
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *arguments, "--run", "killed"],
+        cwd=tmp_path,
+        env=os.environ | one_thread,
+        stdout=subprocess.DEVNULL,
+    )
+    killed, deadline = tmp_path / "killed", time.monotonic() + 120
+    while len(epochs(killed)) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(rows(tmp_path / "unbroken")[1]["seconds"] / 2)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert len(epochs(killed)) < 4
+    assert not (killed / "checkpoint.safetensors").exists()
+
+    answer = ssr_edge_process("train", "--run", "killed", "--resume", cwd=tmp_path, env=one_thread)
+    assert answer.code == 0, answer.err
+    expected, found = rows(tmp_path / "unbroken"), rows(killed)
+    assert [row | {"seconds": 0} for row in found] == [row | {"seconds": 0} for row in expected]
+    networks = [load_checkpoint(tmp_path / name / "checkpoint.safetensors")[0] for name in ("unbroken", "killed")]
+    weights = [network.state_dict() for network in networks]
+    assert [name for name, tensor in weights[0].items() if not torch.equal(tensor, weights[1][name])] == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +176,7 @@ def test_a_checkpoint_is_fine_tuned_with_quantisation_and_resumed(
     answer = ssr_edge("train", "--qat", tiny_checkpoint, "--epochs", "1", "--device", "cpu")
     assert answer.code == 0, answer.err
     assert "folded, and calibrated on 55 training images" in answer.out
-    (run,) = Path("runs").iterdir()
+    (run,) = Path("runs").glob("ssresnext14*")
     assert run.name.startswith("ssresnext14_8x4d-qat-")
     card = load_checkpoint(run / "checkpoint.safetensors")[1]
     assert (card.folded, card.recipe["name"], card.epochs) == (True, "qat", 1)
