@@ -11,7 +11,6 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from ssr_edge.errors import ExportError
 from ssr_edge.histograms import Histograms
 from ssr_edge.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
 from ssr_edge.preprocess import Image

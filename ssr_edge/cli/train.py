@@ -108,12 +108,19 @@ def _qat_options(
     asked: Path, run: Path | None, data: Path | None, recipe: Recipe, seed: int, device: str
 ) -> TrainOptions:
     from ssr_edge.files import sha256_of
-    from ssr_train.arch import ArchConfig
+    from ssr_train.arch import ArchConfig, arch_from_dict
     from ssr_train.checkpoint import load_checkpoint
     from ssr_train.loop import Source, TrainOptions
 
     path = find_checkpoint(asked)
     card = load_checkpoint(path)[1]
+    arch = arch_from_dict(card.arch)
+    if not isinstance(arch, ArchConfig):
+        raise UsageError(
+            f"--qat knows no INT8 arithmetic of {arch.name}",
+            expected="a checkpoint of SSResNeXt or of one of its ablations",
+            next_step=f"ssr-edge build-engine {path}",
+        )
     images = data or Path(card.data)
     if not images.is_dir():
         raise UsageError(
@@ -124,7 +131,7 @@ def _qat_options(
     return TrainOptions(
         run=run or _new_run(f"{card.arch['name']}-qat"),
         data=images,
-        arch=ArchConfig.from_dict(card.arch),
+        arch=arch,
         recipe=recipe,
         magnification=card.magnification,
         split=card.to_split().kind,

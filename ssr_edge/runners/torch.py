@@ -10,7 +10,7 @@ from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 
 if TYPE_CHECKING:
-    from ssr_train.network import SSResNeXt
+    from ssr_train.network import Network
 
 RUNTIME = "torch"
 MAX_BATCH = 64
@@ -30,9 +30,9 @@ class TorchRunner(Runner):
             import torch
 
             from ssr_train import dataset
-            from ssr_train.arch import ArchConfig
+            from ssr_train.arch import arch_from_dict
+            from ssr_train.build import build_network
             from ssr_train.checkpoint import load_checkpoint
-            from ssr_train.network import SSResNeXt
         except ImportError as error:
             raise RuntimeUnavailable(
                 f"the PyTorch baseline can't be imported: {error}",
@@ -42,9 +42,9 @@ class TorchRunner(Runner):
         self._torch, self._dataset = torch, dataset
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, "fp32", 1, MAX_BATCH
         self.version, self.device = torch.__version__, f"CPU, {torch.get_num_threads()} threads"
-        self._network: SSResNeXt
+        self._network: Network
         if checkpoint is None:
-            self._network, self.origin = SSResNeXt(ArchConfig.from_dict(arch)).eval(), "random weights"
+            self._network, self.origin = build_network(arch_from_dict(arch)).eval(), "random weights"
         else:
             self._network, self.origin = load_checkpoint(checkpoint)[0], str(checkpoint)
         self._open: dict[int, Outputs] = {}

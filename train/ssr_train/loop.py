@@ -27,16 +27,17 @@ from ssr_edge.files import replacing
 from ssr_edge.metrics import Metrics
 from ssr_edge.preprocess import IMAGE_SIZE
 from ssr_edge.progress import progress
-from ssr_train.arch import ArchConfig
+from ssr_train.arch import Arch
 from ssr_train.augment import STORED_SIZE, Augment
 from ssr_train.breakhis import Record, contradictory_twins, read
+from ssr_train.build import build_network
 from ssr_train.checkpoint import CheckpointCard, save_checkpoint
 from ssr_train.dataset import LabelledImages, load_images, normalise, to_rgb
 from ssr_train.device import autocast_dtype, tool_versions
 from ssr_train.evaluate import evaluate_images
 from ssr_train.folded import is_folded
 from ssr_train.losses import classification_loss
-from ssr_train.network import SSResNeXt
+from ssr_train.network import Network
 from ssr_train.recipe import Recipe
 from ssr_train.splits import Part, Split, SplitKind, make_split, missing_classes
 from ssr_train.state import load_state, save_state
@@ -59,7 +60,7 @@ class TrainOptions:
 
     run: Path
     data: Path
-    arch: ArchConfig
+    arch: Arch
     recipe: Recipe
     magnification: int | None
     split: SplitKind
@@ -76,9 +77,9 @@ class Start:
     is trained on. plain: takes the trained network and returns a copy with the same weights that computes in FP32.
     """
 
-    network: SSResNeXt
+    network: Network
     split: Split
-    plain: Callable[[SSResNeXt], SSResNeXt]
+    plain: Callable[[Network], Network]
 
 
 def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start: Start | None = None) -> Path:
@@ -114,7 +115,7 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start
     split.write(split_file)
 
     # Network, its optimiser and its average.
-    network = start.network if start else SSResNeXt(options.arch)
+    network = start.network if start else build_network(options.arch)
     network = network.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]
     optimiser = _optimiser(network, recipe)
@@ -192,16 +193,16 @@ def _load(split: Split, records: list[Record], part: Part, size: int, say: Calla
     return images
 
 
-def _final(network: SSResNeXt, averaged: AveragedModel, recipe: Recipe) -> SSResNeXt:
+def _final(network: Network, averaged: AveragedModel, recipe: Recipe) -> Network:
     """The weights that the run would end with: averaged ones where the recipe asks for them."""
     if not recipe.ema_decay:
         return network
-    assert isinstance(averaged.module, SSResNeXt)
+    assert isinstance(averaged.module, Network)
     return averaged.module
 
 
 def _judge(
-    network: SSResNeXt,
+    network: Network,
     start: Start | None,
     images: LabelledImages,
     name: str,
@@ -217,7 +218,7 @@ def _judge(
     return found
 
 
-def _optimiser(network: SSResNeXt, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     # Decay pulls weights towards zero; a bias or a BatchNorm's scale has no reason to be small.
     decayed = [p for p in network.parameters() if p.dim() >= 2]
     others = [p for p in network.parameters() if p.dim() < 2]

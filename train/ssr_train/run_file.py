@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssr_edge.errors import UsageError
 from ssr_edge.files import replacing
-from ssr_train.arch import ArchConfig
+from ssr_train.arch import arch_from_dict
 from ssr_train.loop import Source, TrainOptions
 from ssr_train.recipe import Recipe
 
@@ -54,7 +54,7 @@ def read_options(run: Path, device: str) -> TrainOptions:
         return TrainOptions(
             run=run,
             data=Path(fields["data"]),
-            arch=ArchConfig.from_dict(fields["arch"]),
+            arch=arch_from_dict(fields["arch"]),
             recipe=Recipe(**fields["recipe"]),
             magnification=fields["magnification"],
             split=fields["split"],
