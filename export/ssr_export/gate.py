@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ssr_edge.bootstrap import paired_drops, share_interval
 from ssr_edge.breakhis import CLASSES, parse_name
 from ssr_edge.bundle import Bundle
 from ssr_edge.errors import GateRefused, InputError
 from ssr_edge.manifest import Drop, EngineEntry, GateResult
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners import Outputs, Runner, open_runner
-from ssr_export.bootstrap import paired_drops, share_interval
 
 DROP = 0.01
 AGREEMENT = 0.98

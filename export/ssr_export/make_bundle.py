@@ -32,7 +32,7 @@ class BundlePlan:
     engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
     allow_drop: ship an engine that the gate would refuse. islands: `auto`, `none` or block names with commas.
     cache: file of ranges to use where they fit and to keep those found in; the bundle's own when left out.
-    remedies: for a checkpoint; a bundle's models stay as they are.
+    remedies, cam (activation maps as a third output): for a checkpoint; a bundle's models stay as they are.
     """
 
     source: Path
@@ -45,6 +45,7 @@ class BundlePlan:
     islands: str = "auto"
     cache: Path | None = None
     remedies: Remedies = field(default_factory=Remedies)
+    cam: bool = False
 
 
 def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
@@ -65,7 +66,9 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
         cache = plan.cache or folder / CALIBRATION
         if has_int8(network.arch) and plan.cache is None and (plan.bundle / CALIBRATION).is_file():
             shutil.copyfile(plan.bundle / CALIBRATION, cache)
-        manifest = write_models(folder, plan.source, network, card, images, plan.method, plan.remedies, cache, say)
+        manifest = write_models(
+            folder, plan.source, network, card, images, plan.method, plan.remedies, cache, plan.cam, say
+        )
         _add_engines(folder, manifest, plan, held_out, images.calibration, say)
     return Bundle.open(plan.bundle)
 

@@ -45,12 +45,13 @@ def write_models(
     method: Method,
     remedies: Remedies,
     cache: Path,
+    cam: bool,
     say: Say,
 ) -> Manifest:
     """Writes model.fp32.onnx, model.fp16.onnx, model.int8.onnx, calibration.json and histograms.json into `folder`.
 
     Of an architecture without INT8 only the first two. cache: file of an earlier calibration, used if it fits and
-    replaced if not. Returns the manifest so far, without engines.
+    replaced if not. cam: with activation maps as a third output. Returns the manifest so far, without engines.
 
     Raises:
         ExportError: a fold, a parity check or a calibration is outside its limit.
@@ -73,7 +74,7 @@ def write_models(
     if remedies.equalise:
         folded = equalise(folded, normalised_batches(images.calibration))
         say("equalised: channels that share an INT8 step were brought to like ranges")
-    export_onnx(folded, fp32)
+    export_onnx(folded, fp32, cam)
     parity = check_onnx(fp32, folded, proof)
     say(f"ONNX: logits differ from PyTorch by {parity.relative_error:.1e} of the largest")
     onnx.save(to_half(onnx.load(fp32)), folder / model_file("fp16"))
@@ -96,6 +97,7 @@ def write_models(
         fold=certificate,
         onnx_parity=parity,
         metrics=card.metrics,
+        cam=cam,
     )
     if has_int8(network.arch):
         _write_int8(folder, manifest, images, method, remedies, cache, say)

@@ -1,4 +1,4 @@
-"""How sure a figure of the gate is: paired bootstrap intervals, patients drawn instead of images.
+"""How sure a figure is: bootstrap intervals for the gate and for `evaluate`, patients drawn instead of images.
 
 Images of one patient look alike and are lost together; drawing them one by one would call a figure surer than it is.
 """
@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis import CLASSES, MALIGNANT
 from ssr_edge.metrics import Scores, scores
 
 _RESAMPLES, _SEED = 2000, 0
@@ -29,14 +29,33 @@ Interval = tuple[float, float]
 def share_interval(held: npt.NDArray[np.bool_], patients: Sequence[Hashable]) -> Interval:
     """95 % interval of the share of images [n] for which something holds. patients: [n], who each image is of.
 
-    Where it holds for all, no draw can differ, which would look like certainty: the lower end then is that of an event
-    never seen in so many patients.
+    Where it holds for all or for none, no draw can differ, which would look like certainty: the other end then is that
+    of an event never seen in so many patients.
     """
     numbers, weights = _draw(patients)
+    surely = (1 - _LEVELS[1] / 100) ** (1 / weights.shape[1])
     if held.all():
-        return (1 - _LEVELS[1] / 100) ** (1 / weights.shape[1]), 1.0
+        return surely, 1.0
+    if not held.any():
+        return 0.0, 1 - surely
     counts = np.bincount(numbers)
     return _interval((weights @ np.bincount(numbers, held)) / (weights @ counts))
+
+
+def malignancy_intervals(
+    truth: Labels, predicted: Labels, patients: Sequence[Hashable]
+) -> tuple[Interval | None, Interval | None]:
+    """95 % intervals of malignant sensitivity and specificity; None where the images have no such side.
+
+    truth, predicted: class numbers [n], positions in CLASSES. Each interval draws from the patients of its own side.
+    """
+    malignant = np.array([label in MALIGNANT for label in CLASSES])
+    told = malignant[truth] == malignant[predicted]
+    found: list[Interval | None] = []
+    for side in (malignant[truth], ~malignant[truth]):
+        of_side = [patient for patient, inside in zip(patients, side, strict=True) if inside]
+        found.append(share_interval(told[side], of_side) if of_side else None)
+    return found[0], found[1]
 
 
 def paired_drops(

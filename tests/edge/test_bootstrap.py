@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ssr_edge.bootstrap import malignancy_intervals, paired_drops, share_interval
 from ssr_edge.breakhis import CLASSES
-from ssr_export.bootstrap import paired_drops, share_interval
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
 
@@ -69,3 +69,20 @@ def test_drops_are_surer_by_image_than_by_patient() -> None:
 def test_a_figure_whose_images_are_missing_is_left_out() -> None:
     benign = np.zeros(5, np.int64)
     assert set(paired_drops(benign, benign, benign, range(5))) == {"macro_f1", "balanced_accuracy"}
+
+
+def test_malignancy_intervals_draw_from_the_patients_of_each_side() -> None:
+    #                 benign: two patients         malignant: three
+    truth = np.array([0, 0, 1, 1, 4, 4, 5, 6, 6])
+    predicted = np.array([1, 0, 2, 5, 5, 4, 4, 7, 6])
+    patients = ["a", "a", "b", "b", "c", "c", "d", "e", "e"]
+    sensitivity, specificity = malignancy_intervals(truth, predicted, patients)
+    # No malignant image was called benign: as low as 97.5 % of the times in which three patients show none.
+    assert sensitivity == (pytest.approx(0.025 ** (1 / 3)), 1.0)
+    assert specificity == share_interval(np.array([True, True, True, False]), ["a", "a", "b", "b"])
+    assert specificity == (0.5, 1.0)
+    assert malignancy_intervals(truth[4:], predicted[4:], patients[4:])[1] is None
+
+
+def test_a_share_of_none_is_no_certainty() -> None:
+    assert share_interval(np.zeros(4, bool), list("abcd")) == (0.0, pytest.approx(1 - 0.025 ** (1 / 4)))
