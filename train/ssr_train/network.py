@@ -39,7 +39,7 @@ class Network(nn.Module):
         features = self.feature_map(x)  # [N, C, h, w]
         cam = self.classifier.weight @ features.flatten(2)  # [N, classes, h * w]
         logits: Tensor = self.classifier(features.mean((2, 3)))
-        return logits, cam.reshape(len(cam), -1, *features.shape[2:])
+        return logits, cam.reshape(-1, cam.shape[1], *features.shape[2:])
 
 
 class ResidualBlock(nn.Module):
