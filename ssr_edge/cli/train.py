@@ -13,7 +13,8 @@ from ssr_edge.cli.extras import importing
 from ssr_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssr_train.loop import Start, TrainOptions
+    from ssr_train.arch import Arch
+    from ssr_train.loop import Source, Start, TrainOptions
     from ssr_train.recipe import Recipe
 
 _ARCH = "ssresnext50_32x4d"
@@ -52,6 +53,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where --run, or the newest unfinished run, stopped.")
     ] = (False),
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="ImageNet weights to start from, .pth or .safetensors: ResNeXt-50 32x4d, ResNet-50 or Swin-T.",
+            show_default=False,
+        ),
+    ] = None,
     qat: Annotated[
         Path | None,
         typer.Option(
@@ -70,7 +78,13 @@ def train(
 
     if qat is not None:
         _refuse_with_qat(
-            {"--resume": resume or None, "--arch": arch, "--magnification": magnification, "--split": split}
+            {
+                "--resume": resume or None,
+                "--init-from": init_from,
+                "--arch": arch,
+                "--magnification": magnification,
+                "--split": split,
+            }
         )
     if resume:
         options = read_options(run or _newest_unfinished(), choose_device(device))
@@ -88,11 +102,30 @@ def train(
             config = arch_by_name(arch or _ARCH)
             folder = run or _new_run(config.name)
             options = TrainOptions(
-                folder, data, config, chosen, magnification, split or "image", seed, choose_device(device)
+                folder,
+                data,
+                config,
+                chosen,
+                magnification,
+                split or "image",
+                seed,
+                choose_device(device),
+                init_from=None if init_from is None else _public_weights(init_from, config),
             )
         write_options(options)
     checkpoint = run_training(options, resume, typer.echo, _start(options))
     typer.echo(f"wrote {checkpoint}\nnext: ssr-edge build-engine")
+
+
+def _public_weights(path: Path, arch: Arch) -> Source:
+    """Reads the file once before the run begins, so that one that does not fit leaves no run behind."""
+    from ssr_edge.files import sha256_of
+    from ssr_train.build import build_network
+    from ssr_train.loop import Source
+    from ssr_train.pretrained import load_pretrained
+
+    load_pretrained(path, build_network(arch))
+    return Source(path, sha256_of(path))
 
 
 def _refuse_with_qat(given: dict[str, object]) -> None:

@@ -27,6 +27,7 @@ class CheckpointCard(BaseModel):
     split: image name -> part; `train` is what the weights have seen. metrics: part -> figures.
     data: where the images lay when it was trained: a hint for calibration, not a promise.
     folded: the weights are those of the folded form. fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned.
+    initialised_from: SHA-256 of the file of public weights that training started from.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,6 +46,7 @@ class CheckpointCard(BaseModel):
     tools: dict[str, str]
     folded: bool = False
     fine_tuned_from: str | None = None
+    initialised_from: str | None = None
 
     def to_split(self) -> Split:
         """The division of images that the weights were trained under."""

@@ -38,14 +38,15 @@ from ssr_train.evaluate import evaluate_images
 from ssr_train.folded import is_folded
 from ssr_train.losses import classification_loss
 from ssr_train.network import Network
+from ssr_train.pretrained import load_pretrained
 from ssr_train.recipe import Recipe
 from ssr_train.splits import Part, Split, SplitKind, make_split, missing_classes
-from ssr_train.state import load_state, save_state
+from ssr_train.state import STATE, load_state, save_state
 
 
 @dataclass(frozen=True)
 class Source:
-    """The checkpoint that a run fine-tunes; the hash is that of the file when the run was begun."""
+    """The checkpoint that a run fine-tunes, or the weights that it starts from, and their hash when it was begun."""
 
     checkpoint: Path
     sha256: str
@@ -55,7 +56,8 @@ class Source:
 class TrainOptions:
     """What a run needs to know. data: folder of images. device: `cpu`, `cuda`, `cuda:1` ...
 
-    source: of a fine-tuning run; `arch`, `magnification` and `split` are then its.
+    source: of a fine-tuning run; `arch`, `magnification` and `split` are then its. init_from: public weights to start
+    from (`ssr_train.pretrained`).
     """
 
     run: Path
@@ -67,6 +69,7 @@ class TrainOptions:
     seed: int
     device: str
     source: Source | None = None
+    init_from: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,9 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start
 
     # Network, its optimiser and its average.
     network = start.network if start else build_network(options.arch)
+    if options.init_from is not None and not (resume and (options.run / STATE).exists()):
+        load_pretrained(options.init_from.checkpoint, network, options.init_from.sha256)
+        say(f"started from {options.init_from.checkpoint} ({options.init_from.sha256[:12]})")
     network = network.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]
     optimiser = _optimiser(network, recipe)
@@ -261,4 +267,5 @@ def _card(options: TrainOptions, split: Split, metrics: dict[str, dict[str, obje
         tools=tool_versions(),
         folded=folded,
         fine_tuned_from=options.source.sha256 if options.source else None,
+        initialised_from=options.init_from.sha256 if options.init_from else None,
     )
