@@ -16,6 +16,7 @@ from ssr_edge.runners import open_runner
 from ssr_train import arch as arch_module
 from ssr_train.arch import Arch, BhcNetConfig, SwinConfig, arch_from_dict
 from ssr_train.checkpoint import load_checkpoint
+from ssr_train.recipe import RECIPES
 
 Run = Callable[..., Any]
 SMALL: dict[str, Arch] = {
@@ -24,18 +25,32 @@ SMALL: dict[str, Arch] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SMALL))
 def test_from_images_to_labels_by_the_same_commands(
     ssr_edge: Run, breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(arch_module._REGISTRY, name, lambda: SMALL[name])
-    answer = ssr_edge("train", "--data", breakhis_tree, "--arch", name, "--epochs", 1, "--run", "run")
+    Path("small.toml").write_text("image_sizes = [64]\n" + (RECIPES / "paper.toml").read_text())
+    arguments = ("--arch", name, "--recipe", "small.toml", "--epochs", 1, "--run", "run")
+    answer = ssr_edge("train", "--data", breakhis_tree, *arguments)
     assert answer.code == 0, answer.err
     network, card = load_checkpoint(Path("run/checkpoint.safetensors"))
     assert arch_from_dict(card.arch) == network.arch == SMALL[name]
 
-    answer = ssr_edge("build-engine", "run", "--bundle", "bundle", "--runtime", "openvino", "--allow-drop", "--cam")
+    answer = ssr_edge(
+        "build-engine",
+        "run",
+        "--bundle",
+        "bundle",
+        "--runtime",
+        "openvino",
+        "--allow-drop",
+        "--islands",
+        "none",
+        "--cam",
+    )
     assert answer.code == 0, answer.err
     bundle = Bundle.open(Path("bundle"))
     engines = {engine.precision for engine in bundle.manifest.engines}

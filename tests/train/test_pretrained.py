@@ -180,6 +180,7 @@ def test_bhcnet_has_no_public_weights(files: dict[str, Path]) -> None:
         load_pretrained(files["resnet50"], build_network(arch_by_name("bhcnet")))
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_file_and_its_card_says_which(
     ssr_edge: Callable[..., Any],
     breakhis_tree: Path,
