@@ -27,7 +27,7 @@ from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.network import SSResNeXt
+from ssr_train.network import Network
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         print_table(networks, calibration, sets.held_out, Path(scratch))
 
 
-def print_table(networks: dict[str, SSResNeXt], calibration: list[Path], held_out: list[Path], scratch: Path) -> None:
+def print_table(networks: dict[str, Network], calibration: list[Path], held_out: list[Path], scratch: Path) -> None:
     """One row for each network, method and choice of bias correction."""
     judge = None
     for remedy, network in networks.items():

@@ -73,8 +73,8 @@ def plain(job: Job) -> list[float]:
     from torchvision.transforms import v2
 
     from ssr_train.arch import arch_by_name
+    from ssr_train.build import build_network
     from ssr_train.losses import classification_loss
-    from ssr_train.network import SSResNeXt
 
     recipe, strength = _recipe(job), _recipe(job).augment.colour_jitter
     as_input = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
@@ -88,7 +88,7 @@ def plain(job: Job) -> list[float]:
     workers = {"batch_size": job.batch_size, "num_workers": 2, "persistent_workers": True}
     batches = DataLoader(training, shuffle=True, drop_last=True, **workers)  # type: ignore[arg-type]
     judged = DataLoader(validation, **workers)  # type: ignore[arg-type]
-    network = SSResNeXt(arch_by_name(job.arch))
+    network = build_network(arch_by_name(job.arch))
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     seconds = []
     for _ in range(EPOCHS):

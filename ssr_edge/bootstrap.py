@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals, patients drawn instead of images. The gate and the study ask it.
+"""How sure a figure is: bootstrap intervals, patients drawn instead of images, for the gate, `evaluate` and the study.
 
 Images of one patient look alike and are lost together; drawing them one by one would call a figure surer than it is.
 """
@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis import CLASSES, MALIGNANT
 from ssr_edge.metrics import Scores, scores
 
 _RESAMPLES, _SEED = 2000, 0
@@ -56,6 +56,22 @@ def ratio_interval(parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float6
     ratios = np.where(seen, drawn_parts / np.maximum(drawn_wholes, np.finfo(np.float64).tiny), 0.0)
     some = seen.any(axis=1)
     return _interval(ratios.sum(axis=1)[some] / seen.sum(axis=1)[some])
+
+
+def malignancy_intervals(
+    truth: Labels, predicted: Labels, patients: Sequence[Hashable]
+) -> tuple[Interval | None, Interval | None]:
+    """95 % intervals of malignant sensitivity and specificity; None where the images have no such side.
+
+    truth, predicted: class numbers [n], positions in CLASSES. Each interval draws from the patients of its own side.
+    """
+    malignant = np.array([label in MALIGNANT for label in CLASSES])
+    told = malignant[truth] == malignant[predicted]
+    found: list[Interval | None] = []
+    for side in (malignant[truth], ~malignant[truth]):
+        of_side = [patient for patient, inside in zip(patients, side, strict=True) if inside]
+        found.append(share_interval(told[side], of_side) if of_side else None)
+    return found[0], found[1]
 
 
 def paired_drops(

@@ -232,7 +232,10 @@ class EngineEntry(_Entry):
 
 
 class Manifest(_Entry):
-    """manifest.json. chosen: by runtime. refused: why the gate refused this bundle; it lies aside then."""
+    """manifest.json. chosen: by runtime. refused: why the gate refused this bundle; it lies aside then.
+
+    cam: whether its models and engines also give class activation maps.
+    """
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -251,6 +254,7 @@ class Manifest(_Entry):
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
     engines: list[EngineEntry] = Field(default_factory=list)
     islands: Islands | None = None
+    cam: bool = False
     chosen: dict[str, Choice] = Field(default_factory=dict)
     refused: str | None = None
     files: list[FileEntry] = Field(default_factory=list)

@@ -30,6 +30,17 @@ class Metrics:
     confusion: list[list[int]]
 
 
+@dataclass(frozen=True)
+class ClassScores:
+    """One class's figures; None where nothing was predicted as it (precision) or is of it (recall). support: images."""
+
+    label: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
 class Scores(NamedTuple):
     """Figures of one or many confusion matrices: float64 [...] each; NaN where the images needed are missing."""
 
@@ -59,6 +70,24 @@ def measure(truth: Sequence[int] | npt.NDArray[np.int64], predicted: Sequence[in
         malignant_specificity=_or_none(found.malignant_specificity),
         confusion=confusion.tolist(),
     )
+
+
+def by_class(metrics: Metrics) -> list[ClassScores]:
+    """Figures of each class, in the order of CLASSES. F1 is None only where both of the others are."""
+    confusion = np.asarray(metrics.confusion)
+    found = []
+    for number, label in enumerate(CLASSES):
+        correct, support, said = int(confusion[number, number]), confusion[number].sum(), confusion[:, number].sum()
+        found.append(
+            ClassScores(
+                label=label,
+                precision=correct / said if said else None,
+                recall=correct / support if support else None,
+                f1=2 * correct / (said + support) if said + support else None,
+                support=int(support),
+            )
+        )
+    return found
 
 
 def scores(confusion: npt.NDArray[np.int64]) -> Scores:

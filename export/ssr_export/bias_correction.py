@@ -39,7 +39,8 @@ def bias_errors(model: Path, ranges: Mapping[str, float], images: Sequence[Path]
     weights = {tensor.name: tensor for tensor in graph.initializer}
     readers: dict[str, list[ConvInputs]] = defaultdict(list)
     for node in graph.node:
-        if is_quantized_conv(node):
+        # The exporter leaves out a bias that is all zeros, and then there is nothing to correct.
+        if is_quantized_conv(node) and len(node.input) > 2:
             readers[node.input[0]].append(ConvInputs(node, numpy_helper.to_array(weights[node.input[1]])))
 
     def add(tensor: str, values: npt.NDArray[np.float32]) -> None:

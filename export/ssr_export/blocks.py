@@ -13,6 +13,8 @@ from ssr_edge.errors import ExportError
 
 STEM = "stem"
 _CONV1 = re.compile(r"(stages\.\d+\.blocks\.\d+)\.conv1")
+# Those of BHCNet have four convolutions, BatchNorm and ReLU before the first, and no ReLU after the addition.
+_LAST_CONV = ("conv4", "conv3")
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,7 @@ def find_blocks(model: onnx.ModelProto) -> list[GraphBlock]:
         if node.name == STEM:
             blocks.append(_block(model, STEM, node.input[0], _after(model, node.output[0], "Relu")))
         elif named := _CONV1.fullmatch(node.name):
-            conv3 = next(n for n in model.graph.node if n.name == f"{named[1]}.conv3")
-            target = _after(model, _after(model, conv3.output[0], "Add"), "Relu")
-            blocks.append(_block(model, named[1], node.input[0], target))
+            blocks.append(_residual_block(model, named[1], node))
     return blocks
 
 
@@ -74,6 +74,18 @@ def cut(model: onnx.ModelProto, sources: Collection[str], targets: Collection[st
 def given(tensor: str) -> str:
     """Name of the graph input through which `cut` takes a tensor."""
     return f"{tensor}_given"
+
+
+def _residual_block(model: onnx.ModelProto, name: str, conv1: onnx.NodeProto) -> GraphBlock:
+    nodes = {node.name: node for node in model.graph.node}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    last = next(nodes[f"{name}.{conv}"] for conv in _LAST_CONV if f"{name}.{conv}" in nodes)
+    if last.name.endswith("conv3"):
+        return _block(model, name, conv1.input[0], _after(model, _after(model, last.output[0], "Add"), "Relu"))
+    relu = makers[conv1.input[0]]
+    normalised = makers[relu.input[0]]
+    source = normalised.input[0] if normalised.op_type == "BatchNormalization" else conv1.input[0]
+    return _block(model, name, source, _after(model, _after(model, last.output[0], "Mul"), "Add"))
 
 
 def _block(model: onnx.ModelProto, name: str, source: str, target: str) -> GraphBlock:

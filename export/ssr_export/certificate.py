@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from ssr_edge.errors import ExportError
 from ssr_edge.manifest import BlockError, FoldCertificate
 from ssr_export.fold import fold
-from ssr_train.network import Block, SSResNeXt
+from ssr_train.network import Network, ResidualBlock
 
 FP32_LIMIT = 1e-5
 FP64_LIMIT = 1e-12
 
 
 @torch.inference_mode()
-def fold_with_certificate(network: SSResNeXt, images: Tensor) -> tuple[SSResNeXt, FoldCertificate]:
+def fold_with_certificate(network: Network, images: Tensor) -> tuple[Network, FoldCertificate]:
     """Folds `network` and compares it with its original on `images`.
 
     images: float32 [N, 3, 224, 224], normalised RGB of real images. Returns the folded network in FP32.
@@ -38,23 +38,23 @@ def fold_with_certificate(network: SSResNeXt, images: Tensor) -> tuple[SSResNeXt
     )
     # `not <=` also refuses NaN.
     if not (certificate.fp32 <= FP32_LIMIT and certificate.fp64 <= FP64_LIMIT):
-        worst = max(certificate.blocks, key=lambda block: block.fp64)
+        worst = max(certificate.blocks, key=lambda block: block.fp64, default=None)
         raise ExportError(
             f"folding changed the logits by {certificate.fp32:.1e} (FP32) and {certificate.fp64:.1e} (FP64), most in "
-            f"{worst.block}",
+            f"{worst.block if worst else 'no block'}",
             expected=f"at most {FP32_LIMIT:.0e} and {FP64_LIMIT:.0e} of the largest logit",
             next_step="train longer, so that BatchNorm's statistics settle: ssr-edge train",
         )
     return folded32, certificate
 
 
-def _compare(original: SSResNeXt, folded: SSResNeXt, images: Tensor) -> dict[str, float]:
+def _compare(original: Network, folded: Network, images: Tensor) -> dict[str, float]:
     """Relative error by block name, each folded block fed with the original's input; "" is the whole network."""
     counterparts = dict(folded.named_modules())
     errors: dict[str, float] = {}
     hooks = []
     for name, block in original.named_modules():
-        if isinstance(block, Block):
+        if isinstance(block, ResidualBlock):
 
             def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
                 errors[name] = _relative(counterparts[name](inputs[0]), output)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ssr_edge.errors import ExportError
-from ssr_train.network import Block, SqueezeExcite, SSResNeXt
+from ssr_train.network import Block, Network, SqueezeExcite
 
 # FP32 rounds every rescaled weight once; SSResNeXt-50's logits then move by about 1e-6 of the largest.
 LIMIT = 1e-4
@@ -41,7 +41,7 @@ class Link:
     skips: list[nn.Conv2d] = field(default_factory=list)
 
 
-def links(folded: SSResNeXt) -> list[Link]:
+def links(folded: Network) -> list[Link]:
     """Every link of a folded network, each convolution in exactly one as writer and one as reader.
 
     Within a block: conv1 -> spatial, and spatial -> conv3, where the attention's first map undoes the factors before
@@ -65,7 +65,7 @@ def links(folded: SSResNeXt) -> list[Link]:
     return [*found, stream]
 
 
-def equalise(folded: SSResNeXt, batches: Iterable[Tensor]) -> SSResNeXt:
+def equalise(folded: Network, batches: Iterable[Tensor]) -> Network:
     """Returns an equalised copy of a folded network, FP32, that computes the same logits.
 
     batches: float32 [n, 3, 224, 224], normalised RGB of calibration images; streamed, one at a time.
@@ -131,7 +131,7 @@ def _input_ranges(readers: list[nn.Conv2d]) -> Tensor:
 
 
 @torch.inference_mode()
-def _channel_ranges(folded: SSResNeXt, found: list[Link], batches: Iterable[Tensor]) -> tuple[Tensor, list[Tensor]]:
+def _channel_ranges(folded: Network, found: list[Link], batches: Iterable[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """The first batch, and the largest magnitude of each channel [C] of each link's quantised tensors."""
     ranges = [torch.zeros(link.writers[0].out_channels) for link in found]
 
@@ -156,14 +156,14 @@ def _channel_ranges(folded: SSResNeXt, found: list[Link], batches: Iterable[Tens
     return first, ranges
 
 
-def _blocks(folded: SSResNeXt) -> Iterator[Block]:
+def _blocks(folded: Network) -> Iterator[Block]:
     for module in folded.modules():
         if isinstance(module, Block):
             yield module
 
 
 @torch.inference_mode()
-def _check(folded: SSResNeXt, equalised: SSResNeXt, images: Tensor) -> None:
+def _check(folded: Network, equalised: Network, images: Tensor) -> None:
     expected = folded(images)
     error = float((equalised(images) - expected).abs().max() / expected.abs().max())
     if not error <= LIMIT:

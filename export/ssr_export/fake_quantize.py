@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ssr_export.quantize import QMAX, is_quantized_conv
-from ssr_train.network import Block, SSResNeXt
+from ssr_train.network import Block, Network
 
 # A tensor is quantised by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).
 _QMIN_ACTIVATION, _QMIN_WEIGHT = -QMAX - 1, -QMAX
@@ -39,7 +39,7 @@ def ranges_by_conv(model: onnx.ModelProto, ranges: Mapping[str, float]) -> ConvR
     )
 
 
-def with_fake_quantisers(folded: SSResNeXt, ranges: ConvRanges) -> SSResNeXt:
+def with_fake_quantisers(folded: Network, ranges: ConvRanges) -> Network:
     """Returns a copy of a folded network that computes as its INT8 form does, and whose weights can be trained.
 
     Rounded are the input and the weight of every convolution outside the attention and the skip input of every
@@ -58,7 +58,7 @@ def with_fake_quantisers(folded: SSResNeXt, ranges: ConvRanges) -> SSResNeXt:
     return quantised
 
 
-def without_fake_quantisers(quantised: SSResNeXt) -> SSResNeXt:
+def without_fake_quantisers(quantised: Network) -> Network:
     """The reverse of `with_fake_quantisers`: a copy with the same weights that computes in FP32."""
     plain = copy.deepcopy(quantised)
     plain.stem = _plain(plain.stem)
@@ -134,5 +134,5 @@ def _plain(module: nn.Module) -> nn.Conv2d:
     return module.conv
 
 
-def _blocks(network: SSResNeXt) -> list[tuple[str, Block]]:
+def _blocks(network: Network) -> list[tuple[str, Block]]:
     return [(name, module) for name, module in network.named_modules() if isinstance(module, Block)]

@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ssr_edge.errors import ExportError
+from ssr_train.bhcnet import BhcNet, SmallSeBlock
 from ssr_train.folded import conv_with_bias, is_folded
-from ssr_train.network import Block, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
+from ssr_train.network import Block, Network, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
 
 
-def fold(network: SSResNeXt) -> SSResNeXt:
+def fold(network: Network) -> Network:
     """Returns a folded copy, FP64, in evaluation mode: one convolution with bias where several and a BatchNorm were.
 
     The copy computes the same function of normalised RGB [N, 3, H, W]; `.float()` gives the FP32 network to export.
-    A network that is folded already is only copied.
+    A network that is folded already is only copied, and so is a Swin, which has no BatchNorm. A BatchNorm that follows
+    no convolution, as at the entry of BHCNet's blocks, stays.
 
     Raises:
         ExportError: the network is in training mode, or a BatchNorm's statistics are not finite.
@@ -37,10 +39,14 @@ def fold(network: SSResNeXt) -> SSResNeXt:
     folded = copy.deepcopy(network).double()
     if is_folded(folded):
         return folded
-    _fold_in_place(folded, "stem", "stem_bn", "stem")
+    if isinstance(folded, SSResNeXt | BhcNet):
+        _fold_in_place(folded, "stem", "stem_bn", "stem")
     for name, block in folded.named_modules():
         if isinstance(block, Block):
             _fold_block(block, name)
+        elif isinstance(block, SmallSeBlock):
+            for number in (1, 2, 3):
+                _fold_in_place(block, f"conv{number}", f"bn{number}", f"{name}.conv{number}")
     return folded
 
 

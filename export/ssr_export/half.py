@@ -10,6 +10,8 @@ from ssr_edge.errors import ExportError
 
 # The network's input: the last node of the preprocessing, which stays in FP32 (pixels up to 255 squared would not).
 _PREPROCESSING = ("Cast", "Transpose", "Sub", "Mul")
+# What the network gives in FP32 all the same; the softmax reads the first.
+_OUTPUTS = ("logits", "cam")
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -32,10 +34,11 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
         for position, name in enumerate(node.input):
             if name == boundary:
                 node.input[position] = f"{boundary}_half"
-        if node.output[0] == "logits":
-            node.output[0] = "logits_half"
+        if node.output[0] in _OUTPUTS:
+            name = node.output[0]
+            node.output[0] = f"{name}_half"
             nodes.append(node)
-            node = helper.make_node("Cast", ["logits_half"], ["logits"], name="to_float", to=TensorProto.FLOAT)
+            node = helper.make_node("Cast", [f"{name}_half"], [name], name=f"{name}_to_float", to=TensorProto.FLOAT)
         nodes.append(node)
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     initializers = [TensorProto.FromString(tensor.SerializeToString()) for tensor in converted]

@@ -18,6 +18,8 @@ from ssr_export.image_sets import find_image_sets, image_files
 from ssr_export.models import write_models
 from ssr_export.ranges import Method
 from ssr_export.remedies import Remedies
+from ssr_export.supported import has_int8, supported
+from ssr_train.arch import arch_from_dict
 from ssr_train.checkpoint import load_checkpoint
 
 Say = Callable[[str], None]
@@ -30,7 +32,7 @@ class BundlePlan:
     engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
     allow_drop: ship an engine that the gate would refuse. islands: `auto`, `none` or block names with commas.
     cache: file of ranges to use where they fit and to keep those found in; the bundle's own when left out.
-    remedies: for a checkpoint; a bundle's models stay as they are.
+    remedies, cam (activation maps as a third output): for a checkpoint; a bundle's models stay as they are.
     """
 
     source: Path
@@ -43,6 +45,7 @@ class BundlePlan:
     islands: str = "auto"
     cache: Path | None = None
     remedies: Remedies = field(default_factory=Remedies)
+    cam: bool = False
 
 
 def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
@@ -54,15 +57,18 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
     if plan.source.is_dir():
         return _rebuild(plan, say)
     network, card = load_checkpoint(plan.source)
+    supported(plan.engines, network.arch)  # asked before anything is computed
     images = find_image_sets(plan.source, card, plan.images)
     held_out = image_files(plan.held_out) if plan.held_out else images.held_out
     if plan.cache is not None:
         _check_cache(plan.cache)
     with writing_bundle(plan.bundle) as folder:
         cache = plan.cache or folder / CALIBRATION
-        if plan.cache is None and (plan.bundle / CALIBRATION).is_file():
+        if has_int8(network.arch) and plan.cache is None and (plan.bundle / CALIBRATION).is_file():
             shutil.copyfile(plan.bundle / CALIBRATION, cache)
-        manifest = write_models(folder, plan.source, network, card, images, plan.method, plan.remedies, cache, say)
+        manifest = write_models(
+            folder, plan.source, network, card, images, plan.method, plan.remedies, cache, plan.cam, say
+        )
         _add_engines(folder, manifest, plan, held_out, images.calibration, say)
     return Bundle.open(plan.bundle)
 
@@ -98,9 +104,10 @@ def _add_engines(
     folder: Path, manifest: Manifest, plan: BundlePlan, held_out: list[Path], screen_images: list[Path], say: Say
 ) -> None:
     manifest.refused = None
+    requests = supported(plan.engines, arch_from_dict(manifest.arch))
     workshop = Workshop(folder, manifest, held_out, screen_images, plan.islands, plan.allow_drop, say)
     try:
-        workshop.add_engines(plan.engines)
+        workshop.add_engines(requests)
     except GateRefused as error:
         manifest.refused = error.found
         write_manifest(folder, manifest)

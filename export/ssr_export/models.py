@@ -10,6 +10,7 @@ import onnx
 from torch import Tensor
 
 from ssr_edge.bundle import CALIBRATION, model_file
+from ssr_edge.errors import UsageError
 from ssr_edge.files import sha256_of
 from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.quantisation import worst_first
@@ -24,10 +25,11 @@ from ssr_export.onnx import check_onnx, export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
 from ssr_export.remedies import Remedies
+from ssr_export.supported import has_int8
 from ssr_train.checkpoint import CheckpointCard
 from ssr_train.complexity import multiply_adds, parameter_count
 from ssr_train.dataset import normalise, to_rgb
-from ssr_train.network import SSResNeXt
+from ssr_train.network import Network, SSResNeXt
 
 Say = Callable[[str], None]
 _PROOF_IMAGES = 8
@@ -37,45 +39,46 @@ _ERROR_IMAGES = 16
 def write_models(
     folder: Path,
     checkpoint: Path,
-    network: SSResNeXt,
+    network: Network,
     card: CheckpointCard,
     images: ImageSets,
     method: Method,
     remedies: Remedies,
     cache: Path,
+    cam: bool,
     say: Say,
 ) -> Manifest:
     """Writes model.fp32.onnx, model.fp16.onnx, model.int8.onnx, calibration.json and histograms.json into `folder`.
 
-    cache: file of an earlier calibration, used if it fits and replaced if not. Returns the manifest so far, without
-    engines.
+    Of an architecture without INT8 only the first two. cache: file of an earlier calibration, used if it fits and
+    replaced if not. cam: with activation maps as a third output. Returns the manifest so far, without engines.
 
     Raises:
         ExportError: a fold, a parity check or a calibration is outside its limit.
+        UsageError: --equalise of an architecture that it does not know.
     """
+    if remedies.equalise and not isinstance(network, SSResNeXt):
+        raise UsageError(
+            f"--equalise knows no channels of {card.arch['name']}",
+            expected="a checkpoint of SSResNeXt or of one of its ablations",
+            next_step="ssr-edge build-engine  (without --equalise)",
+        )
     proof = first_readable(images.calibration, _PROOF_IMAGES)
     folded, certificate = fold_with_certificate(network, normalise(to_rgb(proof)))
-    say(
-        f"folded: logits differ by {certificate.fp32:.1e} (FP32) and {certificate.fp64:.1e} (FP64) of the largest "
-        f"on {certificate.images} images"
-    )
+    if certificate.blocks:
+        say(
+            f"folded: logits differ by {certificate.fp32:.1e} (FP32) and {certificate.fp64:.1e} (FP64) of the largest "
+            f"on {certificate.images} images"
+        )
     fp32 = folder / model_file("fp32")
     if remedies.equalise:
         folded = equalise(folded, normalised_batches(images.calibration))
         say("equalised: channels that share an INT8 step were brought to like ranges")
-    export_onnx(folded, fp32)
+    export_onnx(folded, fp32, cam)
     parity = check_onnx(fp32, folded, proof)
     say(f"ONNX: logits differ from PyTorch by {parity.relative_error:.1e} of the largest")
-    calibration = calibrate(fp32, images.calibration, method, cache, remedies.correct_bias)
-    calibration.write(folder / CALIBRATION)
-    biases = ", biases corrected" if remedies.correct_bias else ""
-    say(f"calibrated {len(calibration.ranges)} activations on {len(calibration.images)} images ({method}{biases})")
-    model = onnx.load(fp32)
-    onnx.save(to_half(model), folder / model_file("fp16"))
-    int8 = quantize(model, calibration.ranges, bias_errors=calibration.bias_errors)
-    onnx.save(int8, folder / model_file("int8"))
-    quantisation = _measured(folder, model, calibration, images, say)
-    return Manifest(
+    onnx.save(to_half(onnx.load(fp32)), folder / model_file("fp16"))
+    manifest = Manifest(
         name=card.arch["name"],
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         arch=card.arch,
@@ -93,15 +96,35 @@ def write_models(
         multiply_adds=multiply_adds(folded),
         fold=certificate,
         onnx_parity=parity,
-        calibration=CalibrationEntry(
-            method=method,
-            images=calibration.images,
-            ranges_sha256=calibration.sha256,
-            equalised=remedies.equalise,
-            bias_corrected=remedies.correct_bias,
-        ),
-        quantisation=quantisation,
         metrics=card.metrics,
+        cam=cam,
+    )
+    if has_int8(network.arch):
+        _write_int8(folder, manifest, images, method, remedies, cache, say)
+    else:
+        say(f"no INT8: it is not supported for {card.arch['name']}")
+    return manifest
+
+
+def _write_int8(
+    folder: Path, manifest: Manifest, images: ImageSets, method: Method, remedies: Remedies, cache: Path, say: Say
+) -> None:
+    """Calibrates and quantises the FP32 model in `folder`, and puts what was found into the manifest."""
+    fp32 = folder / model_file("fp32")
+    calibration = calibrate(fp32, images.calibration, method, cache, remedies.correct_bias)
+    calibration.write(folder / CALIBRATION)
+    biases = ", biases corrected" if remedies.correct_bias else ""
+    say(f"calibrated {len(calibration.ranges)} activations on {len(calibration.images)} images ({method}{biases})")
+    model = onnx.load(fp32)
+    int8 = quantize(model, calibration.ranges, bias_errors=calibration.bias_errors)
+    onnx.save(int8, folder / model_file("int8"))
+    manifest.quantisation = _measured(folder, model, calibration, images, say)
+    manifest.calibration = CalibrationEntry(
+        method=method,
+        images=calibration.images,
+        ranges_sha256=calibration.sha256,
+        equalised=remedies.equalise,
+        bias_corrected=remedies.correct_bias,
     )
 
 

@@ -1,6 +1,7 @@
 """Writes the folded network as ONNX: pixels in as OpenCV gives them, probabilities out (design section 4).
 
-Input `images`: uint8 [N, 224, 224, 3], BGR. Outputs `logits` and `probabilities`: float32 [N, 8].
+Input `images`: uint8 [N, 224, 224, 3], BGR. Outputs `logits` and `probabilities`: float32 [N, 8]; on request also
+`cam`, the class activation maps, float32 [N, 8, h, w].
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ssr_edge.errors import ExportError
 from ssr_edge.files import replacing
 from ssr_edge.manifest import OnnxParity
 from ssr_edge.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
-from ssr_train.network import SSResNeXt
+from ssr_train.network import Network
 
 # TensorRT 10.3 (JetPack 6) reads opsets up to 20 and this IR version; 19 is the first whose Q/DQ takes FP16.
 OPSET = 19
@@ -31,13 +32,14 @@ PARITY_LIMIT = 1e-4
 
 
 class DeployedNetwork(nn.Module):
-    """The folded network with its preprocessing inside; what the ONNX file computes.
+    """The folded network with its preprocessing inside; what the ONNX file computes. cam: with class activation maps.
 
     The stem's input channels are reversed once here, so that BGR pixels need no reordering at run time.
     """
 
-    def __init__(self, folded: SSResNeXt) -> None:
+    def __init__(self, folded: Network, cam: bool = False) -> None:
         super().__init__()
+        self.cam = cam
         self.network = copy.deepcopy(folded)
         with torch.no_grad():
             self.network.stem.weight.copy_(folded.stem.weight.flip(1))
@@ -46,20 +48,24 @@ class DeployedNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1) * 255)
         self.register_buffer("scale", 1 / (torch.tensor(STD_BGR).view(1, 3, 1, 1) * 255))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 BGR [N, 224, 224, 3] -> float32 logits [N, 8] and probabilities [N, 8]."""
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """uint8 BGR [N, 224, 224, 3] -> float32 logits [N, 8] and probabilities [N, 8], with cam also [N, 8, h, w]."""
         x = images.float().permute(0, 3, 1, 2)  # [N, 3, 224, 224]
-        logits = self.network((x - self.mean) * self.scale)
-        return logits, torch.softmax(logits, dim=1)
+        x = (x - self.mean) * self.scale
+        if not self.cam:
+            logits = self.network(x)
+            return logits, torch.softmax(logits, dim=1)
+        logits, cam = self.network.forward_with_cam(x)
+        return logits, torch.softmax(logits, dim=1), cam
 
 
-def export_onnx(folded: SSResNeXt, path: Path) -> None:
-    """Writes the FP32 model with a dynamic batch, checked by ONNX's own checker.
+def export_onnx(folded: Network, path: Path, cam: bool = False) -> None:
+    """Writes the FP32 model with a dynamic batch, checked by ONNX's own checker. cam: with its third output.
 
     Raises:
         ExportError: the exporter or the checker refuses the network.
     """
-    deployed = DeployedNetwork(folded.float()).eval()
+    deployed = DeployedNetwork(folded.float(), cam).eval()
     example = torch.zeros(2, IMAGE_SIZE, IMAGE_SIZE, 3, dtype=torch.uint8)
     try:
         with _quiet():
@@ -69,11 +75,12 @@ def export_onnx(folded: SSResNeXt, path: Path) -> None:
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["images"],
-                output_names=["logits", "probabilities"],
+                output_names=["logits", "probabilities", "cam"][: 3 if cam else 2],
                 dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
                 verbose=False,
             )
         assert program is not None
+        _fold_constants(program)
         model = _named(program.model_proto)
         onnx.checker.check_model(model, full_check=True)
     except (torch.onnx.errors.OnnxExporterError, onnx.checker.ValidationError, RuntimeError) as error:
@@ -87,7 +94,7 @@ def export_onnx(folded: SSResNeXt, path: Path) -> None:
 
 
 @torch.inference_mode()
-def check_onnx(path: Path, folded: SSResNeXt, images: Image) -> OnnxParity:
+def check_onnx(path: Path, folded: Network, images: Image) -> OnnxParity:
     """Compares ONNX Runtime with PyTorch on real images: uint8 BGR [n, 224, 224, 3].
 
     Raises:
@@ -106,6 +113,17 @@ def check_onnx(path: Path, folded: SSResNeXt, images: Image) -> OnnxParity:
             next_step="pip install 'ssr-edge[export]' --upgrade",
         )
     return OnnxParity(images=len(images), relative_error=error)
+
+
+def _fold_constants(program: torch.onnx.ONNXProgram) -> None:
+    """Computes what no pixel has a part in: a Swin's attention masks, say, which FP16 would otherwise type wrongly."""
+    from onnxscript import optimizer
+
+    limit = 1 << 24  # bytes; larger than any of them
+    optimizer.fold_constants(
+        program.model, should_fold=lambda node: True, input_size_limit=limit, output_size_limit=limit
+    )
+    optimizer.remove_unused_nodes(program.model)
 
 
 def _named(model: onnx.ModelProto) -> onnx.ModelProto:

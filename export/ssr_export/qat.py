@@ -23,7 +23,7 @@ from ssr_export.onnx import export_onnx
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.dataset import normalise, to_rgb
 from ssr_train.loop import Source, Start
-from ssr_train.network import SSResNeXt
+from ssr_train.network import Network
 
 _PROOF_IMAGES = 8
 
@@ -56,7 +56,7 @@ def qat_start(source: Source, data: Path, say: Callable[[str], None]) -> Start:
     return Start(with_fake_quantisers(folded, ranges), card.to_split(), without_fake_quantisers)
 
 
-def _calibrated(folded: SSResNeXt, images: list[Path]) -> ConvRanges:
+def _calibrated(folded: Network, images: list[Path]) -> ConvRanges:
     with TemporaryDirectory(prefix="ssr-edge-qat-") as scratch:
         fp32 = Path(scratch) / "fp32.onnx"
         export_onnx(folded, fp32)

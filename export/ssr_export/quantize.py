@@ -95,7 +95,7 @@ def quantize(
         if is_quantized_conv(node, islands) and weights:
             nodes.append(_dequantize_weight(graph, constants[node.input[1]]))
             node.input[1] = nodes[-1].output[0]
-        if is_quantized_conv(node, islands) and bias_errors:
+        if is_quantized_conv(node, islands) and bias_errors and len(node.input) > 2:
             _subtract(constants[node.input[2]], bias_errors[node.input[2]])
         if skip is not None and activations:
             node.input[list(node.input).index(skip)] = f"{skip}_dq"

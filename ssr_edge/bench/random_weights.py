@@ -16,7 +16,7 @@ from ssr_edge.errors import InputError, RuntimeUnavailable
 from ssr_edge.preprocess import load
 
 if TYPE_CHECKING:
-    from ssr_train.network import SSResNeXt
+    from ssr_train.network import Network
 
 # Enough for BatchNorm's statistics and INT8's ranges to be of the right size; speed depends on neither.
 _IMAGES = 8
@@ -72,16 +72,17 @@ def _copy_readable(paths: Sequence[Path], folder: Path) -> list[Path]:
     return copies
 
 
-def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) -> SSResNeXt:
+def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) -> Network:
     import numpy as np
     import torch
 
-    from ssr_train.arch import ArchConfig
+    from ssr_train.arch import arch_from_dict
+    from ssr_train.build import build_network
     from ssr_train.dataset import normalise, to_rgb
-    from ssr_train.network import Block, SSResNeXt
+    from ssr_train.network import Block
 
     torch.manual_seed(seed)
-    network = SSResNeXt(ArchConfig.from_dict(arch)).train()
+    network = build_network(arch_from_dict(arch)).train()
     for module in network.modules():
         if isinstance(module, Block):
             # Training starts from 0, where every branch is all zeros and shows an engine nothing to compute.
@@ -93,7 +94,7 @@ def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) 
     return network.eval()
 
 
-def _save(path: Path, network: SSResNeXt, seed: int) -> None:
+def _save(path: Path, network: Network, seed: int) -> None:
     from ssr_train.checkpoint import CheckpointCard, save_checkpoint
 
     card = CheckpointCard(

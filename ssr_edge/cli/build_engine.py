@@ -11,6 +11,7 @@ from ssr_edge.cli.calibration_options import (
     DEFAULT_METHOD,
     CalibrationCache,
     CalibrationImages,
+    Cam,
     CorrectBias,
     Equalise,
     MethodOption,
@@ -54,6 +55,7 @@ def build_engine(
     method: MethodOption = DEFAULT_METHOD,
     equalise: Equalise = False,
     correct_bias: CorrectBias = True,
+    cam: Cam = False,
     islands: Annotated[
         str, typer.Option(help="Blocks that INT8 leaves in floating point: auto, none, or names with commas.")
     ] = "auto",
@@ -95,7 +97,7 @@ def build_engine(
         version_compatible=version_compatible,
     )
     if source is not None and (source / MANIFEST).exists():
-        _not_for_a_bundle({"--equalise": equalise, "--calibration-cache": calibration_cache})
+        _not_for_a_bundle({"--cam": cam, "--equalise": equalise, "--calibration-cache": calibration_cache})
         origin, place = source, bundle or source
     else:
         origin = find_checkpoint(source)
@@ -111,6 +113,7 @@ def build_engine(
         islands=islands,
         cache=calibration_cache,
         remedies=Remedies(equalise=equalise, correct_bias=correct_bias),
+        cam=cam,
     )
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")

@@ -25,3 +25,4 @@ Equalise = Annotated[
 CorrectBias = Annotated[
     bool, typer.Option("--correct-bias/--no-correct-bias", help="Take back the mean error of each INT8 convolution.")
 ]
+Cam = Annotated[bool, typer.Option("--cam", help="Also give class activation maps, for evaluate --cam.")]

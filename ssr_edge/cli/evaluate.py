@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ssr_edge.cli.defaults import find_checkpoint
 from ssr_edge.cli.extras import importing
+
+if TYPE_CHECKING:
+    from ssr_train.judge import Judged
 
 
 def evaluate(
@@ -25,24 +28,65 @@ def evaluate(
     precision: Annotated[
         str | None, typer.Option(help="Of a bundle. (default: its choice)", show_default=False)
     ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average the probabilities of each image's eight turns and mirrorings.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for the confusion matrix and the surest mistakes.", show_default=False
+        ),
+    ] = None,
+    cam: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the images with their class activation maps over them.", show_default=False),
+    ] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Judge a checkpoint, or the engine of a bundle, on images it has not seen."""
     with importing("train"):
         from ssr_train.judge import judge_bundle, judge_checkpoint
+        from ssr_train.judged_files import write_cams, write_pictures
 
+    from ssr_edge.bootstrap import malignancy_intervals
     from ssr_edge.bundle import MANIFEST, Bundle
     from ssr_edge.cli.output import write_json
     from ssr_edge.cli.tables import metrics_table
 
     if source is not None and (source / MANIFEST).exists():
-        name, metrics = judge_bundle(Bundle.open(source), data, part, runtime, precision)
+        judged = judge_bundle(Bundle.open(source), data, part, runtime, precision, tta, cam is not None)
     else:
-        name, metrics = judge_checkpoint(find_checkpoint(source), data, part)
-    text = json.dumps({"source": name, "part": part, **asdict(metrics)})
+        judged = judge_checkpoint(find_checkpoint(source), data, part, tta, cam is not None)
+    written = [] if output is None else write_pictures(judged, output)
+    written += [] if cam is None else write_cams(judged, cam)
+    intervals = malignancy_intervals(judged.images.targets.numpy(), judged.predicted, judged.patients)
+    text = _json(judged, part, tta, intervals)
     if json_file == "-":
         typer.echo(text)
         return
-    metrics_table(f"{name}, {part}", metrics)
+    title = f"{judged.name}, {part}" + (", eight views an image" if tta else "")
+    metrics_table(title, judged.metrics, *intervals, patients=len(set(judged.patients)))
     if json_file:
         write_json(json_file, text)
+    for folder in dict.fromkeys(path.parent for path in written):
+        names = [path.name for path in written if path.parent == folder]
+        typer.echo(f"wrote {folder}: " + (", ".join(names) if len(names) <= 3 else f"{len(names)} images"))
+
+
+def _json(
+    judged: Judged, part: str, tta: bool, intervals: tuple[tuple[float, float] | None, tuple[float, float] | None]
+) -> str:
+    from ssr_edge.metrics import by_class
+
+    return json.dumps(
+        {
+            "source": judged.name,
+            "part": part,
+            **asdict(judged.metrics),
+            "tta": tta,
+            "patients": len(set(judged.patients)),
+            "malignant_sensitivity_ci95": intervals[0],
+            "malignant_specificity_ci95": intervals[1],
+            "classes": [asdict(of_class) for of_class in by_class(judged.metrics)],
+        }
+    )

@@ -11,6 +11,7 @@ from ssr_edge.cli.calibration_options import (
     DEFAULT_METHOD,
     CalibrationCache,
     CalibrationImages,
+    Cam,
     CorrectBias,
     Equalise,
     MethodOption,
@@ -31,6 +32,7 @@ def export(
     method: MethodOption = DEFAULT_METHOD,
     equalise: Equalise = False,
     correct_bias: CorrectBias = True,
+    cam: Cam = False,
 ) -> None:
     """Fold a checkpoint and write its FP32, FP16 and INT8 models, without engines."""
     with importing("export"):
@@ -42,6 +44,8 @@ def export(
     source = find_checkpoint(checkpoint)
     target = bundle or BUNDLES / bundle_name(source)
     remedies = Remedies(equalise=equalise, correct_bias=correct_bias)
-    plan = BundlePlan(source, target, (), method, images=calibration_images, cache=calibration_cache, remedies=remedies)
+    plan = BundlePlan(
+        source, target, (), method, images=calibration_images, cache=calibration_cache, remedies=remedies, cam=cam
+    )
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge build-engine {made.path}")

@@ -5,34 +5,42 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from ssr_edge.bootstrap import Interval
 from ssr_edge.breakhis import CLASS_NAMES, CLASSES
-from ssr_edge.metrics import Metrics
+from ssr_edge.metrics import Metrics, by_class
 from ssr_edge.results import Results
 
 
-def metrics_table(title: str, metrics: Metrics) -> None:
-    """Prints recall, precision and count by class, then the macro figures."""
-    console = Console()
+def metrics_table(
+    title: str, metrics: Metrics, sensitivity: Interval | None, specificity: Interval | None, patients: int
+) -> None:
+    """Prints precision, recall, F1 and support by class, then the macro figures.
+
+    sensitivity, specificity: 95 % intervals of the malignant side's, over so many patients.
+    """
+    # Not wrapped to 80 columns where the output is a file.
+    console = Console(highlight=False, soft_wrap=True)
     table = Table(title=title, title_justify="left")
     table.add_column("class")
-    for column in ("images", "recall", "precision"):
+    for column in ("precision", "recall", "F1", "support"):
         table.add_column(column, justify="right")
-    for number, label in enumerate(CLASSES):
-        images, predicted = sum(metrics.confusion[number]), sum(row[number] for row in metrics.confusion)
-        correct = metrics.confusion[number][number]
+    for of_class in by_class(metrics):
+        figures = (of_class.precision, of_class.recall, of_class.f1)
         table.add_row(
-            f"{label} {CLASS_NAMES[label]}",
-            str(images),
-            f"{correct / images:.2f}" if images else "-",
-            f"{correct / predicted:.2f}" if predicted else "-",
+            f"{of_class.label} {CLASS_NAMES[of_class.label]}",
+            *("-" if figure is None else f"{figure:.3f}" for figure in figures),
+            str(of_class.support),
         )
     console.print(table)
     console.print(f"macro-F1 {metrics.macro_f1:.3f}, accuracy {metrics.accuracy:.3f} on {metrics.images} images")
-    if metrics.malignant_sensitivity is not None and metrics.malignant_specificity is not None:
-        console.print(
-            f"malignant: sensitivity {metrics.malignant_sensitivity:.3f}, "
-            f"specificity {metrics.malignant_specificity:.3f}"
-        )
+    sides = (
+        ("sensitivity", metrics.malignant_sensitivity, sensitivity),
+        ("specificity", metrics.malignant_specificity, specificity),
+    )
+    for side, figure, interval in sides:
+        if figure is not None and interval is not None:
+            console.print(f"malignant {side} {figure:.3f} ({interval[0]:.3f} to {interval[1]:.3f})")
+    console.print(f"95 % intervals over {patients} patient{'s' if patients != 1 else ''}")
 
 
 def classes_table(results: Results) -> None:

@@ -14,7 +14,8 @@ from ssr_edge.cli.extras import importing
 from ssr_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssr_train.loop import Start, TrainOptions
+    from ssr_train.arch import Arch
+    from ssr_train.loop import Source, Start, TrainOptions
     from ssr_train.recipe import Recipe
     from ssr_train.splits import SplitKind
 
@@ -66,6 +67,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where --run, or the newest unfinished run, stopped.")
     ] = (False),
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="ImageNet weights to start from, .pth or .safetensors: ResNeXt-50 32x4d, ResNet-50 or Swin-T.",
+            show_default=False,
+        ),
+    ] = None,
     qat: Annotated[
         Path | None,
         typer.Option(
@@ -85,7 +93,13 @@ def train(
 
     if qat is not None:
         _refuse_with_qat(
-            {"--resume": resume or None, "--arch": arch, "--magnification": magnification, "--split": split}
+            {
+                "--resume": resume or None,
+                "--init-from": init_from,
+                "--arch": arch,
+                "--magnification": magnification,
+                "--split": split,
+            }
         )
     _check_processes(run, qat)
     if tensorboard:
@@ -109,7 +123,15 @@ def train(
             config = arch_by_name(arch or _ARCH)
             folder = run or _new_run(config.name)
             options = TrainOptions(
-                folder, data, config, chosen, magnification, _split(split), seed, choose_device(device)
+                folder,
+                data,
+                config,
+                chosen,
+                magnification,
+                _split(split),
+                seed,
+                choose_device(device),
+                init_from=None if init_from is None else _public_weights(init_from, config),
             )
         if process_rank() == 0:
             write_options(options)
@@ -138,6 +160,17 @@ def _check_processes(run: Path | None, qat: Path | None) -> None:
         )
 
 
+def _public_weights(path: Path, arch: Arch) -> Source:
+    """Reads the file once before the run begins, so that one that does not fit leaves no run behind."""
+    from ssr_edge.files import sha256_of
+    from ssr_train.build import build_network
+    from ssr_train.loop import Source
+    from ssr_train.pretrained import load_pretrained
+
+    load_pretrained(path, build_network(arch))
+    return Source(path, sha256_of(path))
+
+
 def _refuse_with_qat(given: dict[str, object]) -> None:
     if named := [option for option, value in given.items() if value is not None]:
         raise UsageError(
@@ -151,12 +184,19 @@ def _qat_options(
     asked: Path, run: Path | None, data: Path | None, recipe: Recipe, seed: int, device: str
 ) -> TrainOptions:
     from ssr_edge.files import sha256_of
-    from ssr_train.arch import ArchConfig
+    from ssr_train.arch import ArchConfig, arch_from_dict
     from ssr_train.checkpoint import load_checkpoint
     from ssr_train.loop import Source, TrainOptions
 
     path = find_checkpoint(asked)
     card = load_checkpoint(path)[1]
+    arch = arch_from_dict(card.arch)
+    if not isinstance(arch, ArchConfig):
+        raise UsageError(
+            f"--qat knows no INT8 arithmetic of {arch.name}",
+            expected="a checkpoint of SSResNeXt or of one of its ablations",
+            next_step=f"ssr-edge build-engine {path}",
+        )
     images = data or Path(card.data)
     if not images.is_dir():
         raise UsageError(
@@ -167,7 +207,7 @@ def _qat_options(
     return TrainOptions(
         run=run or _new_run(f"{card.arch['name']}-qat"),
         data=images,
-        arch=ArchConfig.from_dict(card.arch),
+        arch=arch,
         recipe=recipe,
         magnification=card.magnification,
         split=card.to_split().unit,

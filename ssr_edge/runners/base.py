@@ -17,10 +17,14 @@ from ssr_edge.preprocess import Image
 
 @dataclass(frozen=True)
 class Outputs:
-    """What an engine says of n images. logits, probabilities: float32 [n, 8], columns in the order of CLASSES."""
+    """What an engine says of n images. logits, probabilities: float32 [n, 8], columns in the order of CLASSES.
+
+    cam: class activation maps, float32 [n, 8, h, w], of an engine that was built with them.
+    """
 
     logits: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
+    cam: npt.NDArray[np.float32] | None = None
 
 
 class Runner(ABC):

@@ -44,14 +44,15 @@ class OnnxRuntimeRunner(Runner):
         self._session = onnxruntime.InferenceSession(
             bundle.file(self.origin), options, providers=["CPUExecutionProvider"]
         )
+        self._outputs = [output.name for output in self._session.get_outputs()]
         self._open: dict[int, Outputs] = {}
         self._tickets = 0
 
     def submit(self, images: Image) -> int:
         """See Runner."""
-        logits, probabilities = self._session.run(["logits", "probabilities"], {"images": images})
+        found = dict(zip(self._outputs, self._session.run(self._outputs, {"images": images}), strict=True))
         self._tickets += 1
-        self._open[self._tickets] = Outputs(logits, probabilities)
+        self._open[self._tickets] = Outputs(found["logits"], found["probabilities"], found.get("cam"))
         return self._tickets
 
     def collect(self, ticket: int) -> Outputs:

@@ -101,6 +101,7 @@ class OpenVinoRunner(Runner):
         self.version, self.device = openvino_version(), engine_device(self._core, precision)
         self._compiled = self._load(bundle)
         self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
+        self._outputs = [output.any_name for output in self._compiled.outputs]
         self._free = [self._compiled.create_infer_request() for _ in range(slots)]
         self._open: dict[int, Any] = {}
         self._tickets = 0
@@ -118,10 +119,10 @@ class OpenVinoRunner(Runner):
         """See Runner."""
         request, _ = self._open.pop(ticket)
         request.wait()
-        logits = np.array(request.get_tensor("logits").data, np.float32)
-        probabilities = np.array(request.get_tensor("probabilities").data, np.float32)
+        # Copies: the next call overwrites the request's own.
+        found = {name: np.array(request.get_tensor(name).data, np.float32) for name in self._outputs}
         self._free.append(request)
-        return Outputs(logits, probabilities)
+        return Outputs(found["logits"], found["probabilities"], found.get("cam"))
 
     def close(self) -> None:
         """See Runner."""

@@ -142,7 +142,7 @@ class TensorRtRunner(Runner):
                 expected=f"an engine for {self.device}",
                 next_step=rebuild(self.runtime, self.precision),
             )
-        check_tensors(trt, engine, entry)
+        tensors = check_tensors(trt, engine, entry)
         self.max_batch = int(engine.get_tensor_profile_shape(INPUT, 0)[2][0])
         config, cache = self._runtime_config(trt, engine)
         self._outlives_contexts = (config, cache)
@@ -151,7 +151,7 @@ class TensorRtRunner(Runner):
             if context is None:
                 scratch = engine.device_memory_size_v2
                 raise no_room(self._cuda.driver, f"the scratch memory of slot {number}", scratch, log.said())
-            self._slots.append(Slot(self._cuda.driver, context, self.max_batch, log))
+            self._slots.append(Slot(self._cuda.driver, context, tensors, self.max_batch, log))
         self._free = list(self._slots)
 
     def _runtime_config(self, trt: Any, engine: Any) -> tuple[Any, Any]:

@@ -16,13 +16,15 @@ from ssr_edge.preprocess import IMAGE_SIZE
 
 # The tensors of an engine: shape after the batch, and type (design section 4).
 INPUT = "images"
-OUTPUTS = ("logits", "probabilities")
 IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
-TENSORS: dict[str, tuple[tuple[int, ...], npt.DTypeLike]] = {
+Tensors = dict[str, tuple[tuple[int, ...], npt.DTypeLike]]
+TENSORS: Tensors = {
     INPUT: (IMAGE_SHAPE, np.uint8),
     "logits": ((len(CLASSES),), np.float32),
     "probabilities": ((len(CLASSES),), np.float32),
 }
+# Of an engine that was built with class activation maps, whose size is the network's.
+CAM = "cam"
 # The wheel with TensorRT for RTX's bindings has the second name; the first comes with a package that only renames it.
 _MODULES = {"tensorrt": ("tensorrt",), "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 
@@ -101,21 +103,27 @@ def _same_device(entry: EngineEntry, architecture: str) -> bool:
     return entry.device == "portable" or architecture in entry.device.split(",")
 
 
-def check_tensors(trt: Any, engine: Any, entry: EngineEntry) -> None:
-    """Compares an engine's tensors with TENSORS; memory made for others would be overrun.
+def check_tensors(trt: Any, engine: Any, entry: EngineEntry) -> Tensors:
+    """Compares an engine's tensors with TENSORS and, where it has it, CAM; memory made for others would be overrun.
+
+    Returns: the engine's tensors.
 
     Raises:
         BundleError: a name, a direction, a type or a shape differs.
     """
     types = {trt.DataType.UINT8: "uint8", trt.DataType.FLOAT: "float32"}
-    found = {}
+    found: dict[str, str] = {}
+    tensors = dict(TENSORS)
     for number in range(engine.num_io_tensors):
         name = engine.get_tensor_name(number)
         is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         dtype = engine.get_tensor_dtype(name)
-        found[name] = _describe(is_input, types.get(dtype, dtype.name), tuple(engine.get_tensor_shape(name)))
+        shape = tuple(engine.get_tensor_shape(name))
+        found[name] = _describe(is_input, types.get(dtype, dtype.name), shape)
+        if name == CAM and len(shape) == 4 and min(shape[2:]) > 0:
+            tensors[CAM] = ((len(CLASSES), *shape[2:]), np.float32)
     expected = {
-        name: _describe(name == INPUT, np.dtype(dtype).name, (-1, *shape)) for name, (shape, dtype) in TENSORS.items()
+        name: _describe(name == INPUT, np.dtype(dtype).name, (-1, *shape)) for name, (shape, dtype) in tensors.items()
     }
     if found != expected:
         raise BundleError(
@@ -123,6 +131,7 @@ def check_tensors(trt: Any, engine: Any, entry: EngineEntry) -> None:
             expected=_listed(expected),
             next_step=rebuild(entry.runtime, entry.precision),
         )
+    return tensors
 
 
 def _describe(is_input: bool, dtype: str, shape: tuple[int, ...]) -> str:

@@ -10,7 +10,7 @@ from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Phases
 from ssr_edge.runners.cuda import TransferBuffer
-from ssr_edge.runners.tensorrt_engine import IMAGE_SHAPE, INPUT, OUTPUTS, TENSORS
+from ssr_edge.runners.tensorrt_engine import CAM, IMAGE_SHAPE, INPUT, Tensors
 
 if TYPE_CHECKING:
     from ssr_kernels.launch import GpuResizer
@@ -19,19 +19,22 @@ if TYPE_CHECKING:
 class Slot:
     """What a call needs for itself, made for the largest batch. driver: `pycuda.driver`. log: see `listen`.
 
+    tensors: the engine's, from `check_tensors`.
+
     Raises:
         RuntimeUnavailable: TensorRT refused an address. MemoryError: the GPU or page-locked memory is full.
     """
 
-    def __init__(self, driver: Any, context: Any, max_batch: int, log: Any) -> None:
+    def __init__(self, driver: Any, context: Any, tensors: Tensors, max_batch: int, log: Any) -> None:
         self._driver, self._context, self._log, self._rows = driver, context, log, 0
         self._stream = driver.Stream()
         self._buffers: dict[str, TransferBuffer] = {}
-        for name, (shape, dtype) in TENSORS.items():
+        for name, (shape, dtype) in tensors.items():
             what = f"{name}, the largest batch of {max_batch}"
             buffer = TransferBuffer(driver, self._stream, what, (max_batch, *shape), dtype)
             self._buffers[name] = buffer
             self._check(context.set_tensor_address(name, buffer.address), f"the address of {name}")
+        self._outputs = [name for name in tensors if name != INPUT]
         self._resizer: GpuResizer | None = None
 
     def start(self, images: Image) -> None:
@@ -99,8 +102,8 @@ class Slot:
     def finish(self) -> Outputs:
         """Waits for what `start` queued. The results are copies: the next call overwrites the buffers."""
         self._stream.synchronize()
-        logits, probabilities = (self._buffers[name].host[: self._rows].copy() for name in OUTPUTS)
-        return Outputs(logits, probabilities)
+        found = {name: self._buffers[name].host[: self._rows].copy() for name in self._outputs}
+        return Outputs(found["logits"], found["probabilities"], found.get(CAM))
 
     def wait(self) -> None:
         """Waits for what is under way, as whoever drops the slot must: its buffers go with it."""
@@ -125,7 +128,7 @@ class Slot:
         self._check(running, f"to run {self._rows} images")
 
     def _download(self) -> None:
-        for name in OUTPUTS:
+        for name in self._outputs:
             self._buffers[name].download(self._rows)
 
     def _check(self, accepted: bool, what: str) -> None:

@@ -31,9 +31,9 @@ class TorchRunner(Runner):
             import torch
 
             from ssr_train import dataset
-            from ssr_train.arch import ArchConfig
+            from ssr_train.arch import arch_from_dict
+            from ssr_train.build import build_network
             from ssr_train.checkpoint import load_checkpoint
-            from ssr_train.network import SSResNeXt
 
             if form != "torch":
                 from ssr_export.fold import fold
@@ -49,7 +49,7 @@ class TorchRunner(Runner):
         self.max_batch = 1 if form == "torch-compile" else MAX_BATCH
         self.version, self.device, self.threads = torch.__version__, "CPU", torch.get_num_threads()
         if checkpoint is None:
-            network, self.origin = SSResNeXt(ArchConfig.from_dict(arch)).eval(), "random weights"
+            network, self.origin = build_network(arch_from_dict(arch)).eval(), "random weights"
         else:
             network, self.origin = load_checkpoint(checkpoint)[0], str(checkpoint)
         if form != "torch":

@@ -31,8 +31,11 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str, machine: Machine) -> 
     return module
 
 
-def tiny_network(classes: int = len(CLASSES)) -> onnx.ModelProto:
-    """A network with the tensors of a bundle's: logits are a linear function of an image's mean colour."""
+def tiny_network(classes: int = len(CLASSES), cam: bool = False) -> onnx.ModelProto:
+    """A network with the tensors of a bundle's: logits are a linear function of an image's mean colour.
+
+    cam: of the colours of four by four places, too.
+    """
     weights = np.random.default_rng(0).standard_normal((3, classes)).astype(np.float32) / 64
     nodes = [
         helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
@@ -40,14 +43,23 @@ def tiny_network(classes: int = len(CLASSES)) -> onnx.ModelProto:
         helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", classes]) for name in ("logits", "probabilities")
+    ]
+    if cam:
+        nodes += [
+            helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("AveragePool", ["planes"], ["places"], kernel_shape=[56, 56], strides=[56, 56]),
+            helper.make_node("Transpose", ["places"], ["colours"], perm=[0, 2, 3, 1]),
+            helper.make_node("MatMul", ["colours", "weights"], ["by_place"]),
+            helper.make_node("Transpose", ["by_place"], ["cam"], perm=[0, 3, 1, 2]),
+        ]
+        outputs.append(helper.make_tensor_value_info("cam", TensorProto.FLOAT, ["n", classes, 4, 4]))
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 224, 224, 3])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", classes])
-            for name in ("logits", "probabilities")
-        ],
+        outputs,
         [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.array([1, 2]), "axes")],
     )
     return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])

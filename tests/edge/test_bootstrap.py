@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.bootstrap import paired_drops, ratio_interval, share_interval
+from ssr_edge.bootstrap import malignancy_intervals, paired_drops, ratio_interval, share_interval
 from ssr_edge.breakhis import CLASSES
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
@@ -88,3 +88,20 @@ def test_a_repeat_without_a_patient_is_not_judged_by_it() -> None:
     # Two repeats of one patient each: a draw that holds only one of them judges one repeat.
     parts, wholes = np.array([[1.0, 0.0], [0.0, 0.5]]), np.eye(2)
     assert ratio_interval(parts, wholes) == (0.5, 1.0)
+
+
+def test_malignancy_intervals_draw_from_the_patients_of_each_side() -> None:
+    #                 benign: two patients         malignant: three
+    truth = np.array([0, 0, 1, 1, 4, 4, 5, 6, 6])
+    predicted = np.array([1, 0, 2, 5, 5, 4, 4, 7, 6])
+    patients = ["a", "a", "b", "b", "c", "c", "d", "e", "e"]
+    sensitivity, specificity = malignancy_intervals(truth, predicted, patients)
+    # No malignant image was called benign: as low as 97.5 % of the times in which three patients show none.
+    assert sensitivity == (pytest.approx(0.025 ** (1 / 3)), 1.0)
+    assert specificity == share_interval(np.array([True, True, True, False]), ["a", "a", "b", "b"])
+    assert specificity == (0.5, 1.0)
+    assert malignancy_intervals(truth[4:], predicted[4:], patients[4:])[1] is None
+
+
+def test_a_share_of_none_is_no_certainty() -> None:
+    assert share_interval(np.zeros(4, bool), list("abcd")) == (0.0, pytest.approx(1 - 0.025 ** (1 / 4)))

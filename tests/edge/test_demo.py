@@ -18,7 +18,7 @@ def test_the_demos_images_were_neither_trained_nor_calibrated_on(
 
 
 def test_the_demos_weights_recognise_the_demos_images() -> None:
-    _, metrics = judge_checkpoint(DEMO_CHECKPOINT, DEMO_IMAGES, "test")
+    metrics = judge_checkpoint(DEMO_CHECKPOINT, DEMO_IMAGES, "test").metrics
     assert metrics.images == 22
     assert metrics.accuracy >= 0.8
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, recall_score
 
-from ssr_edge.metrics import measure
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.metrics import by_class, measure
 
 classes = st.integers(0, 7)
 pairs = st.lists(st.tuples(classes, classes), min_size=1, max_size=60)
@@ -56,3 +57,19 @@ def test_a_perfect_classifier_of_all_classes() -> None:
     assert (metrics.accuracy, metrics.macro_f1, metrics.malignant_sensitivity, metrics.malignant_specificity) == (
         1,
     ) * 4
+
+
+@given(pairs)
+def test_every_class_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    truth, predicted = map(np.array, zip(*pairs, strict=True))
+    found = by_class(measure(truth, predicted))
+    expected = precision_recall_fscore_support(truth, predicted, labels=range(8), zero_division=np.nan)
+    assert [entry.label for entry in found] == list(CLASSES)
+    for entry, precision, recall, f1, support in zip(found, *expected, strict=True):
+        assert entry.support == support
+        assert (entry.precision is None) == np.isnan(precision)
+        assert (entry.recall is None) == np.isnan(recall)
+        assert entry.precision is None or entry.precision == pytest.approx(precision)
+        assert entry.recall is None or entry.recall == pytest.approx(recall)
+        if entry.precision is not None or entry.recall is not None:
+            assert entry.f1 == pytest.approx(f1)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ssr_edge.errors import UsageError
-from ssr_train.arch import ArchConfig, arch_by_name, arch_names
+from ssr_train.arch import ArchConfig, arch_by_name, arch_from_dict, arch_names
 
 
 def test_the_papers_network_is_the_first_of_the_list() -> None:
@@ -17,7 +17,7 @@ def test_the_papers_network_is_the_first_of_the_list() -> None:
 def test_a_config_survives_json_and_keeps_the_name_it_was_asked_by(name: str) -> None:
     config = arch_by_name(name)
     assert config.name == name
-    assert ArchConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert arch_from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_table_2s_ablations_switch_off_one_mechanism_after_the_other() -> None:

@@ -4,15 +4,16 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError, DataError
+from ssr_edge.errors import BundleError, DataError, UsageError
 from ssr_edge.preprocess import IMAGE_SIZE
 from ssr_train.breakhis import contradictory_twins, read
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.dataset import load_images
+from ssr_train.dataset import load_images, normalise, to_rgb
 from ssr_train.evaluate import evaluate_images
 from ssr_train.judge import judge_bundle, judge_checkpoint
 
@@ -20,24 +21,47 @@ from ssr_train.judge import judge_bundle, judge_checkpoint
 def test_a_checkpoint_is_judged_on_its_own_test_images(tiny_checkpoint: Path, breakhis_tree: Path) -> None:
     network, card = load_checkpoint(tiny_checkpoint)
     images = load_images(card.to_split().select(read(breakhis_tree), "test"), IMAGE_SIZE)
-    name, metrics = judge_checkpoint(tiny_checkpoint, None, "test")
-    assert name == str(tiny_checkpoint)
-    assert metrics.images == 15
-    assert metrics == evaluate_images(network, images, torch.device("cpu"), None)[0]
+    judged = judge_checkpoint(tiny_checkpoint, None, "test")
+    assert judged.name == str(tiny_checkpoint)
+    assert judged.metrics.images == 15
+    assert judged.metrics == evaluate_images(network, images, torch.device("cpu"), None)[0]
+    assert len(judged.patients) == 15 and set(judged.patients) <= {record.patient for record in images.records}
 
 
 def test_a_bundles_engine_agrees_with_its_checkpoint(tiny_bundle: Bundle, tiny_checkpoint: Path) -> None:
-    _, expected = judge_checkpoint(tiny_checkpoint, None, "val")
+    expected = judge_checkpoint(tiny_checkpoint, None, "val")
     for runtime in ("openvino", "onnxruntime"):
-        name, metrics = judge_bundle(tiny_bundle, None, "val", runtime, "fp32")
-        assert name == f"{tiny_bundle.path} {runtime}-fp32"
-        assert metrics == expected
+        judged = judge_bundle(tiny_bundle, None, "val", runtime, "fp32")
+        assert judged.name == f"{tiny_bundle.path} {runtime}-fp32"
+        assert judged.metrics == expected.metrics
+        np.testing.assert_allclose(judged.probabilities, expected.probabilities, atol=1e-5)
+
+
+def test_tta_is_the_mean_of_eight_views_for_a_checkpoint_and_for_an_engine(
+    tiny_bundle: Bundle, tiny_checkpoint: Path
+) -> None:
+    plain, views = (judge_checkpoint(tiny_checkpoint, None, "val", tta=tta) for tta in (False, True))
+    network, _ = load_checkpoint(tiny_checkpoint)
+    with torch.inference_mode():
+        rgb = to_rgb(plain.images.pixels)
+        turned = [torch.rot90(flip, k, (2, 3)) for flip in (rgb, rgb.flip(3)) for k in range(4)]
+        expected = torch.stack([torch.softmax(network(normalise(view)), 1) for view in turned]).mean(0).numpy()
+    np.testing.assert_allclose(views.probabilities, expected, atol=1e-6)
+    assert np.abs(views.probabilities - plain.probabilities).max() > 3e-4
+    engine = judge_bundle(tiny_bundle, None, "val", "openvino", "fp32", tta=True)
+    np.testing.assert_allclose(engine.probabilities, expected, atol=1e-5)
+
+
+def test_a_bundle_without_maps_says_how_to_make_one(tiny_bundle: Bundle) -> None:
+    with pytest.raises(UsageError, match="without activation maps") as error:
+        judge_bundle(tiny_bundle, None, "val", "openvino", "fp32", cam=True)
+    assert "--cam" in error.value.next_step
 
 
 def test_all_means_every_image_but_the_twins(tiny_bundle: Bundle, breakhis_tree: Path) -> None:
-    name, metrics = judge_bundle(tiny_bundle, breakhis_tree, "all", "openvino", None)
-    assert name.endswith("openvino-int8")
-    assert metrics.images == len(contradictory_twins(read(breakhis_tree))[0]) == 80
+    judged = judge_bundle(tiny_bundle, breakhis_tree, "all", "openvino", None)
+    assert judged.name.endswith("openvino-int8")
+    assert judged.metrics.images == len(contradictory_twins(read(breakhis_tree))[0]) == 80
 
 
 def test_other_images_hold_none_of_the_part(tiny_checkpoint: Path, demo_images: list[Path], tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""Describes a network as data: one config for SSResNeXt, its ablations and its smaller members."""
+"""Describes networks as data: one config for SSResNeXt, its ablations and its smaller members; one for each rival."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from ssr_edge.errors import UsageError
 
@@ -46,10 +46,61 @@ class ArchConfig:
         return ArchConfig(**(fields | {"blocks": tuple(fields["blocks"])}))
 
 
-_REGISTRY: dict[str, Callable[[], ArchConfig]] = {}
+@dataclass(frozen=True)
+class BhcNetConfig:
+    """Fields of the network in `ssr_train.bhcnet`. blocks: small SE-ResNet modules in each of the three stages.
+
+    width: channels of the stem and of stage 1; doubles at each stage. se_reduction: of the squeeze-and-excitation MLP.
+    """
+
+    name: str
+    blocks: tuple[int, int, int]
+    width: int = 16
+    se_reduction: int = 16
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return {"family": "bhcnet"} | asdict(self) | {"blocks": list(self.blocks)}
 
 
-def _register(make: Callable[[], ArchConfig]) -> Callable[[], ArchConfig]:
+@dataclass(frozen=True)
+class SwinConfig:
+    """Fields of the network in `ssr_train.swin`. blocks: transformer blocks in each of the four stages.
+
+    width: channels of the patch embedding; doubles at each stage. heads: attention heads of stage 1; doubles too.
+    """
+
+    name: str
+    blocks: tuple[int, int, int, int]
+    width: int = 96
+    heads: int = 3
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return {"family": "swin"} | asdict(self) | {"blocks": list(self.blocks)}
+
+
+Arch: TypeAlias = ArchConfig | BhcNetConfig | SwinConfig
+_RIVALS: dict[str, type[BhcNetConfig] | type[SwinConfig]] = {"bhcnet": BhcNetConfig, "swin": SwinConfig}
+
+
+def arch_from_dict(fields: dict[str, Any]) -> Arch:
+    """The reverse of any config's `to_dict`; without a `family` the fields are those of `ArchConfig`.
+
+    Raises:
+        KeyError, TypeError: they are no config's.
+    """
+    if "family" not in fields:
+        return ArchConfig.from_dict(fields)
+    rest = {name: value for name, value in fields.items() if name != "family"}
+    return _RIVALS[fields["family"]](**(rest | {"blocks": tuple(fields["blocks"])}))
+
+
+_A = TypeVar("_A", bound=Arch)
+_REGISTRY: dict[str, Callable[[], Arch]] = {}
+
+
+def _register(make: Callable[[], _A]) -> Callable[[], _A]:
     _REGISTRY[make.__name__] = make
     return make
 
@@ -100,12 +151,24 @@ def resnet50() -> ArchConfig:
     return replace(resnext50_32x4d(), name="resnet50", groups=1, group_width=64)
 
 
+@_register
+def bhcnet() -> BhcNetConfig:
+    """Rival of Table 3: BHCNet-6 of Jiang et al. 2019, the multi-class network of that paper."""
+    return BhcNetConfig(name="bhcnet", blocks=(6, 6, 6))
+
+
+@_register
+def swin_t() -> SwinConfig:
+    """Rival of Table 3: Swin-T of Liu et al. 2021 (arXiv 2103.14030)."""
+    return SwinConfig(name="swin_t", blocks=(2, 2, 6, 2))
+
+
 def arch_names() -> list[str]:
     """Every registered architecture, the paper's first."""
     return list(_REGISTRY)
 
 
-def arch_by_name(name: str) -> ArchConfig:
+def arch_by_name(name: str) -> Arch:
     """The config registered under `name`; `NAME/shared` takes the weight-sharing variant.
 
     Raises:
@@ -121,9 +184,9 @@ def arch_by_name(name: str) -> ArchConfig:
     config = _REGISTRY[base]()
     if not variant:
         return config
-    if config.kernels != "parallel":
+    if not isinstance(config, ArchConfig) or config.kernels != "parallel":
         raise UsageError(
-            f"{base} has a single 3x3 kernel, so it has no shared variant",
+            f"{base} has no parallel kernels, so it has no shared variant",
             expected="an SSResNeXt member before '/shared'",
             next_step="ssr-edge train --arch ssresnext50_32x4d/shared",
         )

@@ -12,9 +12,10 @@ from torch import Tensor
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.errors import CheckpointError
 from ssr_edge.files import replacing
-from ssr_train.arch import ArchConfig
+from ssr_train.arch import arch_from_dict
+from ssr_train.build import build_network
 from ssr_train.folded import take_folded_form
-from ssr_train.network import SSResNeXt
+from ssr_train.network import Network
 from ssr_train.splits import Split
 
 _METADATA_KEY = "ssr_edge"
@@ -26,6 +27,7 @@ class CheckpointCard(BaseModel):
     split: image name -> part; `train` is what the weights have seen. metrics: part -> figures.
     data: where the images lay when it was trained: a hint for calibration, not a promise.
     folded: the weights are those of the folded form. fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned.
+    initialised_from: SHA-256 of the file of public weights that training started from.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,13 +46,14 @@ class CheckpointCard(BaseModel):
     tools: dict[str, str]
     folded: bool = False
     fine_tuned_from: str | None = None
+    initialised_from: str | None = None
 
     def to_split(self) -> Split:
         """The division of images that the weights were trained under."""
         return Split(self.split_kind, self.split_seed, self.split)  # type: ignore[arg-type]
 
 
-def save_checkpoint(path: Path, network: SSResNeXt, card: CheckpointCard, half: bool = False) -> None:
+def save_checkpoint(path: Path, network: Network, card: CheckpointCard, half: bool = False) -> None:
     """Writes weights and card in one step. half: convolution and linear weights as FP16, BatchNorm stays FP32."""
     from safetensors.torch import save_file
 
@@ -61,7 +64,7 @@ def save_checkpoint(path: Path, network: SSResNeXt, card: CheckpointCard, half: 
         save_file(state, temporary, metadata={_METADATA_KEY: card.model_dump_json()})
 
 
-def load_checkpoint(path: Path) -> tuple[SSResNeXt, CheckpointCard]:
+def load_checkpoint(path: Path) -> tuple[Network, CheckpointCard]:
     """Reads a checkpoint into an FP32 network in evaluation mode, folded where its card says so.
 
     Raises:
@@ -69,7 +72,7 @@ def load_checkpoint(path: Path) -> tuple[SSResNeXt, CheckpointCard]:
     """
     state, card = _read(path)
     try:
-        network = SSResNeXt(ArchConfig.from_dict(card.arch), len(card.classes))
+        network = build_network(arch_from_dict(card.arch), len(card.classes))
         if card.folded:
             take_folded_form(network)
         network.load_state_dict({name: _widen(tensor) for name, tensor in state.items()})

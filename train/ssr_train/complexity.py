@@ -1,12 +1,53 @@
-"""Counts parameters and multiply-adds as Table 4 of the paper does: convolutions and the classifier."""
+"""Counts parameters and multiply-adds as Table 4 of the paper does, before and after folding."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ssr_edge.preprocess import IMAGE_SIZE
-from ssr_train.network import SharedKernels
+from ssr_train.arch import arch_by_name, arch_names
+from ssr_train.build import build_network
+from ssr_train.folded import take_folded_form
+
+# With the second the paper counts its two baselines: the public networks of ImageNet.
+HEADS = (8, 1000)
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """A row of Table 4. parameters: learnable values, as trained. classes: outputs of the head.
+
+    multiply_adds, multiply_adds_folded: of one 224x224 image, as trained and as an engine computes it.
+    """
+
+    arch: str
+    classes: int
+    parameters: int
+    multiply_adds: int
+    multiply_adds_folded: int
+
+
+def complexity_rows(names: Sequence[str] | None = None, heads: Sequence[int] = HEADS) -> list[Complexity]:
+    """A row for each architecture, the paper's first, and each size of head. names: all registered ones if left out.
+
+    Raises:
+        UsageError: no such architecture.
+    """
+    return [_row(name, classes) for name in names or arch_names() for classes in heads]
+
+
+def _row(name: str, classes: int) -> Complexity:
+    # Nothing is computed on the meta device, only shapes.
+    with torch.device("meta"):
+        network = build_network(arch_by_name(name), classes)
+    parameters, unfolded = parameter_count(network), multiply_adds(network)
+    take_folded_form(network)
+    return Complexity(name, classes, parameters, unfolded, multiply_adds(network))
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -14,24 +55,13 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@torch.inference_mode()
 def multiply_adds(network: nn.Module) -> int:
-    """Multiply-adds of one 224x224 image through every convolution and linear layer, biases left out."""
-    total = 0
+    """Multiply-adds of one 224x224 image through every convolution, linear layer and product of attention.
 
-    def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            total += output[0].numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            total += module.weight.numel()
-        elif isinstance(module, SharedKernels):
-            # Row and column reuse 3 of the 3x3's 9 values each, without a module of their own.
-            total += output[0].numel() * module.square.weight[0].numel() * 2 // 3
-
-    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    Biases are left out. The network is left in evaluation mode.
+    """
     parameter = next(network.parameters())
-    network.eval()(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=parameter.dtype, device=parameter.device))
-    for hook in hooks:
-        hook.remove()
-    return total
+    image = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=parameter.dtype, device=parameter.device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(image)
+    return int(counter.get_total_flops()) // 2

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from torch import nn
 
-from ssr_train.network import Block, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
+from ssr_train.bhcnet import BhcNet, SmallSeBlock
+from ssr_train.network import Block, Network, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
 
 
-def is_folded(network: SSResNeXt) -> bool:
-    """Whether a network has the folded form; all of it has, or nothing."""
-    return isinstance(network.stem_bn, nn.Identity)
+def is_folded(network: Network) -> bool:
+    """Whether a network has the folded form; all of it has, or nothing. A Swin has no BatchNorm to fold: never."""
+    return isinstance(network, SSResNeXt | BhcNet) and isinstance(network.stem_bn, nn.Identity)
 
 
-def take_folded_form(network: SSResNeXt) -> None:
+def take_folded_form(network: Network) -> None:
     """Gives an unfolded network the modules of its folded form, in place; their weights still have to be loaded."""
-    network.stem, network.stem_bn = conv_with_bias(network.stem), nn.Identity()  # type: ignore[assignment]
+    if isinstance(network, SSResNeXt | BhcNet):
+        network.stem, network.stem_bn = conv_with_bias(network.stem), nn.Identity()  # type: ignore[assignment]
     for block in network.modules():
-        if isinstance(block, Block):
+        if isinstance(block, SmallSeBlock):
+            for number in (1, 2, 3):
+                setattr(block, f"conv{number}", conv_with_bias(getattr(block, f"conv{number}")))
+                setattr(block, f"bn{number}", nn.Identity())
+        elif isinstance(block, Block):
             block.conv1, block.bn1 = conv_with_bias(block.conv1), nn.Identity()  # type: ignore[assignment]
             block.spatial = conv_with_bias(_square(block.spatial))
             block.conv3, block.bn3 = conv_with_bias(block.conv3), nn.Identity()  # type: ignore[assignment]

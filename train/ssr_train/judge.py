@@ -2,44 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import DataError
+from ssr_edge.errors import DataError, UsageError
 from ssr_edge.metrics import Metrics, measure
-from ssr_edge.preprocess import IMAGE_SIZE
-from ssr_edge.runners import choose_precision, open_runner
+from ssr_edge.preprocess import IMAGE_SIZE, Image
+from ssr_edge.progress import progress
+from ssr_edge.runners import Outputs, choose_precision, open_runner
 from ssr_train.breakhis import contradictory_twins, read
 from ssr_train.checkpoint import CheckpointCard, load_checkpoint
-from ssr_train.dataset import LabelledImages, load_images
-from ssr_train.evaluate import evaluate_images
+from ssr_train.dataset import LabelledImages, load_images, normalise, to_rgb
+from ssr_train.network import Network
+from ssr_train.symmetries import symmetries
 
 WhichPart = Literal["val", "test", "all"]
 _BATCH = 8
 
 
-def judge_checkpoint(path: Path, data: Path | None, part: WhichPart) -> tuple[str, Metrics]:
-    """Name and metrics of a checkpoint in FP32 PyTorch.
+@dataclass(frozen=True)
+class Judged:
+    """What was found of a classifier. name: checkpoint, or bundle and engine. probabilities: float32 [n, 8].
+
+    cam: of each image the activation map of the class predicted, float32 [n, h, w], if it was asked for.
+    """
+
+    name: str
+    metrics: Metrics
+    images: LabelledImages
+    probabilities: npt.NDArray[np.float32]
+    cam: npt.NDArray[np.float32] | None
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """Class numbers [n]."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def patients(self) -> list[str]:
+        """Who each image is of."""
+        return [record.patient for record in self.images.records]
+
+
+def judge_checkpoint(path: Path, data: Path | None, part: WhichPart, tta: bool = False, cam: bool = False) -> Judged:
+    """Judges a checkpoint in FP32 PyTorch. tta: averages the probabilities of each image's eight symmetries.
+
+    cam: also gives activation maps, of the image as it is.
 
     Raises:
         DataError: the images of the part are not here.
     """
     network, card = load_checkpoint(path)
-    images = _images(card, data, part)
-    return str(path), evaluate_images(network, images, torch.device("cpu"), None)[0]
+    return _judge(str(path), _images(card, data, part), lambda images: _outputs(network, images), tta, cam)
 
 
 def judge_bundle(
-    bundle: Bundle, data: Path | None, part: WhichPart, runtime: str, precision: str | None
-) -> tuple[str, Metrics]:
-    """Name and metrics of a bundle's engine; the part is that of the checkpoint the bundle was made from.
+    bundle: Bundle,
+    data: Path | None,
+    part: WhichPart,
+    runtime: str,
+    precision: str | None,
+    tta: bool = False,
+    cam: bool = False,
+) -> Judged:
+    """Judges a bundle's engine; the part is that of the checkpoint the bundle was made from. tta, cam: as above.
 
     Raises:
         DataError: the checkpoint or the images of the part are not here.
+        UsageError: maps are asked for, and the bundle was made without them.
     """
     checkpoint = Path(bundle.manifest.provenance.checkpoint)
     if not checkpoint.is_file():
@@ -48,14 +85,37 @@ def judge_bundle(
             expected="the checkpoint at its place",
             next_step=f"ssr-edge bench FOLDER --bundle {bundle.path}  (judges on labelled images without it)",
         )
+    if cam and not bundle.manifest.cam:
+        raise UsageError(
+            f"{bundle.path} was made without activation maps",
+            expected="a bundle made with --cam, or a checkpoint",
+            next_step=f"ssr-edge build-engine {checkpoint} --cam --bundle {bundle.path}",
+        )
     images = _images(load_checkpoint(checkpoint)[1], data, part)
     with open_runner(bundle, runtime, choose_precision(bundle, precision, runtime)) as runner:
-        pixels = images.pixels
-        predicted = [
-            runner.infer(np.ascontiguousarray(pixels[start : start + _BATCH])).logits.argmax(axis=1)
-            for start in range(0, len(images), _BATCH)
-        ]
-        return f"{bundle.path} {runner.name}", measure(images.targets.numpy(), np.concatenate(predicted))
+        return _judge(f"{bundle.path} {runner.name}", images, runner.infer, tta, cam)
+
+
+def _judge(name: str, images: LabelledImages, infer: Callable[[Image], Outputs], tta: bool, cam: bool) -> Judged:
+    probabilities, maps = [], []
+    with progress("judging, image", len(images)) as advance:
+        for start in range(0, len(images), _BATCH):
+            batch = np.ascontiguousarray(images.pixels[start : start + _BATCH])
+            views = [infer(view) for view in (symmetries(batch) if tta else (batch,))]
+            probabilities.append(np.mean([view.probabilities for view in views], axis=0, dtype=np.float32))
+            if cam:
+                assert views[0].cam is not None
+                maps.append(views[0].cam[np.arange(len(batch)), probabilities[-1].argmax(axis=1)])
+            advance(len(batch), "")
+    every = np.concatenate(probabilities)
+    metrics = measure(images.targets.numpy(), every.argmax(axis=1))
+    return Judged(name, metrics, images, every, np.concatenate(maps) if cam else None)
+
+
+@torch.inference_mode()
+def _outputs(network: Network, images: Image) -> Outputs:
+    logits, cam = network.forward_with_cam(normalise(to_rgb(images)).to(memory_format=torch.channels_last))
+    return Outputs(logits.numpy(), torch.softmax(logits, dim=1).numpy(), cam.numpy())
 
 
 def _images(card: CheckpointCard, data: Path | None, part: WhichPart) -> LabelledImages:

@@ -26,9 +26,10 @@ from ssr_edge.errors import DataError, TrainingError
 from ssr_edge.metrics import Metrics
 from ssr_edge.preprocess import IMAGE_SIZE
 from ssr_edge.progress import progress
-from ssr_train.arch import ArchConfig
+from ssr_train.arch import Arch
 from ssr_train.augment import STORED_SIZE, Augment
 from ssr_train.breakhis import Record, contradictory_twins, read
+from ssr_train.build import build_network
 from ssr_train.checkpoint import CheckpointCard, save_checkpoint
 from ssr_train.dataset import LabelledImages, draw_order, load_images, normalise
 from ssr_train.device import autocast_dtype, tool_versions
@@ -38,17 +39,18 @@ from ssr_train.gradients import backward
 from ssr_train.image_cache import open_image_cache
 from ssr_train.journal import draw_curves, log_epoch, open_board
 from ssr_train.losses import classification_loss
-from ssr_train.network import SSResNeXt
+from ssr_train.network import Network
+from ssr_train.pretrained import load_pretrained
 from ssr_train.processes import Processes, check_batch, joined_processes
 from ssr_train.recipe import Recipe
 from ssr_train.split_words import misfits, why_classes_are_missing
 from ssr_train.splits import Part, Split, SplitKind, make_split
-from ssr_train.state import load_state, save_state
+from ssr_train.state import STATE, load_state, save_state
 
 
 @dataclass(frozen=True)
 class Source:
-    """The checkpoint that a run fine-tunes; the hash is that of the file when the run was begun."""
+    """The checkpoint that a run fine-tunes, or the weights that it starts from, and their hash when it was begun."""
 
     checkpoint: Path
     sha256: str
@@ -60,12 +62,13 @@ class TrainOptions:
 
     split: what to divide by, or the file of a division that was made before. source: of a fine-tuning run; `arch`,
     `magnification` and, as a word, `split` are then its. cache: folder of decoded images that runs share; None decodes
-    for this run alone. tensorboard: also write events for it into the run's folder.
+    for this run alone. tensorboard: also write events for it into the run's folder. init_from: public weights to start
+    from (`ssr_train.pretrained`).
     """
 
     run: Path
     data: Path
-    arch: ArchConfig
+    arch: Arch
     recipe: Recipe
     magnification: int | None
     split: SplitKind | Path
@@ -74,6 +77,7 @@ class TrainOptions:
     source: Source | None = None
     cache: Path | None = None
     tensorboard: bool = False
+    init_from: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,9 @@ class Start:
     is trained on. plain: takes the trained network and returns a copy with the same weights that computes in FP32.
     """
 
-    network: SSResNeXt
+    network: Network
     split: Split
-    plain: Callable[[SSResNeXt], SSResNeXt]
+    plain: Callable[[Network], Network]
 
 
 def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start: Start | None = None) -> Path:
@@ -133,7 +137,10 @@ def _train(
         split.write(split_file)
 
     # Network, its optimiser and its average.
-    network = start.network if start else SSResNeXt(options.arch)
+    network = start.network if start else build_network(options.arch)
+    if options.init_from is not None and not (resume and (options.run / STATE).exists()):
+        load_pretrained(options.init_from.checkpoint, network, options.init_from.sha256)
+        say(f"started from {options.init_from.checkpoint} ({options.init_from.sha256[:12]})")
     network = network.to(device).to(memory_format=torch.channels_last)
     processes.prepare(network, device)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]
@@ -243,16 +250,16 @@ def _readable(images: LabelledImages, part: Part, say: Callable[[str], None]) ->
     return images
 
 
-def _final(network: SSResNeXt, averaged: AveragedModel, recipe: Recipe) -> SSResNeXt:
+def _final(network: Network, averaged: AveragedModel, recipe: Recipe) -> Network:
     """The weights that the run would end with: averaged ones where the recipe asks for them."""
     if not recipe.ema_decay:
         return network
-    assert isinstance(averaged.module, SSResNeXt)
+    assert isinstance(averaged.module, Network)
     return averaged.module
 
 
 def _judge(
-    network: SSResNeXt,
+    network: Network,
     start: Start | None,
     images: LabelledImages,
     name: str,
@@ -268,7 +275,7 @@ def _judge(
     return found
 
 
-def _optimiser(network: SSResNeXt, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     # Decay pulls weights towards zero; a bias or a BatchNorm's scale has no reason to be small.
     decayed = [p for p in network.parameters() if p.dim() >= 2]
     others = [p for p in network.parameters() if p.dim() < 2]
@@ -304,4 +311,5 @@ def _card(options: TrainOptions, split: Split, metrics: dict[str, dict[str, obje
         tools=tool_versions(),
         folded=folded,
         fine_tuned_from=options.source.sha256 if options.source else None,
+        initialised_from=options.init_from.sha256 if options.init_from else None,
     )

@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ssr_train.arch import ArchConfig
+from ssr_train.arch import Arch, ArchConfig
+
+
+class Network(nn.Module):
+    """What every architecture here is: a feature map, its mean over positions, and a linear classifier of that mean.
+
+    stem: the convolution that reads the pixels. classifier: of `arch`'s last channels.
+    """
+
+    arch: Arch
+    stem: nn.Conv2d
+    classifier: nn.Linear
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Normalised RGB float [N, 3, H, W] -> [N, C, H/32, W/32], or finer: what the classifier averages."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised RGB float [N, 3, H, W] -> logits [N, classes]."""
+        logits: Tensor = self.classifier(self.feature_map(x).mean((2, 3)))
+        return logits
+
+    def forward_with_cam(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the class activation maps of the same pass: float [N, classes, h, w].
+
+        A class's map is its classifier weights times the feature map (Zhou et al. 2016, arXiv 1512.04150), without the
+        bias, so that its mean over positions plus the bias is exactly the class's logit.
+        """
+        features = self.feature_map(x)  # [N, C, h, w]
+        cam = self.classifier.weight @ features.flatten(2)  # [N, classes, h * w]
+        logits: Tensor = self.classifier(features.mean((2, 3)))
+        return logits, cam.reshape(-1, cam.shape[1], *features.shape[2:])
+
+
+class ResidualBlock(nn.Module):
+    """A block that folding is proven for one by one."""
 
 
 class ParallelKernels(nn.Module):
@@ -63,10 +100,10 @@ class SingleKernel(nn.Sequential):
 class SqueezeExcite(nn.Module):
     """Channel attention s = sigmoid(W2 relu(W1 z)), z the global average of each channel (eq. 3)."""
 
-    def __init__(self, channels: int, reduction: int) -> None:
+    def __init__(self, channels: int, reduction: int, bias: bool = True) -> None:
         super().__init__()
-        self.reduce = nn.Conv2d(channels, channels // reduction, 1)
-        self.expand = nn.Conv2d(channels // reduction, channels, 1)
+        self.reduce = nn.Conv2d(channels, channels // reduction, 1, bias=bias)
+        self.expand = nn.Conv2d(channels // reduction, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> the same, each channel scaled by its weight in (0, 1)."""
@@ -82,7 +119,7 @@ _SPATIAL: dict[str, type[nn.Module]] = {
 }
 
 
-class Block(nn.Module):
+class Block(ResidualBlock):
     """Small-SE-ResNeXt block: 1x1 -> parallel grouped kernels -> attention -> 1x1, added to the shortcut."""
 
     def __init__(self, in_channels: int, group_width: int, out_channels: int, stride: int, arch: ArchConfig) -> None:
@@ -110,7 +147,7 @@ class Block(nn.Module):
 class Stage(nn.Module):
     """One `Conv_Layer`: blocks in a row, the first one's output also added to the last one's input."""
 
-    def __init__(self, blocks: list[Block], first_to_last: bool) -> None:
+    def __init__(self, blocks: Sequence[ResidualBlock], first_to_last: bool) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         # With two blocks the first output already is the last input: adding it would only double it.
@@ -126,8 +163,10 @@ class Stage(nn.Module):
         return x if len(self.blocks) == 1 else self.blocks[-1](x)
 
 
-class SSResNeXt(nn.Module):
+class SSResNeXt(Network):
     """The classifier: normalised RGB float [N, 3, 224, 224] -> logits [N, classes]."""
+
+    arch: ArchConfig
 
     def __init__(self, arch: ArchConfig, classes: int = 8) -> None:
         super().__init__()
@@ -148,15 +187,13 @@ class SSResNeXt(nn.Module):
         self.classifier = nn.Linear(in_channels, classes)
         self._initialise()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalised RGB float [N, 3, H, W] -> logits [N, classes]."""
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Normalised RGB float [N, 3, H, W] -> [N, 8 * out_width, H/32, W/32], all of it positive or zero."""
         x = F.relu(self.stem_bn(self.stem(x)))  # [N, stem, H/2, W/2]
         x = F.max_pool2d(x, 3, 2, 1)  # [N, stem, H/4, W/4]
         for stage in self.stages:
             x = stage(x)
-        x = x.mean((2, 3))  # [N, 8 * out_width]
-        logits: Tensor = self.classifier(x)
-        return logits
+        return x
 
     def _initialise(self) -> None:
         for module in self.modules():

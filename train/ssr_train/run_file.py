@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssr_edge.errors import UsageError
 from ssr_edge.files import replacing
-from ssr_train.arch import ArchConfig
+from ssr_train.arch import arch_from_dict
 from ssr_train.loop import Source, TrainOptions
 from ssr_train.recipe import Recipe
 
@@ -35,9 +35,9 @@ def write_options(options: TrainOptions) -> None:
         "split": {"file": str(options.split.resolve())} if isinstance(options.split, Path) else options.split,
         "seed": options.seed,
     }
-    if options.source is not None:
-        checkpoint, sha256 = options.source.checkpoint.resolve(), options.source.sha256
-        fields["source"] = {"checkpoint": str(checkpoint), "sha256": sha256}
+    for name, source in (("source", options.source), ("init_from", options.init_from)):
+        if source is not None:
+            fields[name] = {"checkpoint": str(source.checkpoint.resolve()), "sha256": source.sha256}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(fields, indent=2))
 
@@ -50,17 +50,18 @@ def read_options(run: Path, device: str) -> TrainOptions:
     """
     try:
         fields = json.loads((run / RUN).read_text())
-        source = fields.get("source")
+        source, init_from = (_source(fields.get(name)) for name in ("source", "init_from"))
         return TrainOptions(
             run=run,
             data=Path(fields["data"]),
-            arch=ArchConfig.from_dict(fields["arch"]),
+            arch=arch_from_dict(fields["arch"]),
             recipe=Recipe(**fields["recipe"]),
             magnification=fields["magnification"],
             split=Path(split["file"]) if isinstance(split := fields["split"], dict) else split,
             seed=fields["seed"],
             device=device,
-            source=None if source is None else Source(Path(source["checkpoint"]), source["sha256"]),
+            source=source,
+            init_from=init_from,
         )
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
@@ -68,3 +69,7 @@ def read_options(run: Path, device: str) -> TrainOptions:
             expected=f"a folder with the {RUN} that ssr-edge train wrote",
             next_step="ssr-edge train --data FOLDER",
         ) from error
+
+
+def _source(fields: dict[str, str] | None) -> Source | None:
+    return None if fields is None else Source(Path(fields["checkpoint"]), fields["sha256"])

@@ -6,9 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from ssr_edge.bootstrap import malignancy_intervals
 from ssr_edge.bundle import Bundle
+from ssr_edge.metrics import by_class
 from ssr_train.judge import judge_checkpoint
 
 Run = Callable[..., Any]
@@ -17,16 +21,22 @@ Run = Callable[..., Any]
 def test_a_checkpoint_and_its_bundle_have_the_same_figures(
     ssr_edge: Run, tiny_checkpoint: Path, tiny_bundle: Bundle
 ) -> None:
-    _, expected = judge_checkpoint(tiny_checkpoint, None, "test")
+    judged = judge_checkpoint(tiny_checkpoint, None, "test")
+    sensitivity, specificity = malignancy_intervals(judged.images.targets.numpy(), judged.predicted, judged.patients)
+    expected = {
+        "part": "test",
+        **asdict(judged.metrics),
+        "tta": False,
+        "patients": len(set(judged.patients)),
+        "malignant_sensitivity_ci95": list(sensitivity or ()),
+        "malignant_specificity_ci95": list(specificity or ()),
+        "classes": [asdict(of_class) for of_class in by_class(judged.metrics)],
+    }
     answer = ssr_edge("evaluate", tiny_checkpoint, "--json", "-")
     assert answer.code == 0
-    assert json.loads(answer.out) == {"source": str(tiny_checkpoint), "part": "test", **asdict(expected)}
+    assert json.loads(answer.out) == {"source": str(tiny_checkpoint), **expected}
     answer = ssr_edge("evaluate", tiny_bundle.path, "--precision", "fp32", "--json", "-")
-    assert json.loads(answer.out) == {
-        "source": f"{tiny_bundle.path} openvino-fp32",
-        "part": "test",
-        **asdict(expected),
-    }
+    assert json.loads(answer.out) == {"source": f"{tiny_bundle.path} openvino-fp32", **expected}
 
 
 def test_the_table_has_a_row_a_class_and_the_macro_figures(
@@ -38,7 +48,42 @@ def test_the_table_has_a_row_a_class_and_the_macro_figures(
     assert f"macro-F1 {figures['macro_f1']:.3f}, accuracy {figures['accuracy']:.3f} on 10 images" in answer.out
     lines = [line.split() for line in answer.out.splitlines()]
     (adenosis,) = [line for line in lines if "adenosis" in line]
-    assert adenosis[4] == str(sum(figures["confusion"][0]))
+    assert adenosis[10] == str(sum(figures["confusion"][0])) == str(figures["classes"][0]["support"])
+    low, high = figures["malignant_sensitivity_ci95"]
+    line = f"malignant sensitivity {figures['malignant_sensitivity']:.3f} ({low:.3f} to {high:.3f})"
+    assert line in answer.out
+    assert f"95 % intervals over {figures['patients']} patients" in answer.out
+
+
+def test_pictures_are_written_and_show_what_they_should(ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    out, cams = tmp_path / "out", tmp_path / "cams"
+    answer = ssr_edge(
+        "evaluate", tiny_checkpoint, "--part", "val", "--tta", "-o", out, "--cam", cams, "--json", out / "e.json"
+    )
+    assert answer.code == 0, answer.err
+    assert "eight views an image" in answer.out
+    assert {path.name for path in out.iterdir()} == {"confusion.svg", "confusion.png", "mistakes.png", "e.json"}
+    figures = json.loads((out / "e.json").read_text())
+    assert figures["tta"] is True
+    assert "<svg" in (out / "confusion.svg").read_text()
+    sheet = cv2.imread(str(out / "mistakes.png"))
+    rows = -(-round(figures["images"] * (1 - figures["accuracy"])) // 4)
+    assert sheet is not None and sheet.shape[0] == 64 + 254 * rows
+    judged = judge_checkpoint(tiny_checkpoint, None, "val")
+    for record in judged.images.records:
+        drawn, original = cv2.imread(str(cams / f"{record.name}.jpg")), cv2.imread(str(record.path))
+        assert drawn is not None and original is not None
+        assert drawn.shape == original.shape
+        assert np.abs(drawn.astype(int) - original).mean() > 10
+
+
+def test_a_folder_that_cant_be_written_is_the_users_mistake(
+    ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    answer = ssr_edge("evaluate", tiny_checkpoint, "--part", "val", "-o", tmp_path / "file" / "out")
+    assert answer.code == 2
+    assert "can't be written" in answer.err
 
 
 @pytest.mark.parametrize(

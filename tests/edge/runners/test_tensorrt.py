@@ -250,6 +250,23 @@ def test_engine_with_other_tensors(bundle: Bundle, tmp_path: Path, machine: Mach
     )
 
 
+def test_an_engine_with_activation_maps_gives_them(
+    bundle: Bundle, tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx.save(tiny_network(cam=True), tmp_path / "cam.onnx")
+    other = make_bundle(tmp_path / "with", tmp_path / "cam.onnx", entry_for("10.13.3"))
+    session = onnxruntime.InferenceSession(tmp_path / "cam.onnx", providers=["CPUExecutionProvider"])
+    with TensorRtRunner(other, "fp32", slots=2) as runner:
+        for count in (1, LARGEST):
+            given = images(count, seed=count)
+            found = runner.infer(given)
+            assert found.cam is not None and found.cam.shape == (count, 8, 4, 4)
+            np.testing.assert_allclose(found.cam, session.run(["cam"], {"images": given})[0], rtol=0, atol=1e-4)
+            np.testing.assert_allclose(found.cam.mean((2, 3)), found.logits, rtol=0, atol=1e-4)
+    with TensorRtRunner(bundle, "fp32") as runner:
+        assert runner.infer(images(1)).cam is None
+
+
 def test_engine_that_tensorrt_refuses(bundle: Bundle, network: Path, tmp_path: Path) -> None:
     other = make_bundle(tmp_path, network, entry_for("10.13.3"), broken=True)
     with pytest.raises(BundleError, match=r"can't load engines/tiny\.plan; TensorRT said: magic tag does not match"):

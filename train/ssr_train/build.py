@@ -1,0 +1,16 @@
+"""Makes the network that a config describes."""
+
+from __future__ import annotations
+
+from ssr_edge.breakhis import CLASSES
+from ssr_train.arch import Arch, ArchConfig, BhcNetConfig
+from ssr_train.bhcnet import BhcNet
+from ssr_train.network import Network, SSResNeXt
+from ssr_train.swin import Swin
+
+
+def build_network(arch: Arch, classes: int = len(CLASSES)) -> Network:
+    """A network with random weights, in training mode, drawn from torch's global generator."""
+    if isinstance(arch, ArchConfig):
+        return SSResNeXt(arch, classes)
+    return BhcNet(arch, classes) if isinstance(arch, BhcNetConfig) else Swin(arch, classes)

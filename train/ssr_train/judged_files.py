@@ -1,0 +1,81 @@
+"""Writes what was found of a classifier as pictures: confusion matrix, worst mistakes, activation maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssr_edge.bench.accuracy import Predicted
+from ssr_edge.bench.mistakes import worst_mistakes
+from ssr_edge.decide import decide
+from ssr_edge.errors import UsageError
+from ssr_edge.files import replacing
+from ssr_edge.labels import ImagesWithTruth
+from ssr_edge.opencv import cv2
+from ssr_edge.overlay import draw
+from ssr_edge.overlay.cam import draw_cam
+from ssr_edge.overlay.contact_sheet import MOST, contact_sheet
+from ssr_edge.preprocess import Image, decode
+from ssr_train.judge import Judged
+
+CONFUSION, MISTAKES = "confusion", "mistakes.png"
+_QUALITY = 95
+
+
+def write_pictures(judged: Judged, folder: Path) -> list[Path]:
+    """Writes confusion.svg, confusion.png and, where there is a mistake, mistakes.png; returns what was written.
+
+    Raises:
+        UsageError: the folder can't be written.
+    """
+    from ssr_train.confusion_plot import plot_confusion
+
+    _make(folder)
+    figure = plot_confusion(judged.metrics, Path(judged.name).name)
+    written = []
+    for kind in ("svg", "png"):
+        written.append(folder / f"{CONFUSION}.{kind}")
+        with replacing(written[-1]) as temporary:
+            figure.savefig(temporary, format=kind, dpi=150)
+    records = judged.images.records
+    images = ImagesWithTruth([record.path for record in records], [record.target for record in records], 0)
+    predicted = Predicted(judged.predicted.tolist(), judged.probabilities.max(axis=1).tolist())
+    if mistakes := worst_mistakes(images, predicted, MOST):
+        wrong = int((judged.predicted != images.truth).sum())
+        title = f"{Path(judged.name).name}: {wrong} mistakes, the surest first, {len(mistakes)} shown"
+        written.append(_write(folder / MISTAKES, contact_sheet(mistakes, title)))
+    return written
+
+
+def write_cams(judged: Judged, folder: Path) -> list[Path]:
+    """Writes NAME.jpg for each image: the activation map of the class predicted, drawn over the original.
+
+    Raises:
+        UsageError: the folder can't be written.
+    """
+    assert judged.cam is not None
+    _make(folder)
+    written = []
+    for record, probabilities, cam in zip(judged.images.records, judged.probabilities, judged.cam, strict=True):
+        drawn = draw_cam(decode(record.path), cam)
+        draw(drawn, decide(record.path, drawn.shape, probabilities, record.magnification, latency_ms=0.0))
+        written.append(_write(folder / f"{record.name}.jpg", drawn))
+    return written
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} can't be written: {error.strerror}",
+            expected="a folder that you may write to",
+            next_step="the same command with another folder",
+        ) from error
+
+
+def _write(path: Path, image: Image) -> Path:
+    """As its suffix says: PNG without loss, JPEG with little."""
+    data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+    return path
