@@ -7,11 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssr_edge.bench.accuracy import Predicted, judge
+from ssr_edge.bench.against_peer import AgainstPeer
+from ssr_edge.bench.cost import BlockCost
 from ssr_edge.bench.engines import BASELINES
+from ssr_edge.bench.layers import LayerTime, Profile
 from ssr_edge.bench.measure import Finished, Loaded, Warm
-from ssr_edge.bench.report import Report, summarise_times
+from ssr_edge.bench.peaks import Peaks
+from ssr_edge.bench.report import Live, Noise, Report, summarise_times
+from ssr_edge.bench.roofline import roofline
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BundleFacts
+from ssr_edge.bench.stages import STAGES
+from ssr_edge.bench.statistics import Percentiles, Ratio
 from ssr_edge.environment import machine_facts
 from ssr_edge.labels import ImagesWithTruth
 
@@ -43,6 +50,28 @@ def make_report(times: Mapping[Task, list[list[float]]], others_share: float | N
         notes=["a note"],
         rounds=2,
         others_share=others_share,
+    )
+
+
+def with_everything(report: Report, engines: Sequence[str]) -> Report:
+    """The report with every section that it can have: noise, live, stages, a vendor's tool, layers and rooflines."""
+    blocks = ["stem", *(f"stages.{stage}.blocks.{block}" for stage in range(4) for block in range(6)), "classifier"]
+    profile = Profile([LayerTime(f"{block}/conv", "Convolution", block, 123.456, "int8") for block in blocks], 20)
+    costs = [BlockCost(block, {"int8": 104_366_080 * (n + 1)}, 22_560, 7_025_216) for n, block in enumerate(blocks)]
+    peaks = Peaks({"fp32": 84.5e9, "int8": 149e9}, 9.7e9, 41.2e9)
+    latency = Percentiles(1234.5, 2345.6, 3456.7, 4567.8, 5678.9)
+    tool = "benchmark_app -m a_folder/with_a_long_name/model.int8.onnx -d CPU -hint latency -api sync -t 3"
+    return replace(
+        report,
+        batch_ms={name: {2**power: 1234.5 * 2**power for power in range(8)} for name in engines},
+        noise=[Noise(Task(engines[-1], "offline", 128), Ratio(1.01, 0.5, 9.0))],
+        live=[Live(name, 29.97, 12345, 12000, latency) for name in engines],
+        stages={name: dict.fromkeys(STAGES, 123.4) for name in engines},
+        peers=[
+            AgainstPeer(engines[-1], "benchmark_app", "2026.4.1", tool, "all", 1234.5, 1230.1, Ratio(1.1, 1.0, 1.2))
+        ],
+        profiles=dict.fromkeys(engines[:2], profile),
+        rooflines={name: roofline(costs, peaks, "int8", 3210.9, profile) for name in engines[:2]},
     )
 
 

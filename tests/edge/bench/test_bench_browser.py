@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import judged, make_report
+from reports import judged, make_report, with_everything
 
 from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.html import render
@@ -72,7 +72,7 @@ def report_html(demo_images: list[Path]) -> str:
     times = {
         Task(name, scenario, batch): [[ms * batch * f, ms * batch * f * 1.3] for f in (1.0, 0.9, 1.4, 1.1)]
         for name, ms in zip(names, (24317.0, 650.1, 390.2, 271.3, 301.4, 30.5, 9.7), strict=True)
-        for scenario, batch in (("single-stream", 1), ("offline", 1), ("offline", 128), ("end-to-end", 8))
+        for scenario, batch in (("single-stream", 1), ("multi-stream", 8), ("offline", 128), ("end-to-end", 8))
     }
     truth: list[int | None] = [number % 8 for number in range(len(demo_images))]
     wrong = Predicted([(label or 0) * 3 % 8 for label in truth], [0.99] * len(truth))
@@ -81,13 +81,14 @@ def report_html(demo_images: list[Path]) -> str:
     endless = "/data/" + "deeply_nested_folder_" * 20
     return render(
         replace(
-            report,
+            with_everything(report, names),
             folder=Path(endless),
             command=endless,
             notes=[endless],
             failures={"tensorrt-int8": endless},
             bundle=report.bundle.model_copy(update={"name": endless}),
             engines={name: replace(loaded, origin=endless) for name, loaded in report.engines.items()},
+            no_meters=[endless],
         )
     )
 
