@@ -86,8 +86,8 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
         RUNTIME,
         check_cpu,
         compile_network,
-        compile_options,
-        engine_device,
+        cpu_name,
+        engine_options,
         openvino_core,
         openvino_version,
     )
@@ -108,7 +108,7 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
             expected="a model.*.onnx of an ssr-edge bundle",
             next_step="ssr-edge export",
         ) from error
-    device = engine_device(core, request.precision)
+    device = cpu_name(core)
     entry = EngineEntry(
         file=_file_name(RUNTIME, openvino_version(), device, request.precision, "blob"),
         runtime=RUNTIME,
@@ -118,7 +118,7 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
         model=model.name,
         batch=(1, 1, MAX_BATCH),
         build_seconds=0,
-        options=compile_options(request.precision),
+        options=engine_options(request.precision),
     )
     return compiled.export_model().getvalue(), entry
 

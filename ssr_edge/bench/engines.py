@@ -68,11 +68,14 @@ def open_engine(spec: EngineSpec) -> Runner:
     return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2)
 
 
-def plan_engines(bundle: Bundle, runtimes: Sequence[str] = (), precisions: Sequence[str] = ()) -> EnginePlan:
+def plan_engines(
+    bundle: Bundle, runtimes: Sequence[str] = (), precisions: Sequence[str] = (), quick: bool = False
+) -> EnginePlan:
     """The baseline and the engines of a bundle. runtimes, precisions: the only ones to compare; empty for all.
 
-    What takes part only when its runtime is named: PyTorch's compiler, which takes minutes, and all but FP32 of ONNX
-    Runtime, which is slow with Q/DQ as TensorRT wants it. The baseline always takes part.
+    What takes part only when its runtime is named: PyTorch's compiler, which takes minutes; all but FP32 of ONNX
+    Runtime, which is slow with Q/DQ as TensorRT wants it; and where it must be quick, all but the bundle's engines. The
+    baseline always takes part.
 
     Raises:
         UsageError: an unknown runtime or precision, or nothing in the bundle is of the kind asked for.
@@ -96,7 +99,7 @@ def plan_engines(bundle: Bundle, runtimes: Sequence[str] = (), precisions: Seque
             next_step=f"ssr-edge inspect {bundle.path}",
         )
     for spec in wanted:
-        missing = _missing(spec, named=spec.runtime in runtimes)
+        missing = _missing(spec, spec.runtime in runtimes, quick)
         if missing:
             not_run[spec.name] = missing
         elif spec not in specs:
@@ -104,7 +107,7 @@ def plan_engines(bundle: Bundle, runtimes: Sequence[str] = (), precisions: Seque
     return EnginePlan(specs, not_run)
 
 
-def _missing(spec: EngineSpec, named: bool) -> str | None:
+def _missing(spec: EngineSpec, named: bool, quick: bool) -> str | None:
     """What an engine lacks here, in words; it may be to be `named`."""
     if spec.runtime.startswith("tensorrt") and find_gpu() is None:
         return "no NVIDIA GPU"
@@ -112,6 +115,8 @@ def _missing(spec: EngineSpec, named: bool) -> str | None:
         return "ONNX Runtime is not installed: pip install onnxruntime"
     if spec.runtime in FORMS and not _has_torch():
         return _NO_TORCH
+    if quick and not named and spec.runtime in ("torch-folded", "onnxruntime"):
+        return f"left out by --quick, so it is to be named: --runtime {spec.runtime}"
     if spec.runtime == "torch-compile" and not named:
         return "compiles for minutes, so it is to be named: --runtime torch-compile"
     if spec.runtime == "torch-compile" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):

@@ -47,7 +47,7 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
     effort = options.effort
     environment = machine_facts()  # before the load is ours
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    plan = plan_engines(bundle, options.runtimes, options.precisions)
+    plan = plan_engines(bundle, options.runtimes, options.precisions, options.quick)
     images = _choose_images(bundle, options, effort)
     with Workers() as workers:
         ready = prepare(workers, plan.specs, images, options)

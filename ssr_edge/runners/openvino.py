@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RUNTIME = "openvino"
 MAX_BATCH = 64
+# An option of ours, beside OpenVINO's: of engines whose weights had to be narrowed.
+WEIGHT_BITS = "WEIGHT_BITS"
 
 
 def compile_options(precision: str) -> dict[str, Any]:
@@ -98,7 +100,10 @@ class OpenVinoRunner(Runner):
         self._core = openvino_core()
         check_cpu(self._core, precision)
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
-        self.version, self.device = openvino_version(), engine_device(self._core, precision)
+        self.version, self.device = openvino_version(), cpu_name(self._core)
+        self._options = engine_options(precision)
+        if WEIGHT_BITS in self._options:
+            self.device += ", weights of 7 bits for want of VNNI"
         self._compiled = self._load(bundle)
         self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
         self._outputs = [output.any_name for output in self._compiled.outputs]
@@ -131,8 +136,8 @@ class OpenVinoRunner(Runner):
         del self._compiled
 
     def _load(self, bundle: Bundle) -> openvino.CompiledModel:
-        entry = bundle.engine(RUNTIME, self.precision)
-        if entry is not None and (entry.version, entry.device) == (self.version, self.device):
+        entry, here = bundle.engine(RUNTIME, self.precision), (self.version, cpu_name(self._core), self._options)
+        if entry is not None and (entry.version, entry.device, entry.options) == here:
             self.origin = entry.file
             # The options are given again: a blob does not carry them, and BF16 would come back.
             blob = bundle.file(entry.file).read_bytes()
@@ -141,12 +146,12 @@ class OpenVinoRunner(Runner):
         return compile_network(self._core, bundle.file(model_file(self.precision)), self.precision)
 
 
-def engine_device(core: openvino.Core, precision: str) -> str:
-    """What an engine is built for: the CPU's name, and what its name may not tell, that INT8 needs weights of 7 bits.
+def engine_options(precision: str) -> dict[str, Any]:
+    """How an engine is compiled here, for its entry in the manifest: one that was compiled otherwise is not taken.
 
-    Virtual machines give processors with and without VNNI the same name.
+    Its processor's name does not tell: virtual machines give those with and without VNNI the same.
     """
-    return cpu_name(core) + (" without VNNI" if precision == "int8" and int8_saturates() else "")
+    return compile_options(precision) | ({WEIGHT_BITS: "7"} if precision == "int8" and int8_saturates() else {})
 
 
 def cpu_name(core: openvino.Core) -> str:

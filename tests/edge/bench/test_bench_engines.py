@@ -38,6 +38,14 @@ def test_what_takes_minutes_or_is_slow_by_design_is_to_be_named(bundle: Bundle) 
     assert _names(bundle, ("torch",)) == ["torch-fp32"]
 
 
+def test_what_must_be_quick_compares_the_bundles_engines(bundle: Bundle) -> None:
+    plan = plan_engines(bundle, quick=True)
+    assert [spec.name for spec in plan.specs] == ["torch-fp32", "openvino-fp32", "openvino-int8"]
+    assert set(plan.not_run) == {"torch-folded-fp32", "torch-compile-fp32", "onnxruntime-fp32"}
+    named = plan_engines(bundle, ("torch-folded",), quick=True)
+    assert [spec.name for spec in named.specs] == ["torch-fp32", "torch-folded-fp32"]
+
+
 def test_without_torch_openvino_is_the_baseline(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "torch" else find_spec(name))
     plan = plan_engines(bundle, (), ("int8",))

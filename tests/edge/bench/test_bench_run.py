@@ -41,7 +41,7 @@ worker.serve(sys.stdin, worker.claim_stdout())
 """
 
 
-_ENGINES = ("torch-fp32", "torch-folded-fp32", "onnxruntime-fp32", "openvino-fp32", "openvino-int8")
+_ENGINES = ("torch-fp32", "openvino-fp32", "openvino-int8")
 
 
 def _request(images: Path, json_file: str, **changes: object) -> BenchRequest:
@@ -82,7 +82,9 @@ def test_random_weights_give_latency_alone(
     )
     assert {len(row["round_medians_ms"]) for row in found["results"]} == {found["rounds"]}
     assert found["accuracy"] == found["failures"] == []
-    assert [row["engine"] for row in found["not_run"]] == ["torch-compile-fp32"]
+    assert [row["engine"] for row in found["not_run"]] == [
+        *("torch-folded-fp32", "torch-compile-fp32", "onnxruntime-fp32")
+    ]
     assert found["environment"]["cores"] >= 1
     assert 0 <= found["others_share"] <= 1
     _check_results(found)
@@ -135,6 +137,20 @@ def _check_stages_and_live(found: dict[str, Any]) -> None:
         assert (row["fps"], row["frames"]) == (30, 9)
         assert 0 <= row["dropped"] < 9
         assert row["latency_ms"]["p50"] > 0
+
+
+@pytest.mark.usefixtures("brief")
+def test_folded_pytorch_and_onnx_runtime_are_rows_like_others(tiny_bundle: Bundle, image_folder: Path) -> None:
+    asked = ("torch-folded", "onnxruntime")
+    report = run_bench(tiny_bundle, BenchOptions(image_folder, asked, ("fp32",), (1,), quick=True, layers=True))
+    assert {row.task.engine for row in report.speedups} == {"torch-folded-fp32", "onnxruntime-fp32"}
+    assert report.failures == {}
+    # The same network three times: one label for each image.
+    assert [row.agreement_with_fp32 for row in report.accuracy] == [1.0, 1.0, 1.0]
+    for name, found in report.rooflines.items():
+        assert found.operations == tiny_bundle.manifest.multiply_adds
+        assert {layer.block for layer in report.profiles[name].layers} >= {"stem", "stages.0.blocks.0", "classifier"}
+    assert set(report.rooflines) == {"torch-fp32", "torch-folded-fp32", "onnxruntime-fp32"}
 
 
 @pytest.mark.usefixtures("brief")

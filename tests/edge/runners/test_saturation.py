@@ -13,8 +13,9 @@ from onnx import numpy_helper
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.preprocess import Image, load
+from ssr_edge.runners import open_runner
 from ssr_edge.runners import openvino as runner_module
-from ssr_edge.runners.openvino import compile_network, engine_device
+from ssr_edge.runners.openvino import compile_network, engine_options
 from ssr_edge.runners.saturation import _probe, int8_saturates, seven_bit_weights
 
 # The largest sum that x86's vpmaddubsw holds.
@@ -86,12 +87,26 @@ def test_seven_bits_are_right_on_every_processor(
     expected = onnxruntime_logits(seven_bit_weights(onnx.load(file)), images)
     assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
     np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
-    assert engine_device(core, "int8").endswith(" without VNNI")
-    assert not engine_device(core, "fp32").endswith(" without VNNI")
+    assert engine_options("int8")["WEIGHT_BITS"] == "7"
+    assert "WEIGHT_BITS" not in engine_options("fp32")
 
 
 def test_eight_bits_are_kept_where_sums_are_exact(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "int8_saturates", lambda: False)
     monkeypatch.setattr(runner_module, "seven_bit_weights", lambda model: pytest.fail("narrowed for nothing"))
     compile_network(openvino.Core(), tiny_bundle.file("model.int8.onnx"), "int8")
-    assert not engine_device(openvino.Core(), "int8").endswith(" without VNNI")
+    assert "WEIGHT_BITS" not in engine_options("int8")
+
+
+@pytest.mark.parametrize("saturates", [False, True])
+def test_an_engine_compiled_with_other_weights_is_not_taken(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, saturates: bool
+) -> None:
+    entry = tiny_bundle.engine("openvino", "int8")
+    assert entry is not None
+    monkeypatch.setattr(runner_module, "int8_saturates", lambda: saturates)
+    with open_runner(tiny_bundle, "openvino", "int8") as runner:
+        built_so = entry.options == engine_options("int8")
+        assert runner.origin == (entry.file if built_so else "compiled from model.int8.onnx")
+        assert runner.device.endswith(", weights of 7 bits for want of VNNI") == saturates
+    assert ("WEIGHT_BITS" in entry.options) == int8_saturates()
