@@ -74,7 +74,7 @@ def test_a_runner_says_what_it_is(tiny_bundle: Bundle) -> None:
     with open_runner(tiny_bundle, "openvino", "int8", slots=2) as runner:
         assert (runner.name, runner.slots, runner.max_batch) == ("openvino-int8", 2, 64)
         assert runner.version == openvino.__version__.split("-")[0]
-        assert runner.device == engine_of(tiny_bundle, "int8").device
+        assert runner.device.startswith(engine_of(tiny_bundle, "int8").device)
 
 
 @pytest.mark.parametrize("field", ["version", "device"])
