@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from tiny_images import TINY, write_image
 
-from ssr_edge.bench import measure, random_weights
+from ssr_edge.bench import measure, options, random_weights
 from ssr_edge.bench.command import BenchRequest, bench_and_print
 from ssr_edge.bench.options import BenchOptions
 from ssr_edge.bench.process import WorkerProcess
@@ -165,6 +166,22 @@ def test_offline_takes_the_best_batch_that_warming_up_found(tiny_bundle: Bundle,
     assert offline.batch / tried[offline.batch] >= 0.98 * max(batch / ms for batch, ms in tried.items())
     # The baseline may have another best batch: what is compared is the time of an image.
     assert [row.over for row in report.speedups if row.task == offline] == ["torch-fp32"]
+
+
+def test_a_run_of_mlperfs_length_says_where_it_departs_from_it(
+    tiny_bundle: Bundle, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Half a second for each row stands for ten minutes.
+    brief = replace(options.QUICK, warm_s=0.1, turn_s=0.05, batches=(1, 2, 8), live_s=0.3, row_s=0.5)
+    monkeypatch.setattr(options, "MLPERF", brief)
+    report = run_bench(tiny_bundle, BenchOptions(image_folder, ("openvino",), ("int8",), (8,), mlperf=True))
+    for row in report.results:
+        if row.task.scenario != "end-to-end":
+            # A time that settles later than the warm-up believed makes a row a little shorter than planned.
+            assert sum(ms for turn in row.times for ms in turn) > 200
+    assert any(note.startswith("not an MLPerf result") for note in report.notes)
+    assert any("openvino-int8 offline classified" in note and "24,576" in note for note in report.notes)
+    assert "--mlperf" in report.command
 
 
 @pytest.mark.usefixtures("brief")
