@@ -58,14 +58,14 @@ class EnginePlan:
     not_run: dict[str, str]
 
 
-def open_engine(spec: EngineSpec) -> Runner:
-    """Loads the engine; raises as the runner does."""
+def open_engine(spec: EngineSpec, single: bool = False) -> Runner:
+    """Loads the engine; raises as the runner does. single: for calls of one image, as `infer` does for a camera."""
     if spec.runtime in FORMS:
         assert spec.arch is not None
         return TorchRunner(spec.arch, None if spec.checkpoint is None else Path(spec.checkpoint), spec.runtime)
     assert spec.bundle is not None
     # As many slots as `infer` opens.
-    return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2)
+    return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2, single=single)
 
 
 def plan_engines(

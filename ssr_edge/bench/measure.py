@@ -58,10 +58,14 @@ class Warm:
 
 @dataclass(frozen=True)
 class WarmedUp:
-    """tasks: those of the scenarios that an engine is timed in. batch_ms: ms of a call at each batch tried."""
+    """tasks: those of the scenarios that an engine is timed in. batch_ms: ms of a call at each batch tried.
+
+    peak_rss_mb: its process's before larger batches than a query were tried, which need more.
+    """
 
     tasks: dict[Task, Warm]
     batch_ms: dict[int, float]
+    peak_rss_mb: float | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,6 @@ class Finished:
     meters: of energy, by name what is inside its figure. no_meters: why there are no more, in words.
     """
 
-    peak_rss_mb: float | None
     others_share: float | None
     device_mb: float | None = None
     meters: dict[str, str] = field(default_factory=dict)
@@ -120,11 +123,15 @@ def warm_engine(
     """
     query = min(QUERY, max_batch)
     warm: dict[int, Warm] = {}
+    peak_rss_mb: float | None = None
     for batch in _batches_to_try(max_batch, query, batches, effort, warm):
         found = warm_batch(workers, engine, batch, effort)
         if found is None:
             return None
         warm[batch] = found
+        if batch <= query:
+            reply = workers.ask(engine, do="memory")
+            peak_rss_mb = None if reply is None else reply["peak_rss_mb"]
     batch_ms = {batch: found.settled_ms for batch, found in sorted(warm.items())}
     tasks = {
         Task(engine, "single-stream", 1): warm[1],
@@ -133,7 +140,7 @@ def warm_engine(
     for batch in batches or [best_batch(batch_ms)]:
         if batch <= max_batch:
             tasks[Task(engine, "offline", batch)] = warm[batch]
-    return WarmedUp(tasks, batch_ms)
+    return WarmedUp(tasks, batch_ms, peak_rss_mb)
 
 
 def warm_batch(workers: Workers, engine: str, batch: int, effort: Effort) -> Warm | None:

@@ -35,12 +35,13 @@ class Prepared:
     warm: dict[Task, Warm]
     batch_ms: dict[str, dict[int, float]]
     predictions: dict[str, Predicted]
+    peak_rss_mb: dict[str, float | None]
 
 
 def prepare(workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions) -> Prepared:
     """Starts, warms and reads the labels of one engine after the other, so that none is timed while another loads."""
     effort = options.effort
-    ready = Prepared({}, {}, {}, {})
+    ready = Prepared({}, {}, {}, {}, {})
     for spec in specs:
         loaded = start_engine(workers, spec, images.paths, options.batches or effort.batches)
         if loaded is None:
@@ -49,7 +50,7 @@ def prepare(workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTru
         warmed = warm_engine(workers, spec.name, loaded.max_batch, options.batches, effort)
         if warmed is None:
             continue
-        ready.batch_ms[spec.name] = warmed.batch_ms
+        ready.batch_ms[spec.name], ready.peak_rss_mb[spec.name] = warmed.batch_ms, warmed.peak_rss_mb
         batch = min(END_TO_END_BATCH, loaded.max_batch)
         ready.predictions[spec.name], passed = classify_images(workers, spec.name, images.paths, batch)
         ready.warm |= warmed.tasks | passed

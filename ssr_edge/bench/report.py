@@ -16,7 +16,7 @@ from ssr_edge.bench.accuracy import Accuracy, Predicted
 from ssr_edge.bench.against_peer import AgainstPeer
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.layers import Profile
-from ssr_edge.bench.measure import Finished, Loaded, Times, Warm
+from ssr_edge.bench.measure import Loaded, Times, Warm
 from ssr_edge.bench.on_gpu import OnGpu
 from ssr_edge.bench.roofline import Roofline
 from ssr_edge.bench.schedule import Task
@@ -38,7 +38,7 @@ DISTURBED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Result:
-    """A row of the table. latency: of one call; for end-to-end of one image. peak_rss_mb: its process's.
+    """A row of the table. latency: of one call; for end-to-end of one image. peak_rss_mb: its process's, up to queries.
 
     times: every call's, by round. warm: its warm-up.
     """
@@ -156,12 +156,15 @@ def scenario_name(task: Task) -> str:
 def summarise_times(
     times: Mapping[Task, Times],
     warm: Mapping[Task, Warm],
-    finished: Mapping[str, Finished],
+    peak_rss_mb: Mapping[str, float | None],
     seed: int,
 ) -> tuple[list[Result], list[Speedup]]:
-    """Turns call times into rows, and compares each row with the baseline's: PyTorch's, else OpenVINO FP32's."""
-    times = {task: rounds for task, rounds in times.items() if task.engine in finished}
-    results = [_result(task, rounds, warm[task], finished[task.engine]) for task, rounds in times.items()]
+    """Turns call times into rows, and compares each row with the baseline's: PyTorch's, else OpenVINO FP32's.
+
+    peak_rss_mb: of each engine that came to the end; the others have no rows.
+    """
+    times = {task: rounds for task, rounds in times.items() if task.engine in peak_rss_mb}
+    results = [_result(task, rounds, warm[task], peak_rss_mb[task.engine]) for task, rounds in times.items()]
     present = {task.engine for task in times}
     baseline = next((name for name in BASELINES if name in present), None)
     speedups = []
@@ -187,9 +190,9 @@ def _an_image(task: Task, rounds: Times) -> Times:
     return [[ms / task.images_a_call for ms in turn] for turn in rounds]
 
 
-def _result(task: Task, rounds: Times, warm: Warm, finished: Finished) -> Result:
+def _result(task: Task, rounds: Times, warm: Warm, peak_rss_mb: float | None) -> Result:
     latency = percentiles([ms for turn in rounds for ms in turn])
-    return Result(task, latency, task.images_a_call * 1000 / latency.p50, finished.peak_rss_mb, warm, rounds)
+    return Result(task, latency, task.images_a_call * 1000 / latency.p50, peak_rss_mb, warm, rounds)
 
 
 def as_bench_file(report: Report) -> BenchFile:

@@ -73,7 +73,9 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         on_gpu = ask_on_gpu(workers, finished, list(times), before, after)
         profiles, not_profiled = profile_engines(workers, engines_to_profile(engines, ready, options), _PROFILED_CALLS)
     noise = noise_pairs(times, twin, options.seed)
-    results, speedups = summarise_times(times, ready.warm, finished, options.seed)
+    results, speedups = summarise_times(
+        times, ready.warm, {name: ready.peak_rss_mb[name] for name in finished}, options.seed
+    )
     rooflines, no_roofline = rooflines_of(bundle, results, profiles, options)
     trained = {} if options.latency_only else _of_trained(ready.predictions, plan.specs)
     notes = _notes(plan.specs, images, options) + _left_out_batches(ready.loaded, options.batches)

@@ -97,7 +97,9 @@ class WarmUpFacts(_Part):
 
 
 class ResultFacts(TaskFacts):
-    """A row of the table. images_per_second: at the median. peak_rss_mb: its process's, of 10^6 bytes.
+    """A row of the table. images_per_second: at the median.
+
+    peak_rss_mb: its process's, of 10^6 bytes, with batches up to a query's 8.
 
     round_medians_ms: the median of each round; those of all rows were taken at the same moments, so rows of one file
     can be paired by round.

@@ -45,6 +45,7 @@ class Worker:
     """The commands. Every reply is sent only when the engine's threads have gone to sleep."""
 
     runner: Runner
+    single: Runner  # the same engine for calls of one image, where that is another
     pool: Image  # uint8 BGR [n, 224, 224, 3]: what is classified in turn
 
     def __init__(self) -> None:
@@ -57,6 +58,7 @@ class Worker:
         self._spec = EngineSpec(**spec)
         self.runner = open_engine(self._spec)
         load_ms = _ms_since(started)
+        self.single = open_engine(EngineSpec(**spec), single=True) if spec["runtime"] == "openvino" else self.runner
         self.pool = _load_pool(images, pool)
         runner = self.runner
         return {
@@ -79,12 +81,16 @@ class Worker:
                 settled_ms = float(np.median(times[-_GROUP:]))
                 return {"first_ms": times[0], "settled_ms": settled_ms, "calls": len(times), "seconds": spent}
 
+    def memory(self) -> Reply:
+        """Peak memory of this process so far."""
+        return {"peak_rss_mb": peak_rss_mb()}
+
     def time(self, images: int, batch: int, calls: int) -> Reply:
         """Latency of each of `calls` calls on `images` images, in batches, and the joules that they took in all.
 
-        One more call before them, untimed, brings the caches back.
+        One more image before them, untimed, brings the caches back.
         """
-        self._times(images, batch, 1, 0)
+        self._times(1, 1, 1, 0)
         before = self._energy.joules()
         with self._contention.watch(), self._energy.watch():
             ms = self._times(images, batch, calls, 1)
@@ -93,11 +99,11 @@ class Worker:
     def live(self, paths: list[str], fps: float, seconds: float) -> Reply:
         """Frames at a set rate: see `time_live`."""
         with self._contention.watch():
-            return time_live(self.runner, paths, fps, seconds)
+            return time_live(self.single, paths, fps, seconds)
 
     def stages(self, paths: list[str], batch: int) -> Reply:
         """Where end-to-end time goes: see `time_stages`."""
-        return time_stages(self.runner, paths, batch)
+        return time_stages(self.single if batch == 1 else self.runner, paths, batch)
 
     def classify(self, paths: list[str], batch: int) -> Reply:
         """Image files to labels, end to end; label and confidence are None where the file can't be read."""
@@ -114,10 +120,8 @@ class Worker:
         }
 
     def finish(self) -> Reply:
-        """Memory of this process, and what is known of what went on beside it."""
-        # In this order: asking for the GPU's loads its driver.
+        """What this process holds on the GPU, and what is known of what went on beside it."""
         return {
-            "peak_rss_mb": peak_rss_mb(),
             "others_share": self._contention.share(),
             "device_mb": device_mb(),
             "meters": self._energy.what(),
@@ -151,7 +155,7 @@ class Worker:
         for start in starts:
             began = time.perf_counter()
             if images == batch:
-                self.runner.infer(self.pool[start : start + images])
+                (self.single if images == 1 else self.runner).infer(self.pool[start : start + images])
             else:
                 self._infer_in_batches(self.pool[start : start + images], batch)
             times.append(_ms_since(began))
@@ -176,7 +180,7 @@ def serve(requests: Iterable[str], replies: TextIO) -> None:
     commands: dict[str, Callable[..., Reply]] = {
         name: getattr(worker, name)
         for name in (
-            *("load", "warm", "time", "classify", "live", "stages", "finish"),
+            *("load", "warm", "memory", "time", "classify", "live", "stages", "finish"),
             *("phases", "gpu_state", "profile", "peaks"),
         )
     }

@@ -109,7 +109,7 @@ def infer(
         )
     with (
         results,
-        open_runner(opened, engine, chosen, slots=requests, resize=resize) as runner,
+        open_runner(opened, engine, chosen, slots=requests, resize=resize, single=inputs.live or batch == 1) as runner,
         open_sinks(inputs, source, save, show, stop) as sinks,
     ):
         print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)

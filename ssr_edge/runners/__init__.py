@@ -36,11 +36,16 @@ _ORIGINALS_RUNNERS = {
     "tensorrt-rtx": "ssr_edge.runners.tensorrt:TensorRtRtxOriginalsRunner",
 }
 
+# Those that are faster where every call is of one image.
+_SINGLE_RUNNERS = {"openvino": "ssr_edge.runners.openvino:OpenVinoSingleRunner"}
 
-def open_runner(bundle: Bundle, runtime: str, precision: str, slots: int = 1, resize: str = "cpu") -> Runner:
+
+def open_runner(
+    bundle: Bundle, runtime: str, precision: str, slots: int = 1, resize: str = "cpu", *, single: bool = False
+) -> Runner:
     """Loads an engine of a bundle. runtime: one of RUNTIMES. slots: calls that may be under way at once.
 
-    resize: `cpu`, or `gpu` for a runner that TakesOriginals.
+    resize: `cpu`, or `gpu` for a runner that TakesOriginals. single: every call will be of one image.
 
     Raises:
         UsageError: no such runtime, or one that can't compute so. RuntimeUnavailable: no package or device.
@@ -60,7 +65,8 @@ def open_runner(bundle: Bundle, runtime: str, precision: str, slots: int = 1, re
             expected="--resize gpu with " + " or ".join(_ORIGINALS_RUNNERS),
             next_step="--resize cpu, or ssr-edge doctor to see what a GPU run lacks",
         )
-    module, name = (_ORIGINALS_RUNNERS if resize == "gpu" else _RUNNERS)[runtime].split(":")
+    runners = _ORIGINALS_RUNNERS if resize == "gpu" else _RUNNERS | (_SINGLE_RUNNERS if single else {})
+    module, name = runners[runtime].split(":")
     runner: Runner = getattr(import_module(module), name)(bundle, precision, slots)
     return runner
 

@@ -11,7 +11,7 @@ from ssr_edge.bench.against_peer import AgainstPeer
 from ssr_edge.bench.cost import BlockCost
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.layers import LayerTime, Profile
-from ssr_edge.bench.measure import Finished, Loaded, Warm
+from ssr_edge.bench.measure import Loaded, Warm
 from ssr_edge.bench.peaks import Peaks
 from ssr_edge.bench.report import Live, Noise, Report, summarise_times
 from ssr_edge.bench.roofline import roofline
@@ -30,8 +30,8 @@ TORCH, INT8 = Task("torch-fp32", "single-stream", 1), Task("openvino-int8", "sin
 def make_report(times: Mapping[Task, list[list[float]]], others_share: float | None = 0.01) -> Report:
     """A report of these call times, without images."""
     engines = {task.engine for task in times}
-    finished = {name: Finished(None, others_share) for name in engines}
-    results, speedups = summarise_times(times, {task: Warm(90.0, 10.0) for task in times}, finished, seed=0)
+    warm = {task: Warm(90.0, 10.0) for task in times}
+    results, speedups = summarise_times(times, warm, dict.fromkeys(engines), seed=0)
     return Report(
         created="2026-01-02T03:04:05+00:00",
         command="ssr-edge bench images --seed 0",

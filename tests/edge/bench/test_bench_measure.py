@@ -19,6 +19,9 @@ class Engine:
         self.tried: list[int] = []
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["do"] == "memory":
+            # Larger batches need more memory, which is none of the scenarios'.
+            return {"peak_rss_mb": 100.0 + max(self.tried)}
         self.tried.append(request["batch"])
         ms = self.ms[request["batch"]]
         return {"first_ms": 2 * ms, "settled_ms": ms, "calls": 12, "seconds": 0.5}
@@ -38,6 +41,7 @@ def test_larger_batches_are_tried_as_long_as_they_bring_something() -> None:
     engine, found = warm({1: 10.0, 2: 12.0, 4: 16.0, 8: 24.0, 16: 40.0, 32: 72.0})
     assert engine.tried == [1, 8, 2, 4, 16, 32]
     assert found.tasks[Task("e", "offline", 32)].settled_ms == 72.0
+    assert found.peak_rss_mb == 108.0
     assert found.batch_ms == {1: 10.0, 2: 12.0, 4: 16.0, 8: 24.0, 16: 40.0, 32: 72.0}
 
 

@@ -17,7 +17,7 @@ class Chatty:
     version, device, origin, max_batch, threads = "1", "here", "nowhere", 8, 1
     def infer(self, images):
         print("a line from Python"); os.write(1, b'{"a line": "from C"}\\n'); os.system("echo a line from a child")
-worker.open_engine = lambda spec: Chatty()
+worker.open_engine = lambda spec, single=False: Chatty()
 worker._load_pool = lambda paths, size: np.zeros((size, 224, 224, 3), np.uint8)
 worker.serve(sys.stdin, worker.claim_stdout())
 """
@@ -33,7 +33,7 @@ def test_chatter_on_stdout_does_not_disturb_the_replies() -> None:
     try:
         assert worker.ask(_LOAD)["device"] == "here"
         assert len(worker.ask({"do": "time", "images": 2, "batch": 2, "calls": 3})["ms"]) == 3
-        assert worker.ask({"do": "finish"})["peak_rss_mb"] > 1
+        assert worker.ask({"do": "memory"})["peak_rss_mb"] > 1
     finally:
         worker.close()
 
@@ -68,7 +68,9 @@ def test_an_engine_that_does_not_load_is_an_error_in_one_line() -> None:
 
 
 def test_a_foreign_error_names_its_kind() -> None:
-    worker = _script(_CHATTY.replace("worker.serve(", "worker.open_engine = lambda spec: 1 / 0\nworker.serve("))
+    worker = _script(
+        _CHATTY.replace("worker.serve(", "worker.open_engine = lambda spec, single=False: 1 / 0\nworker.serve(")
+    )
     try:
         with pytest.raises(WorkerError, match=r"^ZeroDivisionError: division by zero$"):
             worker.ask(_LOAD)

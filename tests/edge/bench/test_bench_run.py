@@ -163,7 +163,7 @@ def test_offline_takes_the_best_batch_that_warming_up_found(tiny_bundle: Bundle,
         row.task for row in report.results if (row.task.engine, row.task.scenario) == ("openvino-int8", "offline")
     ]
     assert offline.batch in tried
-    assert offline.batch / tried[offline.batch] >= 0.98 * max(batch / ms for batch, ms in tried.items())
+    assert offline.batch / tried[offline.batch] >= 0.95 * max(batch / ms for batch, ms in tried.items())
     # The baseline may have another best batch: what is compared is the time of an image.
     assert [row.over for row in report.speedups if row.task == offline] == ["torch-fp32"]
 

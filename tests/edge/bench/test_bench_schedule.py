@@ -85,4 +85,4 @@ def test_the_smallest_of_equally_good_batches_is_the_best() -> None:
 @given(st.dictionaries(st.integers(1, 64), st.floats(0.01, 1e4), min_size=1))
 def test_no_batch_is_better_by_more_than_the_tolerance(batch_ms: dict[int, float]) -> None:
     best = best_batch(batch_ms)
-    assert best / batch_ms[best] >= 0.98 * max(batch / ms for batch, ms in batch_ms.items()) * (1 - 1e-9)
+    assert best / batch_ms[best] >= 0.95 * max(batch / ms for batch, ms in batch_ms.items()) * (1 - 1e-9)

@@ -57,6 +57,24 @@ def test_int8_logits_are_onnxruntimes_within_a_few_steps(tiny_bundle: Bundle, im
     assert np.abs(found - expected).max() > 0
 
 
+@pytest.mark.parametrize(("precision", "share"), [("fp32", 1e-5), ("int8", 0.03)])
+def test_an_engine_for_one_image_a_call_computes_the_same(
+    tiny_bundle: Bundle, images: Image, precision: str, share: float
+) -> None:
+    with open_runner(tiny_bundle, "openvino", precision) as runner:
+        expected = runner.infer(images).logits
+    with open_runner(tiny_bundle, "openvino", precision, single=True) as runner:
+        assert runner.max_batch == 1
+        assert runner.origin == f"compiled from model.{precision}.onnx for one image a call"
+        found = np.concatenate([runner.infer(image[None]).logits for image in images])
+    assert np.abs(found - expected).max() <= share * np.abs(expected).max()
+
+
+def test_other_runtimes_have_no_such_engine(tiny_bundle: Bundle) -> None:
+    with open_runner(tiny_bundle, "onnxruntime", "fp32", single=True) as runner:
+        assert runner.max_batch > 1
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_engine_from_its_file_computes_what_the_compiled_model_computes(
     bundle: Bundle, images: Image, precision: str
