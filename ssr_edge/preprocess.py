@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +74,15 @@ def load(path: str | Path, size: int = IMAGE_SIZE) -> Image:
     return resize(decode(path), size)
 
 
-def load_first(paths: Iterable[str | Path], count: int) -> list[Image]:
-    """The first `count` images that can be read, resized, or as many as there are; the others are passed over."""
+def load_first(paths: Iterable[str | Path], count: int, read: Callable[[str | Path], Image] = load) -> list[Image]:
+    """The first `count` images that can be read, or as many as there are; the others are passed over.
+
+    read: `load`, or `decode` for images as large as they are.
+    """
     images: list[Image] = []
     for path in paths:
         try:
-            images.append(load(path))
+            images.append(read(path))
         except InputError:
             continue
         if len(images) == count:

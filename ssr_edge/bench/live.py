@@ -9,9 +9,8 @@ from threading import Event
 from typing import Any
 
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import InputError
 from ssr_edge.live import Newest, classify_live
-from ssr_edge.preprocess import Image, decode
+from ssr_edge.preprocess import Image, decode, load_first
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import Input
 
@@ -26,7 +25,7 @@ def time_live(runner: Runner, paths: Sequence[str], fps: float, seconds: float) 
     its frame was there.
     """
     stop = Event()
-    newest = Newest(_camera(_decoded(paths), fps, seconds, stop), stop)
+    newest = Newest(_camera(load_first(paths, _FRAMES, decode), fps, seconds, stop), stop)
     with newest:
         found = [result for result in classify_live(newest, runner) if isinstance(result, Prediction)]
     return {
@@ -48,16 +47,3 @@ def _camera(images: Sequence[Image], fps: float, seconds: float, stop: Event) ->
 
 def _hand_over(image: Image) -> Image:
     return image
-
-
-def _decoded(paths: Sequence[str]) -> list[Image]:
-    """The first readable images, as large as they are: uint8 BGR [h, w, 3]."""
-    images: list[Image] = []
-    for path in paths:
-        try:
-            images.append(decode(path))
-        except InputError:
-            continue
-        if len(images) == _FRAMES:
-            break
-    return images

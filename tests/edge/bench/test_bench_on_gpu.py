@@ -44,7 +44,7 @@ class GpuEngine(Engine):
         if name == "refuses":
             raise ValueError("out of events")
         return Phases(len(images) / 4, 2.0 * len(images), 0.125, 0.5)
-worker.open_engine = lambda spec: Engine() if name == "processor" else GpuEngine()
+worker.open_engine = lambda spec, single=False: Engine() if name == "processor" else GpuEngine()
 worker._load_pool = lambda paths, size: np.zeros((size, 224, 224, 3), np.uint8)
 worker.device_mb = lambda: None if name == "processor" else 512.5
 phases.gpu_state = lambda: GpuState(1980, 64, 71.25, ["power limit"])
