@@ -204,7 +204,7 @@ def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("processor", facts["cpu"]),
         ("may use", _cores(facts["cores"])),
         ("instruction sets", ", ".join(facts["instruction_sets"])),
-        ("frequency governor", facts["governor"]),
+        *_conditions(facts),
         ("memory", None if memory is None else f"{memory:g} GB"),
         ("GPU", None if gpu is None else f"{gpu['name']}, compute capability {gpu['compute_capability']}"),
         ("operating system", facts["os"]),
@@ -212,6 +212,22 @@ def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("packages", ", ".join(f"{name} {version}" for name, version in facts["packages"].items())),
     ]
     return [(name, words) for name, words in rows if words]
+
+
+def _conditions(facts: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """What else decides how fast the processor is, as `cpu_conditions` found it; older files lack some of it."""
+    mhz = facts.get("mhz") or {}
+    frequency = ", ".join(f"{name} {mhz[name]:g} MHz" for name in ("now", "min", "max") if mhz.get(name))
+    turbo, limit = facts.get("turbo"), facts.get("cpu_limit")
+    return [
+        ("runs on CPUs", ", ".join(map(str, facts.get("affinity") or ()))),
+        ("threads a core", str(facts.get("threads_per_core") or "")),
+        ("frequency", frequency),
+        ("turbo", None if turbo is None else "on" if turbo else "off"),
+        ("frequency governor", facts["governor"]),
+        ("container's limit", None if limit is None else f"{limit:g} cores"),
+        ("virtual machine", "yes" if facts.get("virtual") else None),
+    ]
 
 
 def _figures(value: float) -> str:

@@ -16,7 +16,7 @@ from ssr_train.study.predictions import Predictions, predict_test
 
 def test_a_checkpoints_predictions_are_what_evaluate_measures(tiny_checkpoint: Path, tmp_path: Path) -> None:
     found = predict_test(tiny_checkpoint, "cpu")
-    assert measure(found.truth, found.predicted) == judge_checkpoint(tiny_checkpoint, None, "test")[1]
+    assert measure(found.truth, found.predicted) == judge_checkpoint(tiny_checkpoint, None, "test").metrics
     assert found.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
     names = [parse_name(name) for name in found.names]
     assert found.patients == [name.patient for name in names if name is not None]

@@ -143,7 +143,10 @@ def test_patients_stand_beside_images_with_intervals_that_hold_the_mean(tmp_path
 
 def test_table_4_has_both_heads_and_the_papers_counts() -> None:
     rows = {str(record["arch"]): record for record in table_4(plan("ssresnext14_8x4d")).records}
-    assert list(rows) == ["resnet50", "resnext50_32x4d", paper.PROPOSED, "ssresnext14_8x4d"]
+    assert list(rows) == [
+        *("resnet50", "resnext50_32x4d", paper.PROPOSED, "bhcnet", "swin_t", "ssresnext14_8x4d"),
+    ]
+    assert rows["swin_t"]["parameters_1000_classes"] == 28_288_354
     # torchvision's published counts with 1000 classes: 25,557,032 and 25,028,904; 4.09 G and 4.23 G.
     assert rows["resnet50"]["parameters_1000_classes"] == 25_557_032
     assert rows["resnext50_32x4d"]["parameters_1000_classes"] == 25_028_904

@@ -26,6 +26,8 @@ from ssr_train.study.predictions import PREDICTIONS, predict_test
 
 WORKER = (sys.executable, "-m", "ssr_train.study.worker")
 CHECKPOINT, LOG, FAILURE = "checkpoint.safetensors", "log.txt", "failure.txt"
+# Decoded images, once for all runs.
+_CACHE = ".cache"
 _POLL_S = 0.1
 
 
@@ -54,7 +56,7 @@ def train_grid(plan: StudyPlan, folder: Path, jobs: int, device: str) -> None:
             while waiting or active:
                 while waiting and len(active) < jobs:
                     run = waiting.popleft()
-                    training = _begin(run, plan.options(run, folder, device), jobs)
+                    training = _begin(run, plan.options(run, folder, device), jobs, folder / _CACHE)
                     if training is None:
                         advance(1, run.name)
                     else:
@@ -84,7 +86,7 @@ def _alone(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _begin(run: RunSpec, options: TrainOptions, jobs: int) -> _Training | None:
+def _begin(run: RunSpec, options: TrainOptions, jobs: int, cache: Path) -> _Training | None:
     """Starts a run's process, or finishes by itself what needs none: a run that is trained, or that can't be."""
     folder = options.run
     try:
@@ -107,7 +109,7 @@ def _begin(run: RunSpec, options: TrainOptions, jobs: int) -> _Training | None:
     if jobs > 1:  # threads of several runs that wait for each other's cores make all of them slower
         environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // jobs)))
     # --resume begins a run that has no state yet: its options are in run.json either way.
-    command = [*WORKER, "train", "--run", str(folder), "--resume", "--device", options.device]
+    command = [*WORKER, "train", "--run", str(folder), "--resume", "--device", options.device, "--cache", str(cache)]
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment

@@ -19,8 +19,6 @@ from ssr_train.recipe import Recipe, recipe_names
 from ssr_train.splits import SplitKind
 
 PLAN = "study.json"
-# Decoded images, once for all runs.
-CACHE = ".cache"
 RUNS = "runs"
 
 
@@ -102,7 +100,6 @@ class StudyPlan(BaseModel):
             split=run.cell.split,
             seed=run.seed,
             device=device,
-            cache=folder / CACHE,
         )
 
     def command(self, folder: Path) -> str:
