@@ -48,7 +48,10 @@ def run_against_peer(
     if name is None:
         return rows, reasons
     runtime = PEERS[name]
-    for engine in [f"{runtime}-{precision}" for precision in PRECISIONS if f"{runtime}-{precision}" in workers.running]:
+    engines = [f"{runtime}-{precision}" for precision in PRECISIONS if f"{runtime}-{precision}" in workers.running]
+    if not engines:
+        reasons[name] = f"no engine of {runtime} runs here to stand beside it (next: ssr-edge doctor)"
+    for engine in engines:
         try:
             peer = open_peer(name, bundle, engine.removeprefix(f"{runtime}-"))
             row = _turns(workers, engine, peer, paths, seed)

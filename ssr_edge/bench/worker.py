@@ -58,7 +58,7 @@ class Worker:
         self._spec = EngineSpec(**spec)
         self.runner = open_engine(self._spec)
         load_ms = _ms_since(started)
-        self.single = open_engine(EngineSpec(**spec), single=True) if spec["runtime"] == "openvino" else self.runner
+        self.single = open_engine(self._spec, single=True) if self._spec.runtime == "openvino" else self.runner
         self.pool = _load_pool(images, pool)
         runner = self.runner
         return {

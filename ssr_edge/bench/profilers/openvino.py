@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def profile_openvino(bundle: Bundle, precision: str, images: Image, calls: int) -> Profile:
-    """See `profile_engine`. The ONNX file is compiled again: an exported engine was compiled without counters.
+    """See `profile_engine`. The ONNX file is compiled again, for one image a call: an exported engine has no counters.
 
     Raises:
         RuntimeUnavailable: OpenVINO is missing, or the CPU lacks the precision. BundleError: no such model.
@@ -26,7 +26,7 @@ def profile_openvino(bundle: Bundle, precision: str, images: Image, calls: int) 
     core = openvino_core()
     check_cpu(core, precision)
     path = bundle.file(model_file(precision))
-    compiled = compile_network(core, path, precision, PERF_COUNT=True)
+    compiled = compile_network(core, path, precision, batch=1, PERF_COUNT=True)
     blocks = _blocks(compiled, graph_blocks(onnx.load(path)))
     request = compiled.create_infer_request()
 

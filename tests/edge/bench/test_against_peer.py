@@ -85,3 +85,10 @@ def test_trtexec_is_compared_by_the_mean_time_of_a_call(tool: list[tuple[str, st
     rows, reasons = run(workers(tensorrt_fp16=2.0, tensorrt_int8=12.0), "trtexec")
     assert [(row.engine, row.peer_ms, row.ratio.ratio) for row in rows] == [("tensorrt-int8", 12.0, 1.0)]
     assert reasons == {"trtexec beside tensorrt-fp16": "no fp16 here (next: --precision fp32)"}
+
+
+def test_a_tool_without_an_engine_to_stand_beside_is_said(tool: list[tuple[str, str]]) -> None:
+    rows, reasons = run(workers(openvino_int8=10.0), "trtexec")
+    assert (rows, tool) == ([], [])
+    assert reasons == {"trtexec": "no engine of tensorrt runs here to stand beside it (next: ssr-edge doctor)"}
+    assert run_against_peer(workers(openvino_int8=10.0), None, cast(Bundle, None), [], seed=0) == ([], {})
