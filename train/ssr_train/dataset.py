@@ -88,6 +88,11 @@ def normalise(rgb: Tensor) -> Tensor:
     return (rgb.float() - mean) / deviation
 
 
+def upload(images: Tensor, device: torch.device) -> Tensor:
+    """The images on the device; from page-locked memory a GPU fetches them while the CPU goes on."""
+    return images.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else images
+
+
 def to_rgb(bgr: Image) -> Tensor:
     """uint8 BGR [n, h, w, 3] -> uint8 RGB [n, 3, h, w], channels last in memory."""
     # A copy that runs backwards over the channels takes NumPy fifty times as long.

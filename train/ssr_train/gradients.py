@@ -39,7 +39,7 @@ def backward(
         loss = loss_of(processes.gather(forward(micro_batches[0])))
         (loss * processes.count).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
-    with torch.no_grad(), _as_if_never_called(network):
+    with torch.no_grad(), as_if_never_called(network):
         logits = [forward(images) for images in micro_batches]
     for part in logits:
         part.requires_grad_()
@@ -53,7 +53,7 @@ def backward(
 
 
 @contextmanager
-def _as_if_never_called(network: nn.Module) -> Iterator[None]:
+def as_if_never_called(network: nn.Module) -> Iterator[None]:
     """Puts back what a forward pass moves: running statistics, and the generator that dropout draws from."""
     before = [buffer.clone() for buffer in network.buffers()]
     devices = [buffer.device for buffer in network.buffers() if buffer.is_cuda][:1]
