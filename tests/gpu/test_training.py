@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssr_edge.preprocess import load
 from ssr_train.arch import arch_by_name
@@ -69,22 +69,26 @@ def test_graphs_compute_what_single_launches_do() -> None:
     plain = build_network(ARCH).cuda().to(memory_format=torch.channels_last).train()
     graphed = deepcopy(plain)
     targets = torch.tensor([0, 1, 2, 3]).cuda()
-    for size in (64, 96):  # anew for another size
-        record_graphs(graphed, 4, size, None)
-        for _ in range(2):
-            images = torch.randn(4, 3, size, size).cuda().to(memory_format=torch.channels_last)
-            for network in (plain, graphed):
-                network.zero_grad()
-                classification_loss(network(images), targets, 0.5, 0.1).backward()
-            for (name, expected), found in zip(plain.named_parameters(), graphed.parameters(), strict=True):
-                assert expected.grad is not None and found.grad is not None
-                torch.testing.assert_close(found.grad, expected.grad, rtol=1e-2, atol=1e-4, msg=lambda m, n=name: n + m)
-    for (name, expected), found in zip(plain.named_buffers(), graphed.buffers(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4, msg=lambda m, n=name: n + m)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for size in (64, 96):  # anew for another size
+            record_graphs(graphed, 4, size, None)
+            for _ in range(2):
+                images = torch.randn(4, 3, size, size).cuda().to(memory_format=torch.channels_last)
+                expected, found = (gradient(network, images, targets) for network in (plain, graphed))
+                assert (found - expected).norm() < 1e-3 * expected.norm()
+    for name, expected in plain.named_buffers():
+        torch.testing.assert_close(graphed.get_buffer(name), expected, rtol=1e-3, atol=1e-4)
     # To judge, the network takes any batch.
     three = torch.randn(3, 3, 224, 224).cuda()
     with torch.inference_mode():
         torch.testing.assert_close(graphed.eval()(three), plain.eval()(three), rtol=1e-3, atol=1e-3)
+
+
+def gradient(network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """Of all weights, one after the other."""
+    network.zero_grad()
+    classification_loss(network(images), targets, 0.5, 0.1).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None])
 
 
 def test_a_run_learns_and_is_gone_on_with(breakhis_tree: Path, tmp_path: Path) -> None:

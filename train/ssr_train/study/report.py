@@ -12,6 +12,7 @@ from ssr_train.study.complexity_table import table_4
 from ssr_train.study.confusion_figure import confusion_matrices
 from ssr_train.study.drawing import save_figure
 from ssr_train.study.figures import accuracy_bars, accuracy_boxes
+from ssr_train.study.malignancy_table import malignancy_table
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import RUNS
 from ssr_train.study.statistics_tables import comparison_table, patient_table, split_table
@@ -54,6 +55,7 @@ def _of_split(study: Study, split: SplitKind, folder: Path) -> list[str]:
         _written(comparison_table(study, split), folder),
         _image(f"figure7-{split}", "Figure 7: accuracy over seeds"),
         _written(patient_table(study, split), folder),
+        _written(malignancy_table(study, split), folder),
         *matrices,
     ]
 
