@@ -26,7 +26,7 @@ def parse() -> Callable[[Path], pb.ModelConfig]:
 
 @pytest.fixture
 def with_engines(tmp_path: Path, tiny_bundle: Bundle) -> Callable[..., Bundle]:
-    """`with_engines({"runtime": ..., "precision": ...}, ...)`: the tiny bundle in a folder `demo`, with these engines."""
+    """`with_engines({"runtime": ..., "precision": ...}, ...)`: the tiny bundle in a folder `demo`, with these."""
 
     def make(*engines: dict[str, Any]) -> Bundle:
         folder = tmp_path / "bundles" / "demo"
