@@ -69,8 +69,9 @@ def image_times(bench: BenchFile, engine: str) -> dict[int, list[float]]:
 def choose_batching(times: ImageTimes, least: int, most: int) -> Batching:
     """The batch sizes that make an image faster than every smaller one that was chosen, by 5 % and beyond noise.
 
-    A request waits no longer than the largest of them saves an image: time of an image alone, less its time in that
-    batch. Waiting longer would cost a request more than its company is worth. least, most: what the model takes.
+    A request waits no longer than the largest of them saves an image: its time alone less its time in that batch, the
+    median over rounds. Waiting longer would cost a request more than its company is worth. least, most: what the model
+    takes.
 
     times: with a batch of 1; all of as many rounds.
     """
@@ -88,12 +89,12 @@ def choose_batching(times: ImageTimes, least: int, most: int) -> Batching:
         return Batching(
             (), 0, f"no batch makes an image faster beyond noise ({'; '.join(tried) or 'only 1 was timed'})"
         )
-    saved_ms = float(np.median(alone) - np.median(base))
+    saved_ms = float(np.median(np.subtract(alone, base)))
     total = _gain(alone, base)
     return Batching(
         tuple(chosen),
-        max(0, int(saved_ms * 1000)),
-        f"{np.median(alone):.3f} ms an image alone, {np.median(base):.3f} in batches of {chosen[-1]}: "
+        int(saved_ms * 1000),
+        f"{np.median(alone):.3f} ms an image alone, {saved_ms:.3f} less in batches of {chosen[-1]}: "
         f"{total.ratio:.2f} times as fast [{total.low:.2f}, {total.high:.2f}]",
     )
 

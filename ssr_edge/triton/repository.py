@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ssr_edge.bench.schema import BenchFile
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle import MANIFEST, Bundle, model_file
 from ssr_edge.cli.defaults import DEMO_IMAGES
-from ssr_edge.errors import OutputError
+from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.files import replacing
 from ssr_edge.preprocess import load
 from ssr_edge.triton.batching import Batching, check_same_bundle, choose_batching, image_times
@@ -42,9 +42,16 @@ def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchF
     bench: where the batches and waiting times come from; None leaves them out. say: is given each line of the account.
 
     Raises:
-        UsageError: a folder of a model's name is not ssr-edge's, or the bench.json is of another bundle.
+        UsageError: the repository is a bundle, a folder of a model's name is not ssr-edge's, or the bench.json is of
+            another bundle.
         BundleError: a file of the bundle is missing or was changed. OutputError: the repository can't be written.
     """
+    if (repository / MANIFEST).exists():
+        raise UsageError(
+            f"{repository} is a bundle",
+            expected="a folder for Triton's models alone",
+            next_step=f"ssr-edge triton {bundle.path} model_repository",
+        )
     if bench is not None:
         check_same_bundle(bench, bundle.manifest)
     records = {model.name: read_record(repository / model.name) for model in plan.models}

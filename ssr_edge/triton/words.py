@@ -29,10 +29,10 @@ def runtime_words(model: ServedModel) -> list[str]:
     if model.runtime == "onnxruntime":
         return ["ONNX Runtime on the CPU: any container; for its CUDA provider change KIND_CPU to KIND_GPU"]
     words = ["OpenVINO on the CPU: a container for x86, 24.03 or later; a request is one call, of any number of images"]
-    if model.precision == "fp32":
+    if model.precision != "bf16":
         words.append(
-            "on a processor with BF16 OpenVINO computes FP32 models in BF16, which Triton's backend can't be told; "
-            "--runtime onnxruntime computes in FP32"
+            "on a server with BF16 OpenVINO computes in BF16 what is FP32 here; Triton's backend can't be told not to, "
+            "and ONNX Runtime does not"
         )
     if model.precision == "int8" and weight_bits() == 7:
         words.append(

@@ -184,7 +184,9 @@ def test_what_was_measured_decides_batches_and_waiting(
     assert list(int8.dynamic_batching.preferred_batch_size) == [4, 8]
     assert int8.dynamic_batching.max_queue_delay_microseconds == 700
     assert [sample.batch_size for sample in int8.model_warmup] == [1, 4, 8]
-    assert "batches of 4, 8; a request waits 700 us at most: 1.000 ms an image alone, 0.300 in batches of 8" in said
+    assert (
+        "batches of 4, 8; a request waits 700 us at most: 1.000 ms an image alone, 0.700 less in batches of 8" in said
+    )
     assert "other programs disturbed" in said
     assert not parse(tmp_path / "models" / "demo_fp16").HasField("dynamic_batching")
     assert "no batch makes an image faster beyond noise (batch 8: 1.00 times [1.00, 1.00])" in said
@@ -305,6 +307,12 @@ def test_a_repository_that_cannot_be_written_is_said(tiny_bundle: Bundle, tmp_pa
     (tmp_path / "a_file").write_text("")
     with pytest.raises(OutputError, match="a_file can't be written"):
         write(tiny_bundle, tmp_path / "a_file")
+
+
+def test_a_bundle_is_no_repository(with_engines: Callable[..., Bundle]) -> None:
+    bundle = with_engines()
+    with pytest.raises(UsageError, match="is a bundle"):
+        write(bundle, bundle.path)
 
 
 def test_the_class_activation_maps_are_an_output_too(
