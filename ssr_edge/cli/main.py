@@ -17,6 +17,7 @@ from ssr_edge.cli.infer import infer
 from ssr_edge.cli.inspect import inspect
 from ssr_edge.cli.study import study
 from ssr_edge.cli.train import train
+from ssr_edge.cli.triton import triton
 from ssr_edge.errors import SsrEdgeError
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
-for verb in (train, evaluate, study, export, build_engine, infer, bench, inspect, doctor):
+for verb in (train, evaluate, study, export, build_engine, infer, bench, triton, inspect, doctor):
     app.command(name=verb.__name__.replace("_", "-"))(verb)
 
 

@@ -36,19 +36,24 @@ def compile_options(precision: str) -> dict[str, Any]:
 def compile_network(
     core: openvino.Core, model: Path | onnx.ModelProto, precision: str, batch: int | None = None, **properties: Any
 ) -> openvino.CompiledModel:
-    """Compiles an ONNX model for this CPU; where INT8's sums would overflow, with weights of 7 bits (`saturation`).
+    """Compiles an ONNX model for this CPU, as `read_network` reads it.
 
     batch: the only number of images that a call will be of; None for any. properties: of OpenVINO's, beside
     `compile_options`.
     """
+    read = read_network(core, model, precision)
+    if batch is not None:
+        read.reshape([batch, *list(read.input(0).partial_shape)[1:]])
+    return core.compile_model(read, "CPU", compile_options(precision) | properties)
+
+
+def read_network(core: openvino.Core, model: Path | onnx.ModelProto, precision: str) -> openvino.Model:
+    """Reads an ONNX model for this CPU; where INT8's sums would overflow, with weights of 7 bits (`saturation`)."""
     if precision == "int8" and int8_saturates():
         import onnx
 
         model = seven_bit_weights(onnx.load(model) if isinstance(model, Path) else model)
-    read = core.read_model(str(model) if isinstance(model, Path) else model.SerializeToString())
-    if batch is not None:
-        read.reshape([batch, *list(read.input(0).partial_shape)[1:]])
-    return core.compile_model(read, "CPU", compile_options(precision) | properties)
+    return core.read_model(str(model) if isinstance(model, Path) else model.SerializeToString())
 
 
 def check_cpu(core: openvino.Core, precision: str) -> None:

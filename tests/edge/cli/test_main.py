@@ -18,7 +18,19 @@ from tests.no_network import NO_NETWORK
 
 Run = Callable[..., Any]
 
-VERBS = ("train", "evaluate", "study", "export", "build-engine", "infer", "bench", "inspect", "doctor", "data")
+VERBS = (
+    "train",
+    "evaluate",
+    "study",
+    "export",
+    "build-engine",
+    "infer",
+    "bench",
+    "triton",
+    "inspect",
+    "doctor",
+    "data",
+)
 
 
 def test_the_version_is_the_packages(ssr_edge: Run) -> None:
@@ -91,7 +103,12 @@ def test_nothing_phones_home(
         subprocess.run([sys.executable, "-c", proof], env=env, check=True, stderr=subprocess.DEVNULL)
     assert "connect_ex" in log.read_text()
     log.unlink()
-    for arguments in (("infer", demo_images[0].parent), ("inspect",), ("doctor",)):
+    for arguments in (
+        ("infer", demo_images[0].parent),
+        ("inspect",),
+        ("doctor",),
+        ("triton", "bundles/tiny", "models"),
+    ):
         answer = ssr_edge_process(*arguments, cwd=tmp_path, env=env)
         assert answer.code == 0, answer.err
     assert not log.exists(), log.read_text()

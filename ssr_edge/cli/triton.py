@@ -1,0 +1,50 @@
+"""`ssr-edge triton`: bundle -> model repository of Triton Inference Server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssr_edge.cli.extras import importing
+
+
+def triton(
+    bundle: Annotated[Path, typer.Argument(help="Bundle.", show_default=False)],
+    repository: Annotated[
+        Path, typer.Argument(help="Folder for --model-repository; models that are there stay.", show_default=False)
+    ],
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="tensorrt, openvino or onnxruntime. (default: the best that the bundle has, by precision)",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Only this precision; repeatable.", show_default=False)
+    ] = None,
+    bench: Annotated[
+        Path | None,
+        typer.Option(
+            help="bench.json of this bundle: batch sizes and waiting time are chosen from what it measured.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a bundle as a model repository for Triton: one model for each precision, bundle_precision."""
+    with importing("triton"):
+        import grpc  # noqa: F401  (tritonclient says RuntimeError where it is missing)
+
+        from ssr_edge.triton.repository import write_repository
+    from ssr_edge.bench.schema import read_bench
+    from ssr_edge.bundle import Bundle
+    from ssr_edge.triton.models import plan_models
+
+    opened = Bundle.open(bundle)
+    plan = plan_models(opened, runtime, precision or ())
+    write_repository(opened, repository, plan, read_bench(bench) if bench else None, typer.echo)
+    for line in plan.left_out:
+        typer.echo(line)
+    typer.echo(f"next: tritonserver --model-repository={repository.resolve()}")

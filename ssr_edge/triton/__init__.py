@@ -1,0 +1,1 @@
+"""Writes a bundle as a model repository of NVIDIA Triton Inference Server: `ssr-edge triton`."""

@@ -1,0 +1,82 @@
+"""Bundles with every precision and every kind of engine, and what Triton's own protobuf reads of their repositories."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.manifest import EngineEntry
+
+PLAN = b"not a plan that TensorRT would load"
+
+
+@pytest.fixture
+def parse() -> Callable[[Path], pb.ModelConfig]:
+    """`parse(folder)`: a model's config.pbtxt, by the protobuf that Triton's client ships."""
+    return lambda folder: text_format.Parse((folder / "config.pbtxt").read_text(), pb.ModelConfig())
+
+
+@pytest.fixture
+def with_engines(tmp_path: Path, tiny_bundle: Bundle) -> Callable[..., Bundle]:
+    """`with_engines({"runtime": ..., "precision": ...}, ...)`: the tiny bundle in a folder `demo`, with these."""
+
+    def make(*engines: dict[str, Any]) -> Bundle:
+        folder = tmp_path / "bundles" / "demo"
+        shutil.copytree(tiny_bundle.path, folder)
+        manifest = tiny_bundle.manifest.model_copy(deep=True)
+        for number, fields in enumerate(engines):
+            entry = EngineEntry(
+                **{
+                    "file": f"engines/{number}.plan",
+                    "version": "10.13.3.9",
+                    "device": "sm_89",
+                    "model": f"model.{fields['precision']}.onnx",
+                    "batch": (1, 8, 32),
+                    "build_seconds": 0,
+                    **fields,
+                }
+            )
+            (folder / entry.file).write_bytes(PLAN + entry.file.encode())
+            manifest.engines.append(entry)
+        write_manifest(folder, manifest)
+        return Bundle.open(folder)
+
+    return make
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Callable[..., Path]:
+    """`make_bench(bundle, {"openvino-int8": {1: [8.0, 9.0], 8: [...]}})`: a bench.json of a bundle.
+
+    By batch and round, ms of a call. Batch 1 is single-stream, others are offline.
+    """
+    from ssr_edge.bench.report import as_bench_file
+    from ssr_edge.bench.schedule import Task
+    from tests.edge.bench.reports import make_report
+
+    def make(bundle: Bundle, engines: dict[str, dict[int, list[float]]], **fields: Any) -> Path:
+        times = {
+            Task(engine, "single-stream" if batch == 1 else "offline", batch): [[ms] for ms in rounds]
+            for engine, batches in engines.items()
+            for batch, rounds in batches.items()
+        }
+        bench = json.loads(as_bench_file(make_report(times)).model_dump_json())
+        manifest = bundle.manifest
+        bench["bundle"] = {
+            "name": manifest.name,
+            "created": manifest.created,
+            "checkpoint_sha256": manifest.provenance.checkpoint_sha256,
+        }
+        file = tmp_path / "bench.json"
+        file.write_text(json.dumps(bench | fields))
+        return file
+
+    return make
