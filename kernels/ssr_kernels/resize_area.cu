@@ -1,9 +1,12 @@
 // Resizes a batch of images of any size as OpenCV's INTER_AREA does, so that the engine sees what training saw.
 //
-// Reading the source is most of the work, so it is read in order, in words of four bytes: the threads of a block sum
-// the source rows that one destination row covers into shared memory, then each sums the columns that its own
-// destination byte covers. Sources wider than the shared memory go through it in chunks. A block does several rows,
-// because working out the weights takes longer than using them once.
+// Reading the source is most of the work, so it is read in order, in words of eight bytes: first the threads of a block
+// sum the source rows that each destination row covers into shared memory, then each sums the columns that its own
+// destination bytes cover. As many destination rows as fit take each step together, because barriers are dear; what is
+// too wide for one row to fit goes through in chunks.
+//
+// All sums are integers: converting bytes to floats would take longer than summing them. It also makes the result
+// independent of the order of summation, so a GPU and the host build of the tests get the same bits.
 //
 // Launch: block (THREADS, 1, 1), grid (ceil(out_width / TILE), ceil(out_height / ROWS), images).
 #include "pixel.cuh"
@@ -11,47 +14,67 @@
 constexpr int TILE = 32;  // destination pixels of a block along a row
 constexpr int ROWS = 8;   // destination rows of a block
 constexpr int THREADS = TILE * CHANNELS;
-constexpr int BYTES_A_THREAD = 4;
-constexpr int ROWS_AT_ONCE = 4;
-constexpr int CHUNK = THREADS * BYTES_A_THREAD;
+constexpr int BYTES_A_THREAD = 8;
+constexpr int BLOCKS = 12;  // of a multiprocessor, which limits the registers
+constexpr int STEP = 8;  // pixels; as many bytes as it takes for both pixels and words to be whole
+constexpr int PIXELS = 150 * STEP;  // of sums in shared memory: ROWS rows of 144 pixels, or 2 of 600, ...
+constexpr int WORDS = PIXELS * CHANNELS / BYTES_A_THREAD;
+constexpr int AHEAD = 3 * CHANNELS;  // how far behind the last sum of a row sum_columns may read
+constexpr unsigned WHOLE = 1u << 16;  // what the weights of a cell add up to, nearly: see Span
+constexpr unsigned LARGEST = WHOLE - 1;  // a weight has 16 bits
+constexpr unsigned SUM_UNIT = 256;  // a sum in shared memory is 8.8 bits, rounded
 
 // uint8 [height, width, 3] in device memory; pitch is the bytes from one row to the next. Where address and pitch are
-// multiples of four, rows are read in whole words, up to three bytes past their end. staging.IMAGE is its twin.
+// multiples of eight, rows are read in whole words, up to seven bytes past their end. staging.IMAGE is its twin.
 struct Image {
     const unsigned char* pixels;
     long long pitch;
     int width, height;
 };
 
-struct alignas(4) Quad {
-    unsigned char bytes[BYTES_A_THREAD];
-};
-
-// The source cells first..last that one destination cell is made of along one axis, and their weights.
-struct Span {
+// The source cells first..last that one destination cell is made of along one axis, and their weights; tail is 0 where
+// there is one cell only. The weights' proportions are right and their sum is not quite WHOLE: whoever uses them divides
+// by the sum, so that the rounding of many equal weights does not add up.
+struct alignas(16) Span {
     int first, last;
-    float head, body, tail;
+    unsigned head, body, tail;
+    float scale;  // 1 / sum of the weights
 
-    __device__ __forceinline__ float weight(int cell) const {
-        return cell == first ? head : cell == last ? tail : body;
+    __device__ __forceinline__ unsigned between() const { return first < last ? last - first - 1 : 0; }
+
+    // What of it lies in the cells begin..end - 1; nothing has no weight.
+    __device__ __forceinline__ Span within(int begin, int end) const {
+        const int from = max(first, begin), to = min(last, end - 1);
+        const unsigned front = from == first ? head : from == last ? tail : body;
+        if (from > to) return Span{begin, begin, 0, 0, 0, scale};
+        return Span{from, to, front, body, from == to ? 0 : to == last ? tail : body, scale};
     }
 };
 
-// Shrinking: every source cell weighs as much as the destination cell covers of it. Exact in integers, where OpenCV
-// uses doubles (which many GPUs have at 1/64 of their speed); `from` * `to` has to stay under 2^31.
+__device__ __forceinline__ Span with_scale(Span span) {
+    span.scale = 1.0f / static_cast<float>(span.head + span.body * span.between() + span.tail);
+    return span;
+}
+
+// The source rows of one destination row, as sum_rows needs them; pairs of weights are packed for __dp2a.
+struct alignas(16) Band {
+    const unsigned char *first, *last;
+    unsigned ends, body, between;
+    float scale;
+};
+
+// Shrinking: every source cell weighs as much as the destination cell covers of it. `from` * `to` has to stay under 2^31
+// and `from` / `to` under WHOLE.
 __device__ __forceinline__ Span area_span(int cell, int from, int to) {
     // Where the destination cell begins and ends, in units of 1 / to of a source cell.
-    const int begin = cell * from, end = begin + from;
-    const int first = (begin + to - 1) / to, last = end / to;
-    const int before = first * to - begin, after = end - last * to;
-    const float covered = static_cast<float>(from), whole = static_cast<float>(to) / covered;
-    Span span;
-    span.first = before > 0 ? first - 1 : first;
-    span.last = after > 0 ? last : last - 1;
-    span.head = before > 0 ? static_cast<float>(before) / covered : whole;
-    span.body = whole;
-    span.tail = after > 0 ? static_cast<float>(after) / covered : whole;
-    return span;
+    const unsigned side = to, begin = cell * from, end = begin + from;
+    const unsigned first = begin / side, last = (end - 1) / side;
+    const float body = floorf(fminf(WHOLE * static_cast<float>(to) / static_cast<float>(from), LARGEST));
+    const float unit = body / static_cast<float>(to);
+    const float head = rintf(unit * static_cast<float>((first + 1) * side - begin));
+    const float tail = first == last ? 0.0f : rintf(unit * static_cast<float>(end - last * side));
+    return Span{static_cast<int>(first), static_cast<int>(last), static_cast<unsigned>(head),
+                static_cast<unsigned>(body), static_cast<unsigned>(tail), 0.0f};
 }
 
 // Enlarging along either axis: OpenCV's two-tap variant for INTER_AREA. In doubles and in OpenCV's order of operations,
@@ -65,85 +88,212 @@ __device__ __forceinline__ Span linear_span(int cell, int from, int to) {
         first = from - 1;
         part = 0.0f;
     }
-    return Span{first, part > 0.0f ? first + 1 : first, 1.0f - part, 0.0f, part};
+    const unsigned tail = static_cast<unsigned>(rintf(part * LARGEST));
+    return Span{first, tail > 0 ? first + 1 : first, LARGEST - tail, 0, tail, 0.0f};
 }
 
 __device__ __forceinline__ Span span_of(int cell, int from, int to, bool shrinks) {
-    return shrinks ? area_span(cell, from, to) : linear_span(cell, from, to);
+    return with_scale(shrinks ? area_span(cell, from, to) : linear_span(cell, from, to));
 }
 
+__device__ __forceinline__ Band band_of(const Image& image, const Span& rows) {
+    return Band{image.pixels + rows.first * image.pitch,
+                image.pixels + rows.last * image.pitch,
+                rows.head | rows.tail << 16,
+                rows.body | rows.body << 16,
+                rows.between(),
+                SUM_UNIT * rows.scale};
+}
+
+// How a block goes through its part of the source: the pixels begin..end - 1 of a row, in chunks of `words` words, for
+// `together` destination rows at a time.
+struct alignas(16) Plan {
+    int begin, end, together;
+    unsigned words, inverse;
+
+    // x / words: exact as long as x * words is under 2^19.
+    __device__ __forceinline__ unsigned divide(unsigned x) const { return x * inverse >> 20; }
+};
+
+__device__ __forceinline__ Plan plan_of(int first, int last) {
+    const int begin = first / STEP * STEP, end = last + 1;
+    const unsigned words = (min(end - begin, PIXELS) * CHANNELS + BYTES_A_THREAD - 1u) / BYTES_A_THREAD;
+    const unsigned inverse = static_cast<unsigned>(static_cast<float>(1 << 20) / static_cast<float>(words)) + 1;
+    return Plan{begin, end, min(static_cast<int>(WORDS / words), ROWS), words, inverse};
+}
+
+// Eight bytes of a row, of which the first `count` are wanted.
 template <bool ALIGNED>
-__device__ __forceinline__ Quad load(const unsigned char* source, int count) {
-    if (ALIGNED) return *reinterpret_cast<const Quad*>(source);
-    Quad quad = {};
-    for (int i = 0; i < BYTES_A_THREAD; ++i) {
-        if (i < count) quad.bytes[i] = source[i];
-    }
-    return quad;
+__device__ __forceinline__ unsigned long long load(const unsigned char* source, int count) {
+    if (ALIGNED) return __ldg(reinterpret_cast<const unsigned long long*>(source));
+    unsigned long long word = 0;
+    // Rolled up: unrolled it costs every block registers, and few need it.
+#pragma unroll 1
+    for (int i = min(count, BYTES_A_THREAD) - 1; i >= 0; --i) word = word << 8 | __ldg(source + i);
+    return word;
 }
 
-// The weighted sum over `rows` of the four bytes at byte `at` of a row, of which the first `count` are wanted.
+// Adds to four totals the bytes of two words, weighted with the low and the high half of `weights`.
+__device__ __forceinline__ void add_four(unsigned* totals, unsigned upper, unsigned lower, unsigned weights) {
+    const unsigned left = __byte_perm(upper, lower, 0x5140), right = __byte_perm(upper, lower, 0x7362);
+    totals[0] = __dp2a_lo(weights, left, totals[0]);
+    totals[1] = __dp2a_hi(weights, left, totals[1]);
+    totals[2] = __dp2a_lo(weights, right, totals[2]);
+    totals[3] = __dp2a_hi(weights, right, totals[3]);
+}
+
+__device__ __forceinline__ void add(unsigned* totals, unsigned long long upper, unsigned long long lower,
+                                    unsigned weights) {
+    add_four(totals, static_cast<unsigned>(upper), static_cast<unsigned>(lower), weights);
+    add_four(totals + 4, static_cast<unsigned>(upper >> 32), static_cast<unsigned>(lower >> 32), weights);
+}
+
+struct alignas(16) Sums {
+    unsigned pairs[BYTES_A_THREAD / 2];
+};
+
+// The weighted sums over a band of the eight bytes at byte `at` of a row, of which the first `count` are wanted.
 template <bool ALIGNED>
-__device__ __forceinline__ void sum_rows(const Image& image, const Span& rows, int at, int count, float* sums) {
-    float total[BYTES_A_THREAD] = {};
-    for (int row = rows.first; row <= rows.last; row += ROWS_AT_ONCE) {
-        // All loads before the first use, so that they wait together. A row too many is the last one, at no weight.
-        Quad quads[ROWS_AT_ONCE];
-        for (int i = 0; i < ROWS_AT_ONCE; ++i) {
-            quads[i] = load<ALIGNED>(image.pixels + min(row + i, rows.last) * image.pitch + at, count);
-        }
-        for (int i = 0; i < ROWS_AT_ONCE; ++i) {
-            const float weight = row + i <= rows.last ? rows.weight(row + i) : 0.0f;
-            for (int j = 0; j < BYTES_A_THREAD; ++j) {
-                total[j] = fmaf(weight, static_cast<float>(quads[i].bytes[j]), total[j]);
-            }
-        }
+__device__ __forceinline__ Sums sum_rows(const Band& band, long long pitch, int at, int count) {
+    // All loads before the first use, so that they wait together.
+    const unsigned char* source = band.first + at;
+    const unsigned long long first = load<ALIGNED>(source, count), last = load<ALIGNED>(band.last + at, count);
+    unsigned long long odd = 0;
+    source += pitch;
+    if (band.between % 2 == 1) {
+        odd = load<ALIGNED>(source, count);
+        source += pitch;
     }
-    for (int j = 0; j < BYTES_A_THREAD; ++j) sums[j] = total[j];
+    unsigned totals[BYTES_A_THREAD];
+    for (int i = 0; i < BYTES_A_THREAD; ++i) totals[i] = SUM_UNIT / 2;
+    add(totals, first, last, band.ends);
+    add(totals, odd, 0, band.body);
+#pragma unroll 2
+    for (unsigned pair = band.between / 2; pair > 0; --pair) {
+        const unsigned long long upper = load<ALIGNED>(source, count), lower = load<ALIGNED>(source + pitch, count);
+        source += 2 * pitch;
+        add(totals, upper, lower, band.body);
+    }
+    Sums sums;
+    // The middle two bytes of each total: it is under 2^24, and the lowest byte is below the unit.
+    for (int i = 0; i < BYTES_A_THREAD / 2; ++i) sums.pairs[i] = __byte_perm(totals[2 * i], totals[2 * i + 1], 0x6521);
+    return sums;
 }
 
-// The weighted sum of `columns` in one channel, as far as they lie in the chunk of the row that begins at byte `begin`.
-__device__ __forceinline__ float sum_columns(const Span& columns, int channel, int begin, const float* sums) {
-    const int first = max(columns.first, (begin - channel + CHANNELS - 1) / CHANNELS);
-    const int last = min(columns.last, (begin - channel + CHUNK - 1) / CHANNELS);
-    float total = 0.0f;
-    for (int column = first; column <= last; ++column) {
-        total = fmaf(columns.weight(column), sums[column * CHANNELS + channel - begin], total);
+// Fills `sums` with the plan's words of each of `count` bands, from pixel `chunk` of the rows on.
+template <bool ALIGNED>
+__device__ __forceinline__ void sum_bands(const Band* bands, int count, long long pitch, const Plan& plan, int chunk,
+                                          unsigned short* sums) {
+    const int bytes = (plan.end - chunk) * CHANNELS, items = count * plan.words;
+    for (int item = threadIdx.x; item < items; item += THREADS) {
+        const int band = plan.divide(item), at = (item - band * plan.words) * BYTES_A_THREAD;
+        if (at >= bytes) continue;
+        reinterpret_cast<Sums*>(sums)[item] =
+            sum_rows<ALIGNED>(bands[band], pitch, chunk * CHANNELS + at, bytes - at);
     }
-    return total;
+}
+
+// The columns of one destination pixel as sum_columns needs them. What is left when the cells between are taken four at a
+// time gets weights of its own, so that the usual few cells take no loop.
+struct Taps {
+    unsigned head, body, tail, left[3];
+    int tail_at, fours_at, fours;
+};
+
+__device__ __forceinline__ Taps taps_of(const Span& columns) {
+    const int between = columns.between(), left = between % 4;
+    return Taps{columns.head,
+                columns.body,
+                columns.tail,
+                {left > 0 ? columns.body : 0, left > 1 ? columns.body : 0, left > 2 ? columns.body : 0},
+                (columns.last - columns.first) * CHANNELS,
+                (1 + left) * CHANNELS,
+                between / 4};
+}
+
+// The weighted sum of every third of `sums`; under 2^32 whatever the pixels are. FEW: there are no fours.
+template <bool FEW>
+__device__ __forceinline__ unsigned sum_columns(const Taps& taps, const unsigned short* sums) {
+    unsigned total = taps.head * sums[0] + taps.tail * sums[taps.tail_at];
+    for (int i = 0; i < 3; ++i) total += taps.left[i] * sums[(1 + i) * CHANNELS];
+    if (FEW) return total;
+    unsigned between = 0;
+    sums += taps.fours_at;
+#pragma unroll 1
+    for (int four = taps.fours; four > 0; --four) {
+        between += sums[0] + sums[CHANNELS] + sums[2 * CHANNELS] + sums[3 * CHANNELS];
+        sums += 4 * CHANNELS;
+    }
+    return total + taps.body * between;
+}
+
+// As to_byte, for values from 0 to 255 and a little: adding 2^23 leaves a float no bits below the point.
+__device__ __forceinline__ unsigned char scale_to_byte(unsigned total, float scale) {
+    return static_cast<unsigned char>(__float_as_uint(fmaf(static_cast<float>(total), scale, 8388608.0f)));
+}
+
+// One destination byte below the other: `count` of them, each from the `stride` sums of a band.
+template <bool FEW>
+__device__ __forceinline__ void write_bytes(const Taps& taps, const Band* bands, int count, float scale, unsigned before,
+                                            const unsigned short* sums, int stride, unsigned char* target, int pitch) {
+#pragma unroll (FEW ? 4 : 1)
+    for (int line = 0; line < count; ++line) {
+        *target = scale_to_byte(before + sum_columns<FEW>(taps, sums), scale * bands[line].scale);
+        target += pitch;
+        sums += stride;
+    }
 }
 
 // images: one descriptor an image; out: uint8 [images, out_height, out_width, 3], same channel order as the sources.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     resize_area(const Image* __restrict__ images, unsigned char* __restrict__ out, int out_width, int out_height) {
-    __shared__ Span columns[TILE], rows[ROWS];
-    __shared__ float sums[CHUNK];
+    __shared__ Span columns[TILE];
+    __shared__ Band bands[ROWS];
+    __shared__ Plan plan;
+    alignas(16) __shared__ unsigned short sums[PIXELS * CHANNELS + AHEAD];
     const Image image = images[blockIdx.z];
     const int thread = threadIdx.x, left = blockIdx.x * TILE, top = blockIdx.y * ROWS;
-    const int width = min(TILE, out_width - left), height = min(ROWS, out_height - top);
+    const int width = min(TILE, out_width - left), height = min(ROWS, out_height - top), row = thread - TILE;
     const bool shrinks = image.width >= out_width && image.height >= out_height;
     const bool aligned = (reinterpret_cast<size_t>(image.pixels) | image.pitch) % BYTES_A_THREAD == 0;
     if (thread < width) columns[thread] = span_of(left + thread, image.width, out_width, shrinks);
-    // In another warp than the columns, so that both are worked out at the same time.
-    const int row = thread - TILE;
-    if (row >= 0 && row < height) rows[row] = span_of(top + row, image.height, out_height, shrinks);
+    // In other warps than the columns, so that all is worked out at the same time.
+    if (row >= 0 && row < height) bands[row] = band_of(image, span_of(top + row, image.height, out_height, shrinks));
+    if (thread == THREADS - 1) {
+        plan = plan_of(span_of(left, image.width, out_width, shrinks).first,
+                       span_of(left + width - 1, image.width, out_width, shrinks).last);
+    }
     __syncthreads();
 
-    // Down to a multiple of four, so that aligned rows are read in whole words.
-    const int begin = columns[0].first * CHANNELS / BYTES_A_THREAD * BYTES_A_THREAD;
-    const int end = (columns[width - 1].last + 1) * CHANNELS;
-    const int x = thread / CHANNELS, channel = thread % CHANNELS, mine = thread * BYTES_A_THREAD;
-    for (int y = 0; y < height; ++y) {
-        float total = 0.0f;
-        for (int chunk = begin; chunk < end; chunk += CHUNK) {
-            const int at = chunk + mine;
-            if (at < end && aligned) sum_rows<true>(image, rows[y], at, end - at, sums + mine);
-            if (at < end && !aligned) sum_rows<false>(image, rows[y], at, end - at, sums + mine);
+    const int x = thread / CHANNELS, channel = thread % CHANNELS;
+    const bool writes = x < width;
+    // No column has four whole cells between its ends, then, and a chunk holds them all.
+    const bool few = image.width < 4 * static_cast<long long>(out_width);
+    const Span mine = columns[writes ? x : 0];
+    const int pitch = out_width * CHANNELS, stride = plan.words * BYTES_A_THREAD;
+    unsigned char* target = out + static_cast<size_t>(blockIdx.z * out_height + top) * pitch + left * CHANNELS + thread;
+    for (int y = 0; y < height; y += plan.together) {
+        const int count = min(plan.together, height - y);
+        unsigned total = 0;
+        for (int chunk = plan.begin; chunk < plan.end; chunk += PIXELS) {
+            if (aligned) {
+                sum_bands<true>(bands + y, count, image.pitch, plan, chunk, sums);
+            } else {
+                sum_bands<false>(bands + y, count, image.pitch, plan, chunk, sums);
+            }
             __syncthreads();
-            if (x < width) total += sum_columns(columns[x], channel, chunk, sums);
+            const Span here = few ? mine : mine.within(chunk, chunk + PIXELS);
+            const Taps taps = taps_of(here);
+            const unsigned short* first = sums + (here.first - chunk) * CHANNELS + channel;
+            if (chunk + PIXELS < plan.end) {
+                total += sum_columns<false>(taps, first);
+            } else if (writes && few) {
+                write_bytes<true>(taps, bands + y, count, mine.scale, total, first, stride, target, pitch);
+            } else if (writes) {
+                write_bytes<false>(taps, bands + y, count, mine.scale, total, first, stride, target, pitch);
+            }
             __syncthreads();
         }
-        const size_t pixel = (static_cast<size_t>(blockIdx.z) * out_height + top + y) * out_width + left + x;
-        if (x < width) out[pixel * CHANNELS + channel] = to_byte(total);
+        target += static_cast<size_t>(plan.together) * pitch;
     }
 }

@@ -16,8 +16,8 @@ def test_descriptor_is_the_kernels(host: HostKernels) -> None:
 
 def test_places() -> None:
     table, size = plan([noise(2, 3), noise(5, 4)])
-    assert table.tolist() == [(48, 12, 3, 2), (80, 12, 4, 5)]
-    assert size == 80 + 60
+    assert table.tolist() == [(48, 16, 3, 2), (80, 16, 4, 5)]
+    assert size == 80 + 80
 
 
 def test_packed_images_come_back_and_resize_alike(host: HostKernels) -> None:

@@ -7,13 +7,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <vector>
 
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __shared__ static  // one block runs at a time
 
 using std::max;
@@ -86,5 +87,31 @@ inline bool launch(Dim grid, Dim block, bool backwards, std::function<void()> bo
 }
 
 }  // namespace host
+
+template <typename Value>
+Value __ldg(const Value* address) {
+    return *address;
+}
+
+inline unsigned __float_as_uint(float value) {
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+// Four of the eight bytes of low and high, chosen by the four low nibbles of `selector`.
+inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
+    const unsigned long long both = static_cast<unsigned long long>(high) << 32 | low;
+    unsigned chosen = 0;
+    for (int i = 0; i < 4; ++i) chosen |= unsigned(both >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
+    return chosen;
+}
+
+// The two halves of `pair` times the two low (or high) bytes of `bytes`, added to `sum`.
+inline unsigned __dp2a_lo(unsigned pair, unsigned bytes, unsigned sum) {
+    return sum + (pair & 65535) * (bytes & 255) + (pair >> 16) * (bytes >> 8 & 255);
+}
+
+inline unsigned __dp2a_hi(unsigned pair, unsigned bytes, unsigned sum) { return __dp2a_lo(pair, bytes >> 16, sum); }
 
 inline void __syncthreads() { swapcontext(&host::running->context, &host::scheduler); }
