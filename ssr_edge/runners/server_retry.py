@@ -41,7 +41,7 @@ class Retries:
             ServerError: the server refused it, or did not answer for as long as it is waited for.
         """
         deadline_s, retry_s = self._patience.deadline_s, self._patience.retry_s
-        first_failure: float | None = None
+        ends: float | None = None
         for tries in count(1):
             try:
                 return send(deadline_s)
@@ -49,15 +49,16 @@ class Retries:
                 if error.status() not in _PASSING:
                     raise refused(self._address, error) from error
                 now = time.monotonic()
-                first_failure = now if first_failure is None else first_failure
-                pause = self._random.uniform(0, min(LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(tries, 16)))
-                late = now + pause > first_failure + retry_s
-                if late or self._given_up.wait(pause):
+                ends = now + retry_s if ends is None else ends
+                if now >= ends or self._given_up.wait(min(self._pause(tries), ends - now)):
                     self._given_up.set()
                     raise _gone(self._address, error, tries, self._patience) from error
             except ValueError as error:  # gRPC's, of a connection that `close` has closed
                 raise no_answer(self._address, InferenceServerException(str(error)), deadline_s) from error
         raise AssertionError("unreachable")
+
+    def _pause(self, failures: int) -> float:
+        return self._random.uniform(0, min(LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16)))
 
     def give_up(self) -> None:
         """Ends every pause: from now on the next failure is the last."""
@@ -86,13 +87,13 @@ def in_words(error: InferenceServerException) -> str:
     """gRPC's code and the first line of what was said, without gRPC's list of addresses."""
     said = str(error.message() or "").strip().splitlines() or [""]
     code = str(error.status() or "").removeprefix("StatusCode.").replace("_", " ").lower()
-    return ": ".join(part for part in (code, said[0].rpartition("last error: ")[2]) if part)
+    reason = said[0].rpartition("last error: ")[2].removeprefix("UNKNOWN: ")
+    return ": ".join(part for part in (code, reason) if part)
 
 
 def _gone(address: ServerAddress, error: InferenceServerException, tries: int, patience: Patience) -> ServerError:
     return ServerError(
-        f"{address.server} answers no more: {in_words(error)} "
-        f"({tries} {'try' if tries == 1 else 'tries'}, the last failed too)",
+        f"{address.server} answers no more, after {tries} {'try' if tries == 1 else 'tries'}: {in_words(error)}",
         expected=f"an answer within {patience.deadline_s:g} s, or within {patience.retry_s:g} s after a failure",
         next_step="see to the server, then the same command with --resume (of infer)",
     )
