@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +54,7 @@ def probabilities(images: np.ndarray) -> np.ndarray:
 
 class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     def __init__(self, script: Script) -> None:
-        self.script = script
+        self.script, self.stopped = script, threading.Event()
         self._lock, self._now = threading.Lock(), 0
 
     def ServerMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -86,7 +85,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
             if isinstance(trouble, grpc.StatusCode):
                 context.abort(trouble, "as the test wants it")
             if trouble is not None:
-                time.sleep(trouble)
+                self.stopped.wait(trouble)
             return self._answer(request)
         finally:
             with self._lock:
@@ -120,11 +119,13 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
 @contextmanager
 def serving(script: Script) -> Iterator[ServerAddress]:
     """Serves the script's model on a free port of this machine."""
+    servicer = Servicer(script)
     server = grpc.server(ThreadPoolExecutor(8))
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(script), server)
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         yield ServerAddress(f"127.0.0.1:{port}", MODEL)
     finally:
+        servicer.stopped.set()
         server.stop(None).wait()
