@@ -23,7 +23,7 @@ _Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class ServerModel:
     """server: its name and version. version: of the model, empty where the server has none. outputs: to ask for."""
 
     server: str
@@ -50,7 +50,7 @@ class _Tensor:
 _WANTED = {name: _Tensor(np_to_triton_dtype(dtype), (-1, *shape)) for name, (shape, dtype) in TENSORS.items()}
 
 
-def inspect_model(client: InferenceServerClient, address: ServerAddress, deadline_s: float) -> ServedModel:
+def inspect_model(client: InferenceServerClient, address: ServerAddress, deadline_s: float) -> ServerModel:
     """Asks the server what it serves, checks it, and has one black image classified.
 
     Raises:
@@ -79,7 +79,7 @@ def inspect_model(client: InferenceServerClient, address: ServerAddress, deadlin
         said = ask(client.infer, address.model, [black], outputs=[top]).as_numpy("probabilities")
         _check_labels(address, [str(text, "utf-8", "replace") for text in said.ravel()])
     answer = ask(client.infer, address.model, [black])
-    return ServedModel(
+    return ServerModel(
         server=f"{server.name} {server.version}".strip(),
         version=answer.get_response().model_version,
         max_batch=min(batches),
