@@ -9,6 +9,7 @@ SsrEdgeError              1  any other error
 ├── CheckpointError       1  a checkpoint that is missing, damaged or of another kind
 ├── BundleError           1  a bundle that is missing, changed since it was written, or of another schema
 ├── RuntimeUnavailable    1  a package, driver or device that this machine lacks
+├── ServerError           1  a server of models that can't be reached, serves something else, or answers no more
 ├── ExportError           1  a network that can't be folded, written as ONNX or calibrated within its limits
 ├── BuildError            1  an ONNX file that a runtime's parser or builder refuses
 ├── GateRefused           4  an engine that was built but is worse than its limit
@@ -67,6 +68,10 @@ class BundleError(SsrEdgeError):
 
 class RuntimeUnavailable(SsrEdgeError):
     """A package, driver or device that this machine lacks."""
+
+
+class ServerError(SsrEdgeError):
+    """A server of models that can't be reached, serves something else, or answers no more."""
 
 
 class ExportError(SsrEdgeError):

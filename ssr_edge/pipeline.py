@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 
 from ssr_edge.decide import Prediction, decide
+from ssr_edge.errors import SsrEdgeError
 from ssr_edge.preprocess import Image
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners import Runner, TakesOriginals
@@ -65,8 +67,10 @@ def classify(
         finally:
             # A consumer that stops early leaves tickets open; the runner must be free for the next call.
             for ticket, _ in under_way:
-                if ticket is not None:
-                    runner.collect(ticket)
+                # What ended the run says more than what its last calls fail with.
+                with suppress(SsrEdgeError):
+                    if ticket is not None:
+                        runner.collect(ticket)
 
 
 def submit(runner: Runner, images: Sequence[Image]) -> int:

@@ -45,6 +45,7 @@ class BenchRequest:
     fps: float = 30.0
     peer: str | None = None
     layers: bool = False
+    server: str | None = None
     html: Path | None = None
     compare: Path | None = None
     max_regression: str | None = None
@@ -80,6 +81,7 @@ def bench_and_print(request: BenchRequest) -> None:
         peer=request.peer,
         layers=request.layers,
         latency_only=request.random_weights,
+        server=request.server,
         seed=request.seed,
     )
     with _bundle(request, folder) as bundle:

@@ -14,7 +14,8 @@ from ssr_edge.errors import UsageError
 from ssr_edge.files import sha256_of
 from ssr_edge.gpu import find_gpu
 from ssr_edge.manifest import PRECISIONS
-from ssr_edge.runners import RUNTIMES, Runner, open_runner
+from ssr_edge.runners import RUNTIMES, Runner, open_runner, open_server_runner
+from ssr_edge.runners.server_address import Patience, ServerAddress
 from ssr_edge.runners.torch import FORMS, TorchRunner
 
 TORCH = "torch-fp32"
@@ -30,7 +31,8 @@ _NO_TORCH = "PyTorch or the training stage is not installed: pip install 'ssr-ed
 class EngineSpec:
     """What a worker needs to load one engine; plain values, so that it travels as JSON.
 
-    bundle: its folder, for every runtime but torch. arch, checkpoint: for torch; checkpoint None means random weights.
+    bundle: its folder, for the runtimes that load one. arch, checkpoint: for torch; checkpoint None means random
+    weights. server: its address with the model, for a served one, whose name is then the precision.
     """
 
     runtime: str
@@ -38,6 +40,7 @@ class EngineSpec:
     bundle: str | None = None
     arch: dict[str, Any] | None = None
     checkpoint: str | None = None
+    server: str | None = None
 
     @property
     def name(self) -> str:
@@ -63,22 +66,31 @@ def open_engine(spec: EngineSpec, single: bool = False) -> Runner:
     if spec.runtime in FORMS:
         assert spec.arch is not None
         return TorchRunner(spec.arch, None if spec.checkpoint is None else Path(spec.checkpoint), spec.runtime)
+    if spec.server is not None:
+        # Not sent again: the time of several tries is no latency.
+        return open_server_runner(ServerAddress.parse(spec.server), slots=2, patience=Patience(retry_s=0))
     assert spec.bundle is not None
     # As many slots as `infer` opens.
     return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2, single=single)
 
 
 def plan_engines(
-    bundle: Bundle, runtimes: Sequence[str] = (), precisions: Sequence[str] = (), quick: bool = False
+    bundle: Bundle,
+    runtimes: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    quick: bool = False,
+    server: str | None = None,
 ) -> EnginePlan:
     """The baseline and the engines of a bundle. runtimes, precisions: the only ones to compare; empty for all.
+
+    server: a served model that stands beside them, whichever those are.
 
     What takes part only when its runtime is named: PyTorch's compiler, which takes minutes; all but FP32 of ONNX
     Runtime, which is slow with Q/DQ as TensorRT wants it; and where it must be quick, all but the bundle's engines. The
     baseline always takes part.
 
     Raises:
-        UsageError: an unknown runtime or precision, or nothing in the bundle is of the kind asked for.
+        UsageError: an unknown runtime or precision, nothing in the bundle of the kind asked for, or no address.
     """
     _check_known("runtime", runtimes, (*RUNTIMES, *FORMS))
     _check_known("precision", precisions, PRECISIONS)
@@ -104,6 +116,8 @@ def plan_engines(
             not_run[spec.name] = missing
         elif spec not in specs:
             specs.append(spec)
+    if server is not None:
+        specs.append(EngineSpec("server", ServerAddress.parse(server).model, server=server))
     return EnginePlan(specs, not_run)
 
 

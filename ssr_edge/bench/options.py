@@ -14,7 +14,7 @@ class BenchOptions:
 
     batches: of the offline scenario, each a row; empty for each engine's best. fps: of the live scenario.
     peer: the vendor's tool to compare with. layers: time those of every engine, not of the baseline and the fastest.
-    latency_only: the weights are random, so labels mean nothing.
+    latency_only: the weights are random, so labels mean nothing. server: of a model to measure over the network, too.
     """
 
     folder: Path
@@ -27,6 +27,7 @@ class BenchOptions:
     peer: str | None = None
     layers: bool = False
     latency_only: bool = False
+    server: str | None = None
     seed: int = 0
 
     @property

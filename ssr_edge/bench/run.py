@@ -47,7 +47,7 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
     effort = options.effort
     environment = machine_facts()  # before the load is ours
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    plan = plan_engines(bundle, options.runtimes, options.precisions, options.quick)
+    plan = plan_engines(bundle, options.runtimes, options.precisions, options.quick, options.server)
     images = _choose_images(bundle, options, effort)
     with Workers() as workers:
         ready = prepare(workers, plan.specs, images, options)
@@ -174,6 +174,7 @@ def _command(bundle: Bundle, options: BenchOptions) -> str:
     flags = {"--quick": options.quick, "--mlperf": options.mlperf, "--layers": options.layers}
     words += [flag for flag, said in flags.items() if said]
     words += [] if options.peer is None else ["--peer", options.peer]
+    words += [] if options.server is None else ["--server", options.server]
     words += ["--fps", f"{options.fps:g}"]
     return shlex.join([*words, "--seed", str(options.seed)])
 

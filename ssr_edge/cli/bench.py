@@ -41,6 +41,10 @@ def bench(
         Literal["benchmark_app", "trtexec"] | None,
         typer.Option(help="Run the vendor's own tool on the same file, too.", show_default=False),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="Measure a KServe v2 server's model too: grpc://HOST:PORT/MODEL.", show_default=False),
+    ] = None,
     layers: Annotated[
         bool, typer.Option("--layers", help="Time the layers of every engine, and print where its time goes.")
     ] = False,
@@ -86,6 +90,7 @@ def bench(
             fps=fps,
             peer=peer,
             layers=layers,
+            server=server,
             json=json_file,
             seed=seed,
             html=html,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ssr_edge.errors import UsageError
+from ssr_edge.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from ssr_edge.results import Groups, Results
@@ -80,26 +80,38 @@ def infer(
     resize: Annotated[
         Literal["cpu", "gpu"], typer.Option(help="Where images are resized; gpu with TensorRT only.")
     ] = "cpu",
+    server: Annotated[
+        str | None,
+        typer.Option(help="Use a KServe v2 server's model: grpc://HOST:PORT/MODEL.", show_default=False),
+    ] = None,
+    deadline: Annotated[
+        float, typer.Option(min=0.1, help="With --server: seconds in which a request must be answered.")
+    ] = 10.0,
+    retry_for: Annotated[
+        float, typer.Option(min=0, help="With --server: seconds for which a request that failed is sent again.")
+    ] = 30.0,
 ) -> None:
     """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
-    from ssr_edge.bundle import Bundle
+    from ssr_edge.cli.engine import local_engine, served_engine
     from ssr_edge.environment import usable_cores
     from ssr_edge.interrupt import interruptible
     from ssr_edge.overlay import open_sinks
     from ssr_edge.progress import progress
     from ssr_edge.results import Results, RunRecord
     from ssr_edge.run import run_source
-    from ssr_edge.runners import choose_precision, choose_runtime, open_runner
+    from ssr_edge.runners.server_address import Patience
     from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources import open_source
 
-    opened = Bundle.open(bundle) if bundle else Bundle.newest()
-    chosen = choose_precision(opened, precision, runtime)
-    engine, why = choose_runtime(opened, runtime, chosen)
+    if server is None:
+        engine = local_engine(bundle, runtime, precision, requests, resize)
+    else:
+        patience = Patience(deadline, retry_for)
+        engine = served_engine(server, bundle, patience, requests, runtime=runtime, precision=precision, resize=resize)
     stop = Event()
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
     results = Results(outputs, group_by)
-    slides = SlideReports(opened.manifest.magnification, mpp, results.first_output)
+    slides = SlideReports(engine.magnification, mpp, results.first_output)
     inputs = open_source(source, stop, every, live, slides.tiles_of)
     if resume and not inputs.repeatable:
         raise UsageError(
@@ -109,11 +121,11 @@ def infer(
         )
     with (
         results,
-        open_runner(opened, engine, chosen, slots=requests, resize=resize, single=inputs.live or batch == 1) as runner,
+        engine.open(inputs.live or batch == 1) as runner,
         open_sinks(inputs, source, save, show, stop) as sinks,
     ):
-        print(f"{opened.path}: {runner.name} on {runner.device} ({why}; {runner.origin})", file=sys.stderr)
-        record = RunRecord.of(opened, runner)
+        print(f"{engine.title}: {runner.name} on {runner.device} ({engine.why}; {runner.origin})", file=sys.stderr)
+        record = RunRecord.of(engine.bundle, runner)
         if resume:
             inputs = replace(inputs, inputs=results.resume(record, inputs.inputs, slides.add))
             print(f"going on after {results.counts.total() + results.failed} inputs", file=sys.stderr)
@@ -129,7 +141,7 @@ def infer(
                 runner,
                 batch_size=batch,
                 threads=threads or usable_cores(),
-                magnification=opened.manifest.magnification,
+                magnification=engine.magnification,
                 stop=stop,
                 sinks=sinks,
             ):
@@ -164,7 +176,7 @@ def _tell(results: Results, outputs: list[str], done: int, seconds: float, slide
 def _saying_how_to_go_on(results: Results, repeatable: bool) -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, ServerError):
         said = f"stopped after {results.counts.total() + results.failed} inputs, all written"
         more = "; the same command with --resume goes on from there" if results.can_be_resumed and repeatable else ""
         print(said + more, file=sys.stderr)

@@ -15,21 +15,22 @@ from ssr_edge.runners import Runner
 class RunRecord(BaseModel):
     """`predictions.run.json`. bundle: SHA-256 of its manifest, which holds the hash of every other file.
 
-    engine: runtime and precision. version: of the runtime.
+    engine: runtime and precision. version: of the runtime. Of a run on a server: its model, version and address; the
+    bundle is null where none was named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bundle: str
+    bundle: str | None
     engine: str
     version: str
     device: str
 
     @staticmethod
-    def of(bundle: Bundle, runner: Runner) -> RunRecord:
+    def of(bundle: Bundle | None, runner: Runner) -> RunRecord:
         """What a run with these makes its results with."""
         return RunRecord(
-            bundle=sha256_of(bundle.path / MANIFEST),
+            bundle=None if bundle is None else sha256_of(bundle.path / MANIFEST),
             engine=runner.name,
             version=runner.version,
             device=runner.device,

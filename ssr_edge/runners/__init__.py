@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ssr_edge.bundle import Bundle, model_file
-from ssr_edge.errors import BundleError, UsageError
+from ssr_edge.errors import BundleError, RuntimeUnavailable, UsageError
 from ssr_edge.manifest import PRECISIONS, Choice
 from ssr_edge.runners.base import Outputs, Phases, Runner, TakesOriginals, TimesPhases
+
+if TYPE_CHECKING:
+    from ssr_edge.runners.server_address import Patience, ServerAddress
 
 __all__ = [
     "RUNTIMES",
@@ -20,6 +24,7 @@ __all__ = [
     "choose_precision",
     "choose_runtime",
     "open_runner",
+    "open_server_runner",
 ]
 
 # Imported only when chosen: each pulls in a runtime of its own.
@@ -69,6 +74,23 @@ def open_runner(
     module, name = runners[runtime].split(":")
     runner: Runner = getattr(import_module(module), name)(bundle, precision, slots)
     return runner
+
+
+def open_server_runner(address: ServerAddress, slots: int = 1, patience: Patience | None = None) -> Runner:
+    """Connects to a served model. slots: requests that may be under way at once. patience: None for its defaults.
+
+    Raises:
+        ServerError: no answer, no such model, or another than a bundle's. RuntimeUnavailable: no package.
+    """
+    try:
+        from ssr_edge.runners.server import ServerRunner
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"the client of KServe v2 servers can't be imported: {error}",
+            expected="the packages of the extra 'server'",
+            next_step="pip install 'ssr-edge[server]'",
+        ) from error
+    return ServerRunner(address, slots, patience)
 
 
 def choose_precision(bundle: Bundle, asked: str | None, runtime: str = "auto") -> str:

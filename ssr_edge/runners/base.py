@@ -30,7 +30,8 @@ class Outputs:
 class Runner(ABC):
     """An engine, loaded. Use it as a context manager; leaving it frees the device.
 
-    runtime: `openvino`, `tensorrt` ... precision: of manifest.PRECISIONS. version: of the runtime. device: in words.
+    runtime: `openvino`, `tensorrt` ... precision: of manifest.PRECISIONS; of a server, its model's name.
+    version: of the runtime. device: in words.
     max_batch: most images in one call. slots: calls that may be under way at once.
     origin: where the engine came from, for the user ("engines/....blob", "compiled from model.int8.onnx").
     threads: that it computes with; None where it does not on this processor.

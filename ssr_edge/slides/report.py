@@ -55,8 +55,8 @@ class SlideReports:
     def _open(self, path: Path) -> SlideTiles:
         if self._magnification is None:
             raise InputError(
-                f"{path}: the bundle was not trained for one magnification, so nothing says how large a tile is",
-                expected="a bundle trained on 40X, 100X, 200X or 400X",
+                f"{path}: no bundle trained for one magnification says how large a tile is",
+                expected="a bundle trained on 40X, 100X, 200X or 400X; beside --server --bundle names it",
                 next_step="ssr-edge inspect",
             )
         return SlideTiles(path, self._magnification, self._mpp)

@@ -14,6 +14,7 @@ import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.decide import Prediction
+from ssr_edge.errors import ServerError
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, load
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
@@ -209,6 +210,34 @@ def test_an_engine_that_breaks_ends_an_endless_source(runner: Runner, demo_image
     inputs = map(still, cycle(demo_images))
     error = within(60, lambda: list(classify(inputs, Breaking(runner), 2, threads=2)))
     assert isinstance(error, RuntimeError) and str(error) == "device lost"
+
+
+class Unanswered(Runner):
+    """Every call fails, in words of its own, as requests to a server that is gone do."""
+
+    slots, max_batch = 3, 1
+
+    def __init__(self) -> None:
+        self.submitted, self.collected = 0, list[int]()
+
+    def submit(self, images: Image) -> int:
+        self.submitted += 1
+        return self.submitted
+
+    def collect(self, ticket: int) -> Outputs:
+        self.collected.append(ticket)
+        raise ServerError(f"call {ticket} failed", expected="an answer", next_step="the same command")
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_first_call_that_fails_says_why_and_all_are_collected(demo_images: list[Path]) -> None:
+    runner = Unanswered()
+    with pytest.raises(ServerError, match="call 1 failed"):
+        list(classify(map(still, demo_images), runner, 1, threads=2))
+    assert runner.collected == list(range(1, runner.submitted + 1))
+    assert runner.submitted >= 1
 
 
 def test_a_slow_source_holds_no_result_back(runner: Runner, demo_images: list[Path]) -> None:

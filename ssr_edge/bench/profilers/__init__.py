@@ -31,7 +31,12 @@ def profile_engine(spec: EngineSpec, images: Image, calls: int) -> Profile:
             expected="an engine with layers",
             next_step="ssr-edge bench --layers --runtime torch-folded",
         )
-    assert spec.bundle is not None
+    if spec.bundle is None:
+        raise RuntimeUnavailable(
+            "a served model's layers are out of reach",
+            expected="an engine on this machine",
+            next_step="ssr-edge bench --layers  (where the server runs)",
+        )
     bundle = Bundle.open(Path(spec.bundle))
     if spec.runtime == "openvino":
         from ssr_edge.bench.profilers.openvino import profile_openvino

@@ -93,3 +93,12 @@ def test_the_checkpoint_counts_only_while_it_is_the_same(bundle: Bundle, tmp_pat
     assert not plan.specs[0].trained
     # Its labels are no reference any more, so OpenVINO's are.
     assert [spec.name for spec in plan.specs] == ["torch-fp32", "openvino-fp32", "openvino-int8"]
+
+
+def test_a_served_model_stands_beside_those_that_were_asked_for(bundle: Bundle) -> None:
+    server = "grpc://box:8001/breast"
+    plan = plan_engines(bundle, ("openvino",), ("int8",), server=server)
+    assert [spec.name for spec in plan.specs] == ["torch-fp32", "openvino-int8", "server-breast"]
+    assert (plan.specs[-1].server, plan.specs[-1].bundle, plan.specs[-1].trained) == (server, None, True)
+    with pytest.raises(UsageError, match="it names no model"):
+        plan_engines(bundle, server="grpc://box:8001")

@@ -19,15 +19,18 @@ from tiny_images import TINY, write_image
 
 from ssr_edge.bench import measure, options, random_weights
 from ssr_edge.bench.command import BenchRequest, bench_and_print
+from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.process import WorkerProcess
+from ssr_edge.bench.process import WorkerProcess, Workers
 from ssr_edge.bench.report import as_json
 from ssr_edge.bench.run import run_bench
+from ssr_edge.bench.schedule import SCENARIOS
 from ssr_edge.breakhis import CLASSES, MALIGNANT
 from ssr_edge.bundle import Bundle, write_manifest
 from ssr_edge.errors import RuntimeUnavailable, UsageError
 from ssr_edge.preprocess import load
 from ssr_edge.runners import open_runner
+from tests.doubles.kserve import Script, serving
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"
 # Says "dead" and dies when it is asked to measure.
@@ -152,6 +155,34 @@ def test_folded_pytorch_and_onnx_runtime_are_rows_like_others(tiny_bundle: Bundl
         assert found.operations == tiny_bundle.manifest.multiply_adds
         assert {layer.block for layer in report.profiles[name].layers} >= {"stem", "stages.0.blocks.0", "classifier"}
     assert set(report.rooflines) == {"torch-fp32", "torch-folded-fp32", "onnxruntime-fp32"}
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_served_model_is_measured_in_every_scenario_over_the_wire(tiny_bundle: Bundle, image_folder: Path) -> None:
+    with serving(Script()) as address:
+        url = f"{address.server}/{address.model}"
+        asked = BenchOptions(image_folder, ("openvino",), ("int8",), (1, 8), quick=True, layers=True, server=url)
+        report = run_bench(tiny_bundle, asked)
+    assert report.failures == {}
+    rows = {name: {row.task.scenario for row in report.results if row.task.engine == name} for name in report.engines}
+    assert rows["server-breast"] == rows["openvino-int8"] == set(SCENARIOS) - {"live"}
+    assert "server-breast" in {row.engine for row in report.live}
+    assert report.engines["server-breast"].device == address.server
+    # No layers, for the reason that is said, and a command that measures it again.
+    assert "server-breast" not in report.profiles
+    assert "server-breast: a served model's layers are out of reach" in " ".join(report.notes)
+    assert f" --server {url} " in report.command
+    # The double sees blue alone, and answers as it does in its own tests.
+    blue = [int(load(path)[0, 0, 0]) % len(CLASSES) for path in sorted(image_folder.iterdir())]
+    assert report.predictions["server-breast"].labels == blue
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(as_json(report))
+
+
+def test_a_server_that_fails_costs_its_own_rows(image_folder: Path) -> None:
+    spec = EngineSpec("server", "breast", server="grpc://127.0.0.1:1/breast")
+    with Workers() as workers:
+        assert measure.start_engine(workers, spec, sorted(image_folder.iterdir()), (1,)) is None
+    assert workers.failures["server-breast"].startswith("no answer from grpc://127.0.0.1:1: unavailable: ")
 
 
 @pytest.mark.usefixtures("brief")
