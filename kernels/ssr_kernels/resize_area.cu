@@ -5,8 +5,7 @@
 // destination bytes cover. As many destination rows as fit take each step together, because barriers are dear; what is
 // too wide for one row to fit goes through in chunks.
 //
-// All sums are integers: converting bytes to floats would take longer than summing them. It also makes the result
-// independent of the order of summation, so a GPU and the host build of the tests get the same bits.
+// The sums over rows are integers: converting bytes to floats would take longer than summing them.
 //
 // Launch: block (THREADS, 1, 1), grid (ceil(out_width / TILE), ceil(out_height / ROWS), images).
 #include "pixel.cuh"
@@ -22,7 +21,6 @@ constexpr int WORDS = PIXELS * CHANNELS / BYTES_A_THREAD;
 constexpr int AHEAD = 3 * CHANNELS;  // how far behind the last sum of a row sum_columns may read
 constexpr unsigned WHOLE = 1u << 16;  // what the weights of a cell add up to, nearly: see Span
 constexpr unsigned LARGEST = WHOLE - 1;  // a weight has 16 bits
-constexpr unsigned SUM_UNIT = 256;  // a sum in shared memory is 8.8 bits, rounded
 
 // uint8 [height, width, 3] in device memory; pitch is the bytes from one row to the next. Where address and pitch are
 // multiples of eight, rows are read in whole words, up to seven bytes past their end. staging.IMAGE is its twin.
@@ -102,7 +100,7 @@ __device__ __forceinline__ Band band_of(const Image& image, const Span& rows) {
                 rows.head | rows.tail << 16,
                 rows.body | rows.body << 16,
                 rows.between(),
-                SUM_UNIT * rows.scale};
+                rows.scale};
 }
 
 // How a block goes through its part of the source: the pixels begin..end - 1 of a row, in chunks of `words` words, for
@@ -149,7 +147,7 @@ __device__ __forceinline__ void add(unsigned* totals, unsigned long long upper, 
 }
 
 struct alignas(16) Sums {
-    unsigned pairs[BYTES_A_THREAD / 2];
+    float values[BYTES_A_THREAD];
 };
 
 // The weighted sums over a band of the eight bytes at byte `at` of a row, of which the first `count` are wanted.
@@ -164,8 +162,7 @@ __device__ __forceinline__ Sums sum_rows(const Band& band, long long pitch, int 
         odd = load<ALIGNED>(source, count);
         source += pitch;
     }
-    unsigned totals[BYTES_A_THREAD];
-    for (int i = 0; i < BYTES_A_THREAD; ++i) totals[i] = SUM_UNIT / 2;
+    unsigned totals[BYTES_A_THREAD] = {};
     add(totals, first, last, band.ends);
     add(totals, odd, 0, band.body);
 #pragma unroll 2
@@ -175,15 +172,14 @@ __device__ __forceinline__ Sums sum_rows(const Band& band, long long pitch, int 
         add(totals, upper, lower, band.body);
     }
     Sums sums;
-    // The middle two bytes of each total: it is under 2^24, and the lowest byte is below the unit.
-    for (int i = 0; i < BYTES_A_THREAD / 2; ++i) sums.pairs[i] = __byte_perm(totals[2 * i], totals[2 * i + 1], 0x6521);
+    for (int i = 0; i < BYTES_A_THREAD; ++i) sums.values[i] = static_cast<float>(totals[i]);
     return sums;
 }
 
 // Fills `sums` with the plan's words of each of `count` bands, from pixel `chunk` of the rows on.
 template <bool ALIGNED>
 __device__ __forceinline__ void sum_bands(const Band* bands, int count, long long pitch, const Plan& plan, int chunk,
-                                          unsigned short* sums) {
+                                          float* sums) {
     const int bytes = (plan.end - chunk) * CHANNELS, items = count * plan.words;
     for (int item = threadIdx.x; item < items; item += THREADS) {
         const int band = plan.divide(item), at = (item - band * plan.words) * BYTES_A_THREAD;
@@ -196,46 +192,47 @@ __device__ __forceinline__ void sum_bands(const Band* bands, int count, long lon
 // The columns of one destination pixel as sum_columns needs them. What is left when the cells between are taken four at a
 // time gets weights of its own, so that the usual few cells take no loop.
 struct Taps {
-    unsigned head, body, tail, left[3];
+    float head, body, tail, left[3];
     int tail_at, fours_at, fours;
 };
 
 __device__ __forceinline__ Taps taps_of(const Span& columns) {
     const int between = columns.between(), left = between % 4;
-    return Taps{columns.head,
-                columns.body,
-                columns.tail,
-                {left > 0 ? columns.body : 0, left > 1 ? columns.body : 0, left > 2 ? columns.body : 0},
+    const float body = columns.body;
+    return Taps{static_cast<float>(columns.head),
+                body,
+                static_cast<float>(columns.tail),
+                {left > 0 ? body : 0.0f, left > 1 ? body : 0.0f, left > 2 ? body : 0.0f},
                 (columns.last - columns.first) * CHANNELS,
                 (1 + left) * CHANNELS,
                 between / 4};
 }
 
-// The weighted sum of every third of `sums`; under 2^32 whatever the pixels are. FEW: there are no fours.
+// The weighted sum of every third of `sums`. FEW: there are no fours.
 template <bool FEW>
-__device__ __forceinline__ unsigned sum_columns(const Taps& taps, const unsigned short* sums) {
-    unsigned total = taps.head * sums[0] + taps.tail * sums[taps.tail_at];
-    for (int i = 0; i < 3; ++i) total += taps.left[i] * sums[(1 + i) * CHANNELS];
+__device__ __forceinline__ float sum_columns(const Taps& taps, const float* sums) {
+    float total = fmaf(taps.tail, sums[taps.tail_at], taps.head * sums[0]);
+    for (int i = 0; i < 3; ++i) total = fmaf(taps.left[i], sums[(1 + i) * CHANNELS], total);
     if (FEW) return total;
-    unsigned between = 0;
+    float between = 0.0f;
     sums += taps.fours_at;
 #pragma unroll 1
     for (int four = taps.fours; four > 0; --four) {
-        between += sums[0] + sums[CHANNELS] + sums[2 * CHANNELS] + sums[3 * CHANNELS];
+        between += (sums[0] + sums[CHANNELS]) + (sums[2 * CHANNELS] + sums[3 * CHANNELS]);
         sums += 4 * CHANNELS;
     }
-    return total + taps.body * between;
+    return fmaf(taps.body, between, total);
 }
 
 // As to_byte, for values from 0 to 255 and a little: adding 2^23 leaves a float no bits below the point.
-__device__ __forceinline__ unsigned char scale_to_byte(unsigned total, float scale) {
-    return static_cast<unsigned char>(__float_as_uint(fmaf(static_cast<float>(total), scale, 8388608.0f)));
+__device__ __forceinline__ unsigned char scale_to_byte(float total, float scale) {
+    return static_cast<unsigned char>(__float_as_uint(fmaf(total, scale, 8388608.0f)));
 }
 
 // One destination byte below the other: `count` of them, each from the `stride` sums of a band.
 template <bool FEW>
-__device__ __forceinline__ void write_bytes(const Taps& taps, const Band* bands, int count, float scale, unsigned before,
-                                            const unsigned short* sums, int stride, unsigned char* target, int pitch) {
+__device__ __forceinline__ void write_bytes(const Taps& taps, const Band* bands, int count, float scale, float before,
+                                            const float* sums, int stride, unsigned char* target, int pitch) {
 #pragma unroll (FEW ? 4 : 1)
     for (int line = 0; line < count; ++line) {
         *target = scale_to_byte(before + sum_columns<FEW>(taps, sums), scale * bands[line].scale);
@@ -250,7 +247,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     __shared__ Span columns[TILE];
     __shared__ Band bands[ROWS];
     __shared__ Plan plan;
-    alignas(16) __shared__ unsigned short sums[PIXELS * CHANNELS + AHEAD];
+    alignas(16) __shared__ float sums[PIXELS * CHANNELS + AHEAD];
     const Image image = images[blockIdx.z];
     const int thread = threadIdx.x, left = blockIdx.x * TILE, top = blockIdx.y * ROWS;
     const int width = min(TILE, out_width - left), height = min(ROWS, out_height - top), row = thread - TILE;
@@ -274,17 +271,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     unsigned char* target = out + static_cast<size_t>(blockIdx.z * out_height + top) * pitch + left * CHANNELS + thread;
     for (int y = 0; y < height; y += plan.together) {
         const int count = min(plan.together, height - y);
-        unsigned total = 0;
+        float total = 0.0f;
         for (int chunk = plan.begin; chunk < plan.end; chunk += PIXELS) {
             if (aligned) {
                 sum_bands<true>(bands + y, count, image.pitch, plan, chunk, sums);
             } else {
                 sum_bands<false>(bands + y, count, image.pitch, plan, chunk, sums);
             }
+            // What sum_columns reads too much has no weight, but must not be a NaN.
+            if (thread < AHEAD) sums[count * stride + thread] = 0.0f;
             __syncthreads();
             const Span here = few ? mine : mine.within(chunk, chunk + PIXELS);
             const Taps taps = taps_of(here);
-            const unsigned short* first = sums + (here.first - chunk) * CHANNELS + channel;
+            const float* first = sums + (here.first - chunk) * CHANNELS + channel;
             if (chunk + PIXELS < plan.end) {
                 total += sum_columns<false>(taps, first);
             } else if (writes && few) {

@@ -15,7 +15,7 @@ Image = npt.NDArray[np.uint8]
 # Twin of `struct Image` in resize_area.cu; a test compares the sizes.
 IMAGE = np.dtype([("pixels", "<u8"), ("pitch", "<i8"), ("width", "<i4"), ("height", "<i4")])
 # Rows on multiples of eight let the kernel read whole words; images start on 16 so that they share no word.
-PITCH_STEP = 16
+PITCH_STEP = 8
 IMAGE_STEP = 16
 # The kernel works out in 32 bits where a cell lies: side of the source times side of the destination.
 LARGEST_SIDE = 1 << 20

@@ -41,7 +41,7 @@ def views(device: str, images: Tensor, **drawn: float) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("drawn", "most", "mean"), [({}, 1, 0.3), ({"colour_jitter": 0.25}, 4, 0.5), ({"stain": 0.2}, 4, 0.5)]
+    ("drawn", "most", "mean"), [({}, 1, 0.3), ({"colour_jitter": 0.25}, 8, 0.5), ({"stain": 0.2}, 4, 0.5)]
 )
 def test_views_are_the_cpus(demo_images: list[Path], drawn: dict[str, float], most: int, mean: float) -> None:
     images = to_rgb(np.stack([load(path, STORED_SIZE) for path in demo_images[:16]]))

@@ -5,6 +5,8 @@ One by one, those of SSResNeXt-50 kept an H100 waiting at batch 16 (docs/measure
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from ssr_train.gradients import as_if_never_called
@@ -18,6 +20,8 @@ def record_graphs(network: Network, batch_size: int, size: int, dtype: torch.dty
     mode it is what it was. Its parameters must stay where they are in memory. dtype: for autocast; None computes as the
     weights are. Weights, buffers and random state are as before.
     """
+    # PyTorch's own recording sets this off; a step later nothing is left that it speaks of.
+    warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
     # What an earlier call put in its place; its graphs and their memory go with it.
     network.__dict__.pop("forward", None)
     device = next(network.parameters()).device
