@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,12 @@ from matplotlib.colors import to_rgb
 
 from ssr_train.study import paper
 from ssr_train.study.confusion_figure import confusion_matrices
+from ssr_train.study.curves_figure import training_curves
 from ssr_train.study.drawing import save_figure, styles
 from ssr_train.study.figures import accuracy_bars, accuracy_boxes
 from ssr_train.study.outcomes import Study, gather
-from ssr_train.study.plan import Cell, Model
-from tests.train.study.made_up import plan, study
+from ssr_train.study.plan import RUNS, Cell, Model
+from tests.train.study.made_up import finish, plan, study
 
 WRONG = {"resnet50": 60, "resnext50_32x4d": 58, paper.PROPOSED: 16}
 
@@ -99,3 +101,29 @@ def test_files_are_svg_and_png_and_the_same_each_time(finished: Study, tmp_path:
     assert files[0].read_bytes().startswith(b"<?xml")
     image = cv2.imread(str(files[1]))
     assert image is not None and image.shape[1] > 900
+
+
+def test_curves_are_of_the_finished_runs(tmp_path: Path) -> None:
+    made = plan("resnet50", "bhcnet", images={100: 2081}, seeds=3)
+    losses = {0: [2.0, 1.0, 0.5], 1: [4.0, 3.0, 1.5, 0.5]}
+    for run in made.runs():
+        if run.cell.model.arch == "resnet50" and run.seed in losses:
+            finish(run, tmp_path, 10)
+        place = tmp_path / RUNS / run.name
+        place.mkdir(parents=True, exist_ok=True)
+        rows = [
+            {"epoch": number, "train_loss": loss, "val_macro_f1": loss / 8}
+            for number, loss in enumerate(losses.get(run.seed, [9.0] * 4), start=1)
+        ]
+        (place / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figure = training_curves(gather(made, tmp_path), "image", tmp_path)
+    loss, val = figure.axes
+    # Runs that are not done, and epochs that one of them lacks, are left out.
+    assert [line.get_ydata().tolist() for line in loss.lines] == [[3.0, 2.0, 1.0]]  # type: ignore[union-attr]
+    assert [line.get_ydata().tolist() for line in val.lines] == [[0.375, 0.25, 0.125]]  # type: ignore[union-attr]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ResNet50"]
+
+
+def test_curves_of_a_study_without_runs_are_empty(tmp_path: Path) -> None:
+    made = plan("resnet50", images={100: 2081}, seeds=1)
+    assert not training_curves(gather(made, tmp_path), "image", tmp_path).axes[0].lines

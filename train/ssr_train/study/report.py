@@ -10,6 +10,7 @@ from ssr_edge.files import replacing
 from ssr_train.splits import SplitKind
 from ssr_train.study.complexity_table import table_4
 from ssr_train.study.confusion_figure import confusion_matrices
+from ssr_train.study.curves_figure import training_curves
 from ssr_train.study.drawing import save_figure
 from ssr_train.study.figures import accuracy_bars, accuracy_boxes
 from ssr_train.study.malignancy_table import malignancy_table
@@ -42,6 +43,7 @@ def _of_split(study: Study, split: SplitKind, folder: Path) -> list[str]:
     figures = folder / FIGURES
     save_figure(accuracy_bars(study, split), figures, f"figure6-{split}")
     save_figure(accuracy_boxes(study, split), figures, f"figure7-{split}")
+    save_figure(training_curves(study, split, folder), figures, f"curves-{split}")
     matrices = []
     for model in study.plan.models:
         name = f"figure8-{model.arch.replace('/', '-')}-{model.recipe}-{split}"
@@ -57,6 +59,7 @@ def _of_split(study: Study, split: SplitKind, folder: Path) -> list[str]:
         _written(patient_table(study, split), folder),
         _written(malignancy_table(study, split), folder),
         *matrices,
+        _image(f"curves-{split}", "Training curves"),
     ]
 
 
