@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from ssr_edge.errors import RuntimeUnavailable
@@ -35,7 +37,7 @@ def import_ray() -> Any:
             expected="the packages of the extra 'ray'",
             next_step="pip install 'ssr-edge[ray]'",
         ) from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     return ray
 
 
@@ -51,7 +53,8 @@ def joined(address: str) -> Iterator[Any]:
         if address:
             _knock(address)
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(address=address or "local", **quiet)
+        with _no_stderr():
+            ray.init(address=address or "local", **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise RuntimeUnavailable(
             f"no Ray at {address or 'this machine'}: {str(error).strip().splitlines()[0]}",
@@ -59,9 +62,25 @@ def joined(address: str) -> Iterator[Any]:
             next_step="ray start --head --disable-usage-stats  (on the first node), or --ray without an address",
         ) from error
     try:
-        yield ray
+        # Ray prints what became of its processes to stdout, where results may be meant to go.
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Ray's core writes to the descriptor, to say that it will be quiet; what goes wrong it raises as well."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _knock(address: str) -> None:
@@ -73,9 +92,14 @@ def _knock(address: str) -> None:
         pass
 
 
+def nodes(ray: Any) -> list[dict[str, float]]:
+    """What each node that is alive has: `CPU`, `GPU` and more."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
 def room(ray: Any, cores: int, gpus: float) -> int:
-    """How many actors of a size fit on the nodes that are alive, if nobody else uses them."""
-    return sum(_fit(node["Resources"], cores, gpus) for node in ray.nodes() if node["Alive"])
+    """How many actors of a size fit on the nodes, if nobody else uses them."""
+    return sum(_fit(resources, cores, gpus) for resources in nodes(ray))
 
 
 def _fit(resources: dict[str, float], cores: int, gpus: float) -> int:

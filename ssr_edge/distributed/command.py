@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 from ssr_edge.bundle import MANIFEST, Bundle
-from ssr_edge.distributed.cluster import joined, room
+from ssr_edge.distributed.cluster import joined, nodes, room
 from ssr_edge.distributed.inputs import open_files
 from ssr_edge.distributed.parts import Part, cut
 from ssr_edge.distributed.worker import Work
@@ -76,9 +76,14 @@ def infer_on_ray(request: InferRequest, options: RayOptions, results: Results) -
         folder.resume() if request.resume else folder.begin()
         work = _work(request, options, manifest)
         plan = _Plan(cut(inputs, options.part_size), folder)
+        nodes_before = len(nodes(ray))
         started = time.perf_counter()
         done = _compute(ray, plan, work, actors, folder, stop)
         took = time.perf_counter() - started
+        if (lost := nodes_before - len(nodes(ray))) > 0:
+            print(f"nodes lost on the way: {lost}; their parts were computed on others", file=sys.stderr)
+    if not plan.count:
+        raise UsageError("the source names no image", expected="at least one path", next_step="ssr-edge infer FOLDER")
     folder.check_end(plan.count)
     with results:
         results.begin(folder.record())

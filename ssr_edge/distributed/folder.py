@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ssr_edge.decide import Prediction
 from ssr_edge.distributed.part_file import PartRecord, read_record, read_results
 from ssr_edge.distributed.parts import Part
-from ssr_edge.errors import UsageError
+from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.files import replacing
 from ssr_edge.pipeline import Failure
 from ssr_edge.results.record import RunRecord
@@ -104,11 +104,18 @@ class PartsFolder:
         """Keeps a finished part. data: from `to_parquet`.
 
         Raises:
-            UsageError: it was made with another engine than the others. OutputError...
+            UsageError: it was made with another engine than the others. OutputError: it can't be written.
         """
         self._agree(number, record)
-        with replacing(self._file(number)) as temporary:
-            temporary.write_bytes(data)
+        try:
+            with replacing(self._file(number)) as temporary:
+                temporary.write_bytes(data)
+        except OSError as error:
+            raise OutputError(
+                f"{self._file(number)} can't be written: {(error.strerror or str(error)).lower()}",
+                expected="room for it",
+                next_step="make room, then the same command with --resume",
+            ) from error
 
     def check_end(self, count: int) -> None:
         """Makes sure that a job of `count` parts has no more of them here.

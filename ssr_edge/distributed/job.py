@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -52,18 +53,10 @@ def _pack(part: Part) -> pyarrow.Table:
 
 
 def _compute(ray: Any, blocks: list[pyarrow.Table], work: Work, actors: int) -> Iterator[Finished]:
-    results = ray.data.from_arrow(blocks).map_batches(
-        PartWorker,
-        fn_constructor_args=(work,),
-        batch_size=None,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(
-            size=min(actors, len(blocks)), max_tasks_in_flight_per_actor=_PARTS_AT_AN_ACTOR
-        ),
-        num_cpus=work.cores,
-        num_gpus=work.gpus,
-        max_task_retries=_RETRIES,
-    )
+    with warnings.catch_warnings():
+        # Ray 2.60 warns of options that have no name of their own yet, such as the last one.
+        warnings.simplefilter("ignore")
+        results = _mapped(ray.data.from_arrow(blocks), ray, len(blocks), work, actors)
     for table in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for row in table.to_pylist():
             if row["error"]:
@@ -71,10 +64,23 @@ def _compute(ray: Any, blocks: list[pyarrow.Table], work: Work, actors: int) -> 
             yield Finished(row["part"], row["images"], row["data"])
 
 
+def _mapped(parts: Any, ray: Any, count: int, work: Work, actors: int) -> Any:
+    return parts.map_batches(
+        PartWorker,
+        fn_constructor_args=(work,),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=min(actors, count), max_tasks_in_flight_per_actor=_PARTS_AT_AN_ACTOR),
+        num_cpus=work.cores,
+        num_gpus=work.gpus,
+        max_task_retries=_RETRIES,
+    )
+
+
 def _lost(error: Exception) -> RuntimeUnavailable:
     words = [line.strip() for line in str(error).splitlines() if line.strip()]
     return RuntimeUnavailable(
         f"Ray gave up: {words[-1] if words else type(error).__name__}",
         expected="nodes with ssr-edge installed, that outlive a part and can read its images",
-        next_step="the same command with --resume  (what is finished is kept); Ray's logs are in /tmp/ray/session_latest",
+        next_step="the same command with --resume  (finished parts are kept); Ray's logs: /tmp/ray/session_latest",
     )

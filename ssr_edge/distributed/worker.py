@@ -44,7 +44,7 @@ class Work:
 
 
 class PartWorker:
-    """Takes tables of `part` (number) and `inputs` (packed), yields one of `part`, `images`, `data` and `error` for each.
+    """Takes a table of `part` (number) and `inputs` (packed), yields one of `part`, `images`, `data`, `error` for each.
 
     data: the part's file (`part_file`). error: a pickled SsrEdgeError that stands in its place. It is no exception,
     because Ray would start the actor again and wrap what it says in tracebacks.
