@@ -61,12 +61,12 @@ def joined(address: str) -> Iterator[Any]:
             expected="HOST:6379 of a cluster that this machine is a node of, with the same Ray and Python versions",
             next_step="ray start --head --disable-usage-stats  (on the first node), or --ray without an address",
         ) from error
-    try:
-        # Ray prints what became of its processes to stdout, where results may be meant to go.
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+    # Ray prints what becomes of its processes to stdout, where results may be meant to go.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        try:
             yield ray
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from ssr_edge.errors import RuntimeUnavailable
 WINDOW = 10_000
 # The one being computed, and the next: what a node that dies holds is computed again last.
 _PARTS_AT_AN_ACTOR = 2
-# Nodes and processes that a part may outlive. An image that kills the process it is decoded in ends the job.
-_RETRIES = 4
+# Nodes and processes that an actor may outlive: an image that kills the process it is decoded in has to end the job.
+# Retries of a part are not counted, because many are used up before Ray knows that a node is gone.
+_RESTARTS = 8
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _mapped(parts: Any, ray: Any, count: int, work: Work, actors: int) -> Any:
         compute=ray.data.ActorPoolStrategy(size=min(actors, count), max_tasks_in_flight_per_actor=_PARTS_AT_AN_ACTOR),
         num_cpus=work.cores,
         num_gpus=work.gpus,
-        max_task_retries=_RETRIES,
+        max_restarts=_RESTARTS,
     )
 
 

@@ -1,0 +1,111 @@
+"""What Ray costs `ssr-edge infer` on one machine: before the first part, and per image from then on.
+
+    python benchmarks/ray_overhead.py FOLDER --bundle bundles/demo --images 4000 --part-size 250 --rounds 3
+
+FOLDER: microscope images, repeated where there are fewer, so that they come from the page cache and not from a disk.
+
+Each round runs the command itself, in a process of its own: locally, then with `--ray` as one actor a core and as one
+actor of all cores. Start: from the command to its first result (locally a line, with Ray a part). Rate: of the images
+behind the first, up to the last one's arrival; with Ray counted by parts. Rest: from there to the command's end, with
+Ray the making of the one table, which is also given per image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+
+from ssr_edge.bundle import Bundle
+from ssr_edge.environment import machine_facts, usable_cores
+from ssr_edge.sources import find_sources
+
+COMMAND = "import sys; from ssr_edge.cli.main import run; run()"
+_LOOK_EVERY_S = 0.02
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One run. start_s, rest_s: seconds. rate: images a second between the two. whole_s: of the command."""
+
+    start_s: float
+    rate: float
+    rest_s: float
+    whole_s: float
+
+
+def timed(images: list[str], options: list[str], done: Callable[[Path], int]) -> Timed:
+    """Runs `infer` on paths. done: how many images are finished, seen from its output file's path."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "p.csv"
+        command = [sys.executable, "-c", COMMAND, "infer", "-", "-o", str(output), *options]
+        with (Path(folder) / "log").open("w+") as log, (Path(folder) / "paths").open("w+") as paths:
+            paths.write("\n".join(images))
+            paths.seek(0)
+            started = time.perf_counter()
+            process = subprocess.Popen(command, stdin=paths, stdout=log, stderr=log)
+            arrivals = [(0.0, 0)]
+            while process.poll() is None:
+                count, now = done(output), time.perf_counter() - started
+                if count > arrivals[-1][1]:
+                    arrivals.append((now, count))
+                time.sleep(_LOOK_EVERY_S)
+            whole = time.perf_counter() - started
+            log.seek(0)
+            if process.returncode:
+                sys.exit(log.read())
+    (first_s, first), (last_s, last) = arrivals[1], arrivals[-1]
+    return Timed(first_s, (last - first) / (last_s - first_s), whole - last_s, whole)
+
+
+def lines(output: Path) -> int:
+    """Images that a local run has written."""
+    return max(0, output.read_bytes().count(b"\n") - 1) if output.exists() else 0
+
+
+def parts(size: int, total: int) -> Callable[[Path], int]:
+    """Images in the parts that are finished."""
+    return lambda output: min(total, size * len(list(output.with_suffix(".parts").glob("part-*.parquet"))))
+
+
+def main() -> None:
+    """Prints a Markdown table, a row a way to run: the median of the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--bundle", type=Path, help="(default: newest)")
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--part-size", type=int, default=250)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    bundle = Bundle.open(asked.bundle) if asked.bundle else Bundle.newest()
+    images = list(islice(cycle(str(path.resolve()) for path in find_sources(asked.folder)), asked.images))
+    cores, by_part = usable_cores(), parts(asked.part_size, asked.images)
+    ray = ["--ray", "--part-size", str(asked.part_size)]
+    ways: dict[str, tuple[list[str], Callable[[Path], int]]] = {
+        "local": ([], lines),
+        f"Ray, {cores} actors of 1 core": (ray, by_part),
+        f"Ray, 1 actor of {cores} cores": ([*ray, "--num-cpus", str(cores)], by_part),
+    }
+    found: dict[str, list[Timed]] = {way: [] for way in ways}
+    for _ in range(asked.rounds):
+        for way, (options, done) in ways.items():
+            found[way].append(timed(images, ["--bundle", str(bundle.path), *options], done))
+    print(f"{bundle.path.name}, {asked.images:,} images, {cores} cores of {machine_facts()['cpu']}\n")
+    print("| | start, s | images/s behind it | rest, s | whole, s |")
+    print("|---|---|---|---|---|")
+    for way, runs in found.items():
+        start, rate, rest, whole = (
+            median(getattr(run, name) for run in runs) for name in ("start_s", "rate", "rest_s", "whole_s")
+        )
+        print(f"| {way} | {start:.1f} | {rate:.1f} | {rest:.1f} | {whole:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
