@@ -7,7 +7,10 @@ FOLDER: microscope images, repeated where there are fewer, so that they come fro
 Each round runs the command itself, in a process of its own: locally, then with `--ray` as one actor a core and as one
 actor of all cores. Start: from the command to its first result (locally a line, with Ray a part). Rate: of the images
 behind the first, up to the last one's arrival; with Ray counted by parts. Rest: from there to the command's end, with
-Ray the making of the one table, which is also given per image.
+Ray the making of the one table.
+
+Behind that: what the one process that hands out parts can do, each alone. Parts: of one missing file each, so that
+nothing but Ray's own work is left. Lists: cutting and packing paths. Table: reading parts and writing CSV.
 """
 
 from __future__ import annotations
@@ -23,12 +26,21 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from ssr_edge.bundle import Bundle
+from ssr_edge.cli.infer import FAILED_INPUTS
+from ssr_edge.decide import decide
+from ssr_edge.distributed.part_file import PartRecord, read_results, to_parquet
+from ssr_edge.distributed.parts import Part, cut, pack_inputs
 from ssr_edge.environment import machine_facts, usable_cores
-from ssr_edge.sources import find_sources
+from ssr_edge.results import Results
+from ssr_edge.sources import find_sources, still
 
 COMMAND = "import sys; from ssr_edge.cli.main import run; run()"
 _LOOK_EVERY_S = 0.02
+PARTS = 400
+PATHS = 100_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ def timed(images: list[str], options: list[str], done: Callable[[Path], int]) ->
                 time.sleep(_LOOK_EVERY_S)
             whole = time.perf_counter() - started
             log.seek(0)
-            if process.returncode:
+            if process.returncode not in (0, FAILED_INPUTS):
                 sys.exit(log.read())
     (first_s, first), (last_s, last) = arrivals[1], arrivals[-1]
     return Timed(first_s, (last - first) / (last_s - first_s), whole - last_s, whole)
@@ -73,6 +85,41 @@ def lines(output: Path) -> int:
 def parts(size: int, total: int) -> Callable[[Path], int]:
     """Images in the parts that are finished."""
     return lambda output: min(total, size * len(list(output.with_suffix(".parts").glob("part-*.parquet"))))
+
+
+def print_driver(bundle: Bundle) -> None:
+    """Prints what the process that hands out parts can do in a second."""
+    missing = [f"/missing/{number}.png" for number in range(PARTS)]
+    options = ["--bundle", str(bundle.path), "--ray", "--part-size", "1"]
+    by_part = timed(missing, options, parts(1, PARTS)).rate
+    inputs = [still(Path(f"/archive/slide{number // 5000:05d}/tile{number:09d}.jpg")) for number in range(PATHS)]
+    started = time.perf_counter()
+    packed = sum(len(pack_inputs(part)) for part in cut(inputs, 1000))
+    listed = PATHS / (time.perf_counter() - started)
+    random = np.random.default_rng(0)
+    some = [
+        decide(f"/archive/tile{number:09d}.jpg", (460, 700), random.dirichlet(np.ones(8)).astype(np.float32), None, 9.5)
+        for number in range(1000)
+    ]
+    record = PartRecord(bundle="", engine="", version="", device="", inputs=Part(0, ()).digest)
+    data = to_parquet(some, record)
+    with tempfile.TemporaryDirectory() as folder:
+        (part := Path(folder) / "part.parquet").write_bytes(data)
+        results = Results([str(Path(folder) / "p.csv")])
+        with results:
+            results.begin(record)
+            started = time.perf_counter()
+            for _ in range(10):
+                for result in read_results(part):
+                    results.add(result)
+            merged = 10 * len(some) / (time.perf_counter() - started)
+        row = (Path(folder) / "p.csv").stat().st_size / (10 * len(some))
+    print(
+        f"\nparts handed out: {by_part:.0f}/s; paths listed and packed: {listed:.0f}/s, {packed / PATHS:.1f} bytes each"
+    )
+    print(
+        f"rows made into one CSV: {merged:.0f}/s; bytes a row: {len(data) / len(some):.0f} in a part, {row:.0f} in CSV"
+    )
 
 
 def main() -> None:
@@ -104,7 +151,8 @@ def main() -> None:
         start, rate, rest, whole = (
             median(getattr(run, name) for run in runs) for name in ("start_s", "rate", "rest_s", "whole_s")
         )
-        print(f"| {way} | {start:.1f} | {rate:.1f} | {rest:.1f} | {whole:.1f} |")
+        print(f"| {way} | {start:.1f} | {rate:.1f} | {rest:.1f} | {whole:.1f} |", flush=True)
+    print_driver(bundle)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _mapped(parts: Any, ray: Any, count: int, work: Work, actors: int) -> Any:
 def _lost(error: Exception) -> RuntimeUnavailable:
     words = [line.strip() for line in str(error).splitlines() if line.strip()]
     return RuntimeUnavailable(
-        f"Ray gave up: {words[-1] if words else type(error).__name__}",
+        f"Ray gave up: {words[-1].partition('. ')[0] if words else type(error).__name__}",
         expected="nodes with ssr-edge installed, that outlive a part and can read its images",
         next_step="the same command with --resume  (finished parts are kept); Ray's logs: /tmp/ray/session_latest",
     )
