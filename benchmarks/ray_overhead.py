@@ -5,9 +5,9 @@
 FOLDER: microscope images, repeated where there are fewer, so that they come from the page cache and not from a disk.
 
 Each round runs the command itself, in a process of its own: locally, then with `--ray` as one actor a core and as one
-actor of all cores. Start: from the command to its first result (locally a line, with Ray a part). Rate: of the images
-behind the first, up to the last one's arrival; with Ray counted by parts. Rest: from there to the command's end, with
-Ray the making of the one table.
+actor of all cores. Start: from the command to its first result; with Ray to as many parts as there are actors, so that
+all are at work. Rate: of the images behind that, up to the last one's arrival. Rest: from there to the command's end,
+with Ray the making of the one table.
 
 Behind that: what the one process that hands out parts can do, each alone. Parts: of one missing file each, so that
 nothing but Ray's own work is left. Lists: cutting and packing paths. Table: reading parts and writing CSV.
@@ -53,8 +53,8 @@ class Timed:
     whole_s: float
 
 
-def timed(images: list[str], options: list[str], done: Callable[[Path], int]) -> Timed:
-    """Runs `infer` on paths. done: how many images are finished, seen from its output file's path."""
+def timed(images: list[str], options: list[str], done: Callable[[Path], int], begun: int = 1) -> Timed:
+    """Runs `infer` on paths. done: images finished, seen from its output's path; the rate is timed from `begun` on."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "p.csv"
         command = [sys.executable, "-c", COMMAND, "infer", "-", "-o", str(output), *options]
@@ -73,7 +73,8 @@ def timed(images: list[str], options: list[str], done: Callable[[Path], int]) ->
             log.seek(0)
             if process.returncode not in (0, FAILED_INPUTS):
                 sys.exit(log.read())
-    (first_s, first), (last_s, last) = arrivals[1], arrivals[-1]
+    first_s, first = next(arrival for arrival in arrivals if arrival[1] >= begun)
+    last_s, last = arrivals[-1]
     return Timed(first_s, (last - first) / (last_s - first_s), whole - last_s, whole)
 
 
@@ -135,15 +136,15 @@ def main() -> None:
     images = list(islice(cycle(str(path.resolve()) for path in find_sources(asked.folder)), asked.images))
     cores, by_part = usable_cores(), parts(asked.part_size, asked.images)
     ray = ["--ray", "--part-size", str(asked.part_size)]
-    ways: dict[str, tuple[list[str], Callable[[Path], int]]] = {
-        "local": ([], lines),
-        f"Ray, {cores} actors of 1 core": (ray, by_part),
-        f"Ray, 1 actor of {cores} cores": ([*ray, "--num-cpus", str(cores)], by_part),
+    ways: dict[str, tuple[list[str], Callable[[Path], int], int]] = {
+        "local": ([], lines, 1),
+        f"Ray, {cores} actors of 1 core": (ray, by_part, cores * asked.part_size),
+        f"Ray, 1 actor of {cores} cores": ([*ray, "--num-cpus", str(cores)], by_part, asked.part_size),
     }
     found: dict[str, list[Timed]] = {way: [] for way in ways}
     for _ in range(asked.rounds):
-        for way, (options, done) in ways.items():
-            found[way].append(timed(images, ["--bundle", str(bundle.path), *options], done))
+        for way, (options, done, begun) in ways.items():
+            found[way].append(timed(images, ["--bundle", str(bundle.path), *options], done, begun))
     print(f"{bundle.path.name}, {asked.images:,} images, {cores} cores of {machine_facts()['cpu']}\n")
     print("| | start, s | images/s behind it | rest, s | whole, s |")
     print("|---|---|---|---|---|")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssr_edge.bundle import MANIFEST, Bundle
 from ssr_edge.distributed.cluster import joined, nodes, room
@@ -20,6 +20,9 @@ from ssr_edge.files import sha256_of
 from ssr_edge.interrupt import interruptible
 from ssr_edge.progress import progress
 from ssr_edge.results import Results
+
+if TYPE_CHECKING:
+    from ssr_edge.distributed.folder import PartsFolder
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def infer_on_ray(request: InferRequest, options: RayOptions, results: Results) -
 class _Plan:
     """Yields the parts that are missing. count: parts met so far; kept: images of those that were there."""
 
-    def __init__(self, parts: Iterable[Part], folder: Any) -> None:
+    def __init__(self, parts: Iterable[Part], folder: PartsFolder) -> None:
         self._parts, self._folder = parts, folder
         self.count = self.kept = 0
 
@@ -110,7 +113,7 @@ class _Plan:
                 yield part
 
 
-def _compute(ray: Any, plan: _Plan, work: Work, actors: int, folder: Any, stop: Event) -> int:
+def _compute(ray: Any, plan: _Plan, work: Work, actors: int, folder: PartsFolder, stop: Event) -> int:
     from ssr_edge.distributed.job import compute
     from ssr_edge.distributed.part_file import record_in
 

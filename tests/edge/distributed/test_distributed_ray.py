@@ -128,6 +128,14 @@ def test_a_node_that_is_killed_costs_no_row(
     check_same(output, local)
 
 
+def test_rays_reports_of_use_are_off_whatever_else_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage_lib = pytest.importorskip("ray._common.usage.usage_lib")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    assert usage_lib.usage_stats_enabled()
+    import_ray()
+    assert not usage_lib.usage_stats_enabled()
+
+
 def test_without_ray_the_command_that_installs_it_is_said(
     ssr_edge: Run, tiny_bundle: Bundle, demo_images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
