@@ -28,6 +28,7 @@ _PARTS = (
         ("tensorrt_rtx_cu13_bindings", "tensorrt_rtx_cu12_bindings"),
         "pip install 'ssr-edge[tensorrt-rtx]'",
     ),
+    ("infer on a cluster", "ray", ("ray",), "pip install 'ssr-edge[ray]'"),
     ("run TensorRT engines", "pycuda", ("pycuda",), "pip install 'ssr-edge[tensorrt]'"),
 )
 

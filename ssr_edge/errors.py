@@ -30,8 +30,16 @@ class SsrEdgeError(Exception):
         self.expected = expected
         self.next_step = next_step
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross from one process to another, and pickle knows nothing of arguments that have to be named.
+        return _again, (type(self), self.found, self.expected, self.next_step)
+
     def __str__(self) -> str:
         return f"{self.found}\n  expected: {self.expected}\n  next: {self.next_step}"
+
+
+def _again(kind: type[SsrEdgeError], found: str, expected: str, next_step: str) -> SsrEdgeError:
+    return kind(found, expected=expected, next_step=next_step)
 
 
 class UsageError(SsrEdgeError):

@@ -82,17 +82,42 @@ def infer(
     ] = "cpu",
     server: Annotated[
         str | None,
-        typer.Option(help="Use a KServe v2 server's model: grpc://HOST:PORT/MODEL.", show_default=False),
+        typer.Option(
+            help="Use a KServe v2 server's model: grpc://HOST:PORT/MODEL.", show_default=False, rich_help_panel="Server"
+        ),
     ] = None,
     deadline: Annotated[
-        float, typer.Option(min=0.1, help="With --server: seconds in which a request must be answered.")
+        float, typer.Option(min=0.1, help="Seconds in which a request must be answered.", rich_help_panel="Server")
     ] = 10.0,
     retry_for: Annotated[
-        float, typer.Option(min=0, help="With --server: seconds for which a request that failed is sent again.")
+        float,
+        typer.Option(min=0, help="Seconds for which a request that failed is sent again.", rich_help_panel="Server"),
     ] = 30.0,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help="Compute on a Ray cluster: HOST:PORT of its head; without an address on this machine.",
+            show_default=False,
+            rich_help_panel="Ray",
+        ),
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(min=1, help="Engines. (default: as many as fit)", show_default=False, rich_help_panel="Ray"),
+    ] = None,
+    num_cpus: Annotated[int, typer.Option(min=1, help="Cores of each actor.", rich_help_panel="Ray")] = 1,
+    num_gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs of each actor; 0.5 for two on one.", rich_help_panel="Ray")
+    ] = 0,
+    part_size: Annotated[
+        int, typer.Option(min=1, help="Images in a part: what is computed again after a loss.", rich_help_panel="Ray")
+    ] = 1000,
 ) -> None:
     """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
+    from ssr_edge.bundle import Bundle
     from ssr_edge.cli.engine import local_engine, served_engine
+    from ssr_edge.distributed.command import InferRequest, RayOptions, infer_on_ray
     from ssr_edge.environment import usable_cores
     from ssr_edge.interrupt import interruptible
     from ssr_edge.overlay import open_sinks
@@ -103,14 +128,32 @@ def infer(
     from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources import open_source
 
+    outputs = list(dict.fromkeys(output or ["predictions.csv"]))
+    results = Results(outputs, group_by)
+    if ray is not None:
+        unfit = {
+            "--server": server,
+            "--threads": threads,
+            "--live": live,
+            "--seconds": seconds,
+            "--show": show,
+            "--save": save,
+            "--mpp": mpp,
+        }
+        _refuse_with_ray([option for option, value in unfit.items() if value])
+        opened = Bundle.open(bundle) if bundle else Bundle.newest()
+        request = InferRequest(source, opened, runtime, precision, resize, batch, requests, every, resume)
+        done, took = infer_on_ray(request, RayOptions(ray, actors, num_cpus, num_gpus, part_size), results)
+        _tell(results, outputs, done, took, [])
+        if results.failed:
+            raise typer.Exit(FAILED_INPUTS)
+        return
     if server is None:
         engine = local_engine(bundle, runtime, precision, requests, resize)
     else:
         patience = Patience(deadline, retry_for)
         engine = served_engine(server, bundle, patience, requests, runtime=runtime, precision=precision, resize=resize)
     stop = Event()
-    outputs = list(dict.fromkeys(output or ["predictions.csv"]))
-    results = Results(outputs, group_by)
     slides = SlideReports(engine.magnification, mpp, results.first_output)
     inputs = open_source(source, stop, every, live, slides.tiles_of)
     if resume and not inputs.repeatable:
@@ -152,6 +195,15 @@ def infer(
     _tell(results, outputs, results.counts.total() - before, took, slides.summaries)
     if results.failed:
         raise typer.Exit(FAILED_INPUTS)
+
+
+def _refuse_with_ray(options: list[str]) -> None:
+    if options:
+        raise UsageError(
+            f"--ray together with {' and '.join(options)}",
+            expected="images in files, each classified once, on any node",
+            next_step="the same command without one of them",
+        )
 
 
 def _tell(results: Results, outputs: list[str], done: int, seconds: float, slides: list[str]) -> None:

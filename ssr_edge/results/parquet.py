@@ -25,7 +25,7 @@ except ImportError as error:
     ) from error
 
 ROW_GROUP = 4096
-_SCHEMA = pyarrow.schema(
+SCHEMA = pyarrow.schema(
     [
         ("source", pyarrow.string()),
         ("frame", pyarrow.int32()),
@@ -49,7 +49,7 @@ class ParquetWriter:
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._writer = pyarrow.parquet.ParquetWriter(file, _SCHEMA)
+        self._writer = pyarrow.parquet.ParquetWriter(file, SCHEMA)
         self._rows: list[dict[str, Any]] = []
 
     def write(self, prediction: Prediction) -> None:
@@ -60,7 +60,7 @@ class ParquetWriter:
             self._write_group()
 
     def _write_group(self) -> None:
-        self._writer.write_table(pyarrow.Table.from_pylist(self._rows, _SCHEMA))
+        self._writer.write_table(pyarrow.Table.from_pylist(self._rows, SCHEMA))
         self._rows.clear()
 
     def __enter__(self) -> Self:

@@ -35,6 +35,7 @@ _RUNNERS = {
     "onnxruntime": "ssr_edge.runners.onnxruntime:OnnxRuntimeRunner",
 }
 RUNTIMES = tuple(_RUNNERS)
+_ON_PROCESSOR = ("openvino", "onnxruntime")
 # Those that take images as decoded and resize them.
 _ORIGINALS_RUNNERS = {
     "tensorrt": "ssr_edge.runners.tensorrt:TensorRtOriginalsRunner",
@@ -46,11 +47,19 @@ _SINGLE_RUNNERS = {"openvino": "ssr_edge.runners.openvino:OpenVinoSingleRunner"}
 
 
 def open_runner(
-    bundle: Bundle, runtime: str, precision: str, slots: int = 1, resize: str = "cpu", *, single: bool = False
+    bundle: Bundle,
+    runtime: str,
+    precision: str,
+    slots: int = 1,
+    resize: str = "cpu",
+    *,
+    single: bool = False,
+    threads: int | None = None,
 ) -> Runner:
     """Loads an engine of a bundle. runtime: one of RUNTIMES. slots: calls that may be under way at once.
 
-    resize: `cpu`, or `gpu` for a runner that TakesOriginals. single: every call will be of one image.
+    resize: `cpu`, or `gpu` for a runner that TakesOriginals. single: every call will be of one image. threads: that an
+    engine on the processor may compute with; None for one a core.
 
     Raises:
         UsageError: no such runtime, or one that can't compute so. RuntimeUnavailable: no package or device.
@@ -72,7 +81,8 @@ def open_runner(
         )
     runners = _ORIGINALS_RUNNERS if resize == "gpu" else _RUNNERS | (_SINGLE_RUNNERS if single else {})
     module, name = runners[runtime].split(":")
-    runner: Runner = getattr(import_module(module), name)(bundle, precision, slots)
+    limited = {"threads": threads} if threads is not None and runtime in _ON_PROCESSOR else {}
+    runner: Runner = getattr(import_module(module), name)(bundle, precision, slots, **limited)
     return runner
 
 

@@ -34,11 +34,11 @@ def import_onnxruntime() -> Any:
 class OnnxRuntimeRunner(Runner):
     """Synchronous: `submit` computes, `collect` hands over."""
 
-    def __init__(self, bundle: Bundle, precision: str, slots: int = 1) -> None:
+    def __init__(self, bundle: Bundle, precision: str, slots: int = 1, threads: int | None = None) -> None:
         onnxruntime = import_onnxruntime()
         self.runtime, self.precision, self.slots, self.max_batch = RUNTIME, precision, slots, MAX_BATCH
         self.version, self.device = onnxruntime.__version__, "CPU"
-        self.origin, self.threads = model_file(precision), usable_cores()
+        self.origin, self.threads = model_file(precision), threads or usable_cores()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         self._session = onnxruntime.InferenceSession(

@@ -19,6 +19,7 @@ from ssr_edge.sources.stream import frames_of_stream
 from ssr_edge.sources.video import VIDEO_SUFFIXES, frames_of_video
 
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https")
+FramesOf = Callable[[Path, Event, int], Iterable[Input]]
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
 
@@ -45,11 +46,13 @@ def open_source(
     every: int = 1,
     live: bool | None = None,
     tiles_of: Callable[[Path], Iterable[Input]] = lambda path: [still(path)],
+    frames_of: FramesOf = frames_of_video,
 ) -> Source:
     """Finds out what a source is. stop: setting it ends the inputs soon, wherever they wait.
 
     every: of the frames or pages of a file or stream, only those whose number is a multiple of it.
-    live: None for the usual, which is on for cameras and streams. tiles_of: cuts a whole slide up.
+    live: None for the usual, which is on for cameras and streams. tiles_of: cuts a whole slide up. frames_of: does the
+    same with a video among other files.
 
     Raises:
         UsageError: it names nothing, or can't be live. RuntimeUnavailable: while reading, a camera that is not there.
@@ -68,7 +71,7 @@ def open_source(
             next_step=f"ssr-edge infer {source}",
         )
     paths = paths_on_stdin(stop) if source == "-" else find_sources(source)
-    return Source(_expand(paths, stop, every, tiles_of), False, False, shown)
+    return Source(_expand(paths, stop, every, tiles_of, frames_of), False, False, shown)
 
 
 def without_password(source: str) -> str:
@@ -104,12 +107,12 @@ def _fps(video: Path, every: int) -> float | None:
 
 
 def _expand(
-    paths: Iterable[Path], stop: Event, every: int, tiles_of: Callable[[Path], Iterable[Input]]
+    paths: Iterable[Path], stop: Event, every: int, tiles_of: Callable[[Path], Iterable[Input]], frames_of: FramesOf
 ) -> Iterator[Input]:
     for path in paths:
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
-            yield from frames_of_video(path, stop, every)
+            yield from frames_of(path, stop, every)
         elif is_slide(path):  # before pages: a pyramid has one for each level
             yield from tiles_of(path)
         elif suffix in TIFF_SUFFIXES:

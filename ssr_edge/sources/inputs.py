@@ -37,8 +37,8 @@ def still(path: Path) -> Input:
 
 def unreadable(source: str, reason: str, frame: int = 0) -> Input:
     """A place where an image should be and is not; its reason ends up in the list of failures."""
+    return Input(source, partial(_fail, reason), frame)
 
-    def fail() -> Image:
-        raise InputError(reason, expected="a whole file; copy it again", next_step="ssr-edge infer FOLDER")
 
-    return Input(source, fail, frame)
+def _fail(reason: str) -> Image:
+    raise InputError(reason, expected="a whole file; copy it again", next_step="ssr-edge infer FOLDER")

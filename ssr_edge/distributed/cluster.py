@@ -1,0 +1,107 @@
+"""Starts or joins Ray, quietly and without its usage reports, and says for how many actors it has room."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from ssr_edge.errors import RuntimeUnavailable
+
+# Read when Ray is imported. Its reports of use are off, whatever else is set; the rest only keeps the terminal clean.
+_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
+_LONGEST_KNOCK_S = 5.0
+
+
+def import_ray() -> Any:
+    """The package, with Ray Data.
+
+    Raises:
+        RuntimeUnavailable: it is missing.
+    """
+    os.environ.update(_ENVIRONMENT)
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"{error.name or error} is not installed",
+            expected="the packages of the extra 'ray'",
+            next_step="pip install 'ssr-edge[ray]'",
+        ) from error
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    return ray
+
+
+@contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """Yields Ray's module, connected. address: HOST:PORT of a cluster; empty for a Ray that ends with the block.
+
+    Raises:
+        RuntimeUnavailable: no Ray, or no cluster there.
+    """
+    ray = import_ray()
+    try:
+        if address:
+            _knock(address)
+        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+        with _no_stderr():
+            ray.init(address=address or "local", **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RuntimeUnavailable(
+            f"no Ray at {address or 'this machine'}: {str(error).strip().splitlines()[0]}",
+            expected="HOST:6379 of a cluster that this machine is a node of, with the same Ray and Python versions",
+            next_step="ray start --head --disable-usage-stats  (on the first node), or --ray without an address",
+        ) from error
+    # Ray prints what becomes of its processes to stdout, where results may be meant to go.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Ray's core writes to the descriptor, to say that it will be quiet; what goes wrong it raises as well."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("this is not HOST:PORT")
+    with socket.create_connection((host, int(port)), _LONGEST_KNOCK_S):
+        pass
+
+
+def nodes(ray: Any) -> list[dict[str, float]]:
+    """What each node that is alive has: `CPU`, `GPU` and more."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def room(ray: Any, cores: int, gpus: float) -> int:
+    """How many actors of a size fit on the nodes, if nobody else uses them."""
+    return sum(_fit(resources, cores, gpus) for resources in nodes(ray))
+
+
+def _fit(resources: dict[str, float], cores: int, gpus: float) -> int:
+    fit = int(resources.get("CPU", 0) // cores)
+    return min(fit, int(resources.get("GPU", 0) / gpus)) if gpus else fit

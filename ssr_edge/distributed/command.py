@@ -1,0 +1,167 @@
+"""What `ssr-edge infer --ray` does: computes the parts that are missing, then makes one table of all."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from ssr_edge.bundle import MANIFEST, Bundle
+from ssr_edge.distributed.cluster import joined, nodes, room
+from ssr_edge.distributed.inputs import open_files
+from ssr_edge.distributed.parts import Part, cut
+from ssr_edge.distributed.worker import Work
+from ssr_edge.errors import UsageError
+from ssr_edge.files import sha256_of
+from ssr_edge.interrupt import interruptible
+from ssr_edge.progress import progress
+from ssr_edge.results import Results
+
+if TYPE_CHECKING:
+    from ssr_edge.distributed.folder import PartsFolder
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """address: of a cluster; empty for a Ray on this machine. actors: None for as many as there is room for.
+
+    cores, gpus: of each actor. part_size: images.
+    """
+
+    address: str
+    actors: int | None
+    cores: int
+    gpus: float
+    part_size: int
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """The verb's other arguments that mean the same on a cluster as locally."""
+
+    source: str
+    bundle: Bundle
+    runtime: str
+    precision: str | None
+    resize: str
+    batch: int
+    requests: int
+    every: int
+    resume: bool
+
+
+def infer_on_ray(request: InferRequest, options: RayOptions, results: Results) -> tuple[int, float]:
+    """Fills `results`; returns how many images were computed just now, and in how many seconds.
+
+    Raises:
+        UsageError: a source or options that can't be, or parts of another job. RuntimeUnavailable: no Ray, or a node
+            that can't compute. KeyboardInterrupt, SystemExit: stopped; finished parts are kept.
+    """
+    stop = Event()
+    inputs = open_files(request.source, stop, request.every)
+    with joined(options.address) as ray:
+        from ssr_edge.distributed.folder import JobRecord, PartsFolder
+
+        actors = _actors(ray, options)
+        manifest = sha256_of(request.bundle.path / MANIFEST)
+        job = JobRecord(
+            bundle=manifest,
+            runtime=request.runtime,
+            precision=request.precision,
+            resize=request.resize,
+            part_size=options.part_size,
+        )
+        folder = PartsFolder(results.first_output.with_suffix(".parts"), job)
+        folder.resume() if request.resume else folder.begin()
+        work = _work(request, options, manifest)
+        plan = _Plan(cut(inputs, options.part_size), folder)
+        nodes_before = len(nodes(ray))
+        started = time.perf_counter()
+        done = _compute(ray, plan, work, actors, folder, stop)
+        took = time.perf_counter() - started
+        if (lost := nodes_before - len(nodes(ray))) > 0:
+            print(f"nodes lost on the way: {lost}; their parts were computed on others", file=sys.stderr)
+    if not plan.count:
+        raise UsageError("the source names no image", expected="at least one path", next_step="ssr-edge infer FOLDER")
+    folder.check_end(plan.count)
+    with results:
+        results.begin(folder.record())
+        for result in folder.results(plan.count):
+            results.add(result)
+    if len(folder.devices) > 1:
+        print("computed on different devices: " + "; ".join(sorted(folder.devices)), file=sys.stderr)
+    return done, took
+
+
+class _Plan:
+    """Yields the parts that are missing. count: parts met so far; kept: images of those that were there."""
+
+    def __init__(self, parts: Iterable[Part], folder: PartsFolder) -> None:
+        self._parts, self._folder = parts, folder
+        self.count = self.kept = 0
+
+    def __iter__(self) -> Iterator[Part]:
+        for part in self._parts:
+            self.count += 1
+            if self._folder.has(part):
+                self.kept += len(part.inputs)
+            else:
+                yield part
+
+
+def _compute(ray: Any, plan: _Plan, work: Work, actors: int, folder: PartsFolder, stop: Event) -> int:
+    from ssr_edge.distributed.job import compute
+    from ssr_edge.distributed.part_file import record_in
+
+    done, started = 0, time.perf_counter()
+    try:
+        with interruptible(stop), progress("classifying, image", None) as advance:
+            for finished in compute(ray, plan, work, actors):
+                folder.add(finished.number, record_in(finished.data), finished.data)
+                done += finished.images
+                advance(finished.images, f"{done / (time.perf_counter() - started):.0f}/s")
+                if stop.is_set():
+                    break
+    except (KeyboardInterrupt, SystemExit):
+        print(
+            f"stopped after {plan.kept + done} images; finished parts are in {folder.path}; "
+            "the same command with --resume goes on from there",
+            file=sys.stderr,
+        )
+        raise
+    if plan.kept:
+        print(f"{plan.kept} images were finished before", file=sys.stderr)
+    return done
+
+
+def _actors(ray: Any, options: RayOptions) -> int:
+    fit = room(ray, options.cores, options.gpus)
+    size = f"{options.cores} cores" + (f" and {options.gpus:g} GPUs" if options.gpus else "")
+    if not fit:
+        raise UsageError(
+            f"no node of the cluster has {size}",
+            expected="a node with room for an actor",
+            next_step="--num-cpus and --num-gpus of what a node has: ray status shows it",
+        )
+    actors = options.actors or fit
+    print(f"{actors} actors of {size}; the cluster has room for {fit}", file=sys.stderr)
+    return actors
+
+
+def _work(request: InferRequest, options: RayOptions, manifest: str) -> Work:
+    return Work(
+        folder=Path.cwd(),
+        bundle=request.bundle.path,
+        manifest=manifest,
+        runtime=request.runtime,
+        precision=request.precision,
+        resize=request.resize,
+        batch=request.batch,
+        requests=request.requests,
+        cores=options.cores,
+        gpus=options.gpus,
+    )

@@ -1,0 +1,31 @@
+"""Inputs that a process on another machine can read for itself: images and pages of TIFFs, by their path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from threading import Event
+
+from ssr_edge.errors import UsageError
+from ssr_edge.sources import Input, open_source
+from ssr_edge.sources.inputs import unreadable
+
+
+def open_files(source: str, stop: Event, every: int = 1) -> Iterator[Input]:
+    """What `open_source` finds, in its order. A slide or a video among other files is an input that fails.
+
+    Raises:
+        UsageError: the source names nothing, or is itself a slide, a video, a camera or a stream.
+    """
+    opened = open_source(source, stop, every, tiles_of=_refused, frames_of=lambda path, _stop, _every: _refused(path))
+    if opened.moving:
+        raise UsageError(
+            f"--ray with {opened.shown}: frames are read one after the other, on one machine",
+            expected="a folder, a glob, or paths of images on stdin",
+            next_step=f"ssr-edge infer {opened.shown}",
+        )
+    return opened.inputs
+
+
+def _refused(path: Path) -> Iterable[Input]:
+    return [unreadable(str(path), "with --ray only images are read: ssr-edge infer " + str(path))]

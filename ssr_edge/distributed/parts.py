@@ -1,0 +1,47 @@
+"""Cuts inputs into parts whose content depends on nothing but the inputs and the size."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from ssr_edge.sources import Input
+
+
+@dataclass(frozen=True)
+class Part:
+    """Inputs that one actor classifies in one go. number: from 0, in the order of the inputs."""
+
+    number: int
+    inputs: Sequence[Input]
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the inputs' names and frames: what tells two parts of the same number apart."""
+        digest = hashlib.sha256()
+        for item in self.inputs:
+            digest.update(b"%s\0%d\0" % (os.fsencode(item.source), item.frame))
+        return digest.hexdigest()
+
+
+def cut(inputs: Iterable[Input], size: int) -> Iterator[Part]:
+    """Yields parts of `size` inputs, the last with what is left."""
+    iterator, number = iter(inputs), 0
+    while some := tuple(islice(iterator, size)):
+        yield Part(number, some)
+        number += 1
+
+
+def pack_inputs(part: Part) -> bytes:
+    """A part's inputs for another process: a list of paths, which are much alike, in some ten bytes each."""
+    return zlib.compress(pickle.dumps(part.inputs), 1)
+
+
+def unpack(number: int, packed: bytes) -> Part:
+    """The part that `pack_inputs` packed; only what this program sent may be unpacked."""
+    return Part(number, pickle.loads(zlib.decompress(packed)))
