@@ -29,13 +29,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path) -> Path
 
 def test_the_readme_has_commands_of_every_verb() -> None:
     verbs = {command.split()[1] for command in readme_commands()}
-    assert verbs == {"build-engine", "infer", "bench", "inspect", "doctor", "train", "evaluate", "data", "study"}
+    assert verbs == {"build-engine", "infer", "bench", "inspect", "doctor", "train", "evaluate", "data", "study", "triton"}
 
 
 @pytest.mark.slow
 def test_the_readmes_commands_work(clone: Path) -> None:
     for command in readme_commands():
-        program, *arguments = shlex.split(command)
+        program, *arguments = shlex.split(command, comments=True)
         assert program == "ssr-edge"
         run = subprocess.run(
             [Path(sys.executable).with_name("ssr-edge"), *arguments], cwd=clone, capture_output=True, text=True
