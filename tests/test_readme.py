@@ -29,7 +29,18 @@ def clone(tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path) -> Path
 
 def test_the_readme_has_commands_of_every_verb() -> None:
     verbs = {command.split()[1] for command in readme_commands()}
-    assert verbs == {"build-engine", "infer", "bench", "inspect", "doctor", "train", "evaluate", "data", "study", "triton"}
+    assert verbs == {
+        "build-engine",
+        "infer",
+        "bench",
+        "inspect",
+        "doctor",
+        "train",
+        "evaluate",
+        "data",
+        "study",
+        "triton",
+    }
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ class WithBareRay(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See click."""
         given: list[str] = []
-        for argument, following in zip(args, [*args[1:], ""], strict=True):
-            bare = argument == _RAY and not _ADDRESS.fullmatch(following)
+        for place, argument in enumerate(args, start=1):
+            bare = argument == _RAY and not _ADDRESS.fullmatch("".join(args[place : place + 1]))
             given.append(f"{_RAY}=" if bare else argument)
         return super().parse_args(ctx, given)

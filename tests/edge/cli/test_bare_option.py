@@ -9,6 +9,17 @@ from typer.testing import CliRunner
 from ssr_edge.cli.bare_option import WithBareRay
 
 
+def test_no_argument_at_all_is_a_usage_error() -> None:
+    app = typer.Typer()
+
+    @app.command(cls=WithBareRay)
+    def show(source: str) -> None:
+        typer.echo(source)
+
+    answer = CliRunner().invoke(app, [])
+    assert (answer.exit_code, "Missing argument" in answer.output) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

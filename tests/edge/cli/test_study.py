@@ -122,10 +122,19 @@ def test_the_report_ties_everything_together(finished: tuple[Path, dict[str, int
     text = (folder / "report.md").read_text()
     assert "Decision support for research, not a medical device." in text
     assert f"ssr-edge study --data {breakhis_tree.resolve()} --arch ssresnext14_8x4d --recipe paper" in text
-    for name in ("Table 2", "Table 3", "Table 4", "Comparisons", "By image and by patient", "Splits", "Environment"):
+    for name in (
+        "Table 2",
+        "Table 3",
+        "Table 4",
+        "Comparisons",
+        "By image and by patient",
+        "Benign",
+        "Splits",
+        "Environment",
+    ):
         assert f"## {name}" in text
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert len(links) == 2 * 4
+    assert len(links) == 2 * 5
     assert all((folder / link).stat().st_size > 5_000 for link in links)
 
 
