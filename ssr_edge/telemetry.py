@@ -1,7 +1,8 @@
-"""Keeps OpenVINO from reporting its use: `import openvino` sends an event to Google Analytics unless told not to.
+"""Keeps OpenVINO and ONNX Runtime from reporting their use, which both do unless told not to.
 
-`openvino.tools.ovc`, which the import pulls in, does so through openvino-telemetry, and takes a missing consent file
-for consent.
+`import openvino` sends an event to Google Analytics: `openvino.tools.ovc`, which it pulls in, does so through
+openvino-telemetry, and takes a missing consent file for consent. ONNX Runtime 1.32's first session writes a device's
+number into the home folder and sends events to Microsoft.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ _CONSENT_FOLDERS, _NO = ("intel", "Intel Corporation"), "0"
 
 
 def silence() -> None:
-    """Makes openvino-telemetry look as if it were not installed; before the first `import openvino`."""
+    """Before the first `import openvino` and the first `import onnxruntime`, in this process and those that it starts.
+
+    openvino-telemetry then looks as if it were not installed; ONNX Runtime reads a variable.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # None is how Python marks a module that must not be imported.
     sys.modules.setdefault(_PACKAGE, None)  # type: ignore[arg-type]
 
