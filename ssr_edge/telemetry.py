@@ -19,6 +19,7 @@ _PACKAGE = "openvino_telemetry"
 # Where openvino-telemetry looks below the home folder, on Linux and macOS and on Windows; "0" is what its own
 # `opt_in_out --opt_out` writes.
 _CONSENT_FOLDERS, _NO = ("intel", "Intel Corporation"), "0"
+_ONNXRUNTIME_OFF = {"ORT_DISABLE_TELEMETRY": "1"}
 
 
 def silence() -> None:
@@ -26,17 +27,18 @@ def silence() -> None:
 
     openvino-telemetry then looks as if it were not installed; ONNX Runtime reads a variable.
     """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    os.environ.update(_ONNXRUNTIME_OFF)
     # None is how Python marks a module that must not be imported.
     sys.modules.setdefault(_PACKAGE, None)  # type: ignore[arg-type]
 
 
 @contextmanager
 def silenced_environment() -> Iterator[dict[str, str]]:
-    """The environment for another program that uses OpenVINO: a home folder in which consent was refused."""
+    """The environment for another program that uses either: a home folder in which consent was refused."""
     with tempfile.TemporaryDirectory(prefix="ssr-edge-") as home:
         for folder in _CONSENT_FOLDERS:
             (Path(home) / folder).mkdir()
             (Path(home) / folder / _PACKAGE).write_text(_NO, encoding="ascii")
         # Packages installed with `pip install --user` lie in the real home folder.
-        yield {**os.environ, "HOME": home, "LOCALAPPDATA": home, "PYTHONUSERBASE": site.getuserbase()}
+        folders = {"HOME": home, "LOCALAPPDATA": home, "PYTHONUSERBASE": site.getuserbase()}
+        yield {**os.environ, **_ONNXRUNTIME_OFF, **folders}
