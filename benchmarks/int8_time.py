@@ -257,7 +257,9 @@ def _with_pairs(model: onnx.ModelProto, tensors: set[str], bundle: Bundle, image
 
 
 def _largest(bundle: Bundle, tensors: set[str], images: Image) -> dict[str, float]:
-    import onnxruntime
+    from ssr_edge.runners.onnxruntime import import_onnxruntime
+
+    onnxruntime = import_onnxruntime()
 
     model = onnx.load(bundle.file(model_file("fp32")))
     known = {name for node in model.graph.node for name in node.output}

@@ -80,7 +80,9 @@ def row(name: str, model: Path, judge: Judge) -> str:
 
 def run_onnxruntime(model: Path, images: Image) -> Logits:
     """Logits [n, 8] of an ONNX file, in another runtime on purpose."""
-    import onnxruntime
+    from ssr_edge.runners.onnxruntime import import_onnxruntime
+
+    onnxruntime = import_onnxruntime()
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(["logits"], {"images": images})[0])

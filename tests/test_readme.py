@@ -70,6 +70,12 @@ def test_relative_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_the_index_of_the_documentation_lists_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = {index.parent / target for target in re.findall(r"\]\(([^):]+\.md)\)", index.read_text())}
+    assert set((ROOT / "docs").rglob("*.md")) - {index} <= listed
+
+
 def test_modules_named_in_the_architecture_exist() -> None:
     folders = ("ssr_edge", "train", "export", "kernels", "benchmarks")
     named = set(re.findall(r"`((?:ssr_\w+/)?\w+\.py)`", (ROOT / "ARCHITECTURE.md").read_text()))

@@ -12,6 +12,7 @@ import onnx
 from ssr_edge.errors import ExportError, InputError
 from ssr_edge.preprocess import Image, load
 from ssr_edge.progress import progress
+from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_export.quantize import quantization_points
 
 Activations = dict[str, npt.NDArray[np.float32]]
@@ -27,7 +28,7 @@ def stream_activations(model: Path, images: Sequence[Path], what: str) -> Iterat
     Raises:
         ExportError: no image can be read.
     """
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     graph = onnx.load(model)
     points = [point.tensor for point in quantization_points(graph)]

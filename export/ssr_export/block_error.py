@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx import numpy_helper
 
 from ssr_edge.histograms import Histograms
 from ssr_edge.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
 from ssr_edge.preprocess import Image
 from ssr_edge.progress import progress
+from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_export.blocks import GraphBlock, cut, find_blocks, given
 from ssr_export.error_sums import ErrorSums
 from ssr_export.histogram import MagnitudeHistogram, not_finite
@@ -101,6 +101,7 @@ class _Variant:
 
 
 def _session(model: onnx.ModelProto) -> Any:
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     # Optimised, ONNX Runtime computes something else than the file says:
     # seen as 32.6 dB instead of 33.9 dB for the activations of one block.

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from ssr_edge.environment import usable_cores
 from ssr_edge.errors import DataError
 from ssr_edge.preprocess import IMAGE_SUFFIXES, Image, load_first
 from ssr_train.breakhis import pixel_digest, read
-from ssr_train.checkpoint import CheckpointCard
+
+if TYPE_CHECKING:
+    from ssr_train.checkpoint import CheckpointCard  # with PyTorch, which a bundle is built again without
 
 CALIBRATION_IMAGES = 128
 

@@ -23,6 +23,7 @@ from ssr_edge.errors import ExportError
 from ssr_edge.files import replacing
 from ssr_edge.manifest import OnnxParity
 from ssr_edge.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
+from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_train.network import Network
 
 # TensorRT 10.3 (JetPack 6) reads opsets up to 20 and this IR version; 19 is the first whose Q/DQ takes FP16.
@@ -100,7 +101,7 @@ def check_onnx(path: Path, folded: Network, images: Image) -> OnnxParity:
     Raises:
         ExportError: the logits differ by more than PARITY_LIMIT of the largest.
     """
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     found = np.asarray(session.run(["logits"], {"images": images})[0])

@@ -81,12 +81,18 @@ def build_engine(
     ] = False,
 ) -> None:
     """Build the engines of a bundle for this machine, from a checkpoint or from a bundle made elsewhere."""
+    from ssr_edge.bundle import BUNDLES, MANIFEST
+
+    of_bundle = source is not None and (source / MANIFEST).exists()
     with importing("export"):
-        from ssr_export.make_bundle import BundlePlan, make_bundle
+        from ssr_export.plan import BundlePlan
         from ssr_export.remedies import Remedies
         from ssr_export.tensorrt_builder import TensorRtOptions
 
-    from ssr_edge.bundle import BUNDLES, MANIFEST
+        if of_bundle:
+            from ssr_export.rebuild import rebuild as make
+        else:
+            from ssr_export.make_bundle import make_bundle as make
 
     options = TensorRtOptions(
         batch=_profile(batch),
@@ -96,7 +102,7 @@ def build_engine(
         hardware_compatibility=hardware_compatibility,
         version_compatible=version_compatible,
     )
-    if source is not None and (source / MANIFEST).exists():
+    if source is not None and of_bundle:
         _not_for_a_bundle({"--cam": cam, "--equalise": equalise, "--calibration-cache": calibration_cache})
         origin, place = source, bundle or source
     else:
@@ -115,7 +121,7 @@ def build_engine(
         remedies=Remedies(equalise=equalise, correct_bias=correct_bias),
         cam=cam,
     )
-    made = make_bundle(plan, typer.echo)
+    made = make(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")
 
 

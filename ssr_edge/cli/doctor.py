@@ -8,6 +8,12 @@ import typer
 
 
 def doctor(
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="Exit with code 1 unless this machine can run engines of this runtime now.", show_default=False
+        ),
+    ] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Say what this machine can run, what is missing, and the command that adds it."""
@@ -21,6 +27,11 @@ def doctor(
         text = json.dumps(report, indent=2)
         if json_file == "-":
             typer.echo(text)
-            return
-        write_json(json_file, text)
-    show(report)
+        else:
+            write_json(json_file, text)
+    if json_file != "-":
+        show(report)
+    if runtime is not None:
+        from ssr_edge.runners.ready import check_runtime
+
+        check_runtime(runtime)

@@ -64,16 +64,14 @@ class Cuda:
         )
 
 
-def open_cuda(extra: str) -> Cuda:
-    """Opens the first GPU, or the one that the variable CUDA_DEVICE names. extra: for the pip command in errors.
-
-    The primary context is the one that PyTorch and TensorRT use; `pycuda.autoinit` would make another and break them.
+def import_pycuda(extra: str) -> Any:
+    """`pycuda.driver`. extra: for the pip command in errors.
 
     Raises:
-        RuntimeUnavailable: pycuda, the driver or the GPU is missing.
+        RuntimeUnavailable: pycuda or the driver's library is missing.
     """
     try:
-        driver: Any = import_module("pycuda.driver")
+        return import_module("pycuda.driver")
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(
             f"pycuda can't be imported: {error}",
@@ -82,6 +80,17 @@ def open_cuda(extra: str) -> Cuda:
         ) from error
     except ImportError as error:
         raise _no_gpu(str(error)) from error
+
+
+def open_cuda(extra: str) -> Cuda:
+    """Opens the first GPU, or the one that the variable CUDA_DEVICE names. extra: for the pip command in errors.
+
+    The primary context is the one that PyTorch and TensorRT use; `pycuda.autoinit` would make another and break them.
+
+    Raises:
+        RuntimeUnavailable: pycuda, the driver or the GPU is missing.
+    """
+    driver = import_pycuda(extra)
     try:
         primary: Any = import_module("pycuda.autoprimaryctx")
     except (driver.Error, RuntimeError) as error:

@@ -9,17 +9,19 @@ from ssr_edge.environment import usable_cores
 from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.telemetry import silence
 
 RUNTIME = "onnxruntime"
 MAX_BATCH = 64
 
 
 def import_onnxruntime() -> Any:
-    """The package.
+    """The package, told to report nothing.
 
     Raises:
         RuntimeUnavailable: it is missing.
     """
+    silence()
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Importing OpenVINO reports to nobody: it does unless it is told not to."""
+"""OpenVINO and ONNX Runtime report to nobody: they do unless they are told not to."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from ssr_edge.bundle import Bundle
 from ssr_edge.telemetry import silenced_environment
 from tests.no_network import NO_NETWORK
 
 _IMPORT = "import openvino, sys; print('openvino_telemetry.main' in sys.modules)"
 _SILENCED = "from ssr_edge.telemetry import silence; silence(); " + _IMPORT
 # Where openvino-telemetry stays quiet by itself, or would ask a proxy.
-_LEFT_OUT = ("CI", "TF_BUILD", "JENKINS_URL", "HTTPS_PROXY")
+_LEFT_OUT = ("CI", "TF_BUILD", "JENKINS_URL", "HTTPS_PROXY", "ORT_DISABLE_TELEMETRY")
+
+
+# Its library would not ask Python for a connection; but before it sends anything, it keeps a number for the device.
+_SESSION = """
+import sys
+from ssr_edge.runners.onnxruntime import import_onnxruntime
+onnxruntime = import_onnxruntime()
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+"""
 
 
 @pytest.fixture
@@ -27,14 +37,22 @@ def without_network(tmp_path: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "CONNECTIONS": str(tmp_path / "log"), "HOME": str(tmp_path / "home")}
 
 
-def _run(program: str, env: dict[str, str]) -> str:
-    return subprocess.run([sys.executable, "-c", program], env=env, check=True, capture_output=True, text=True).stdout
+def _run(program: str, env: dict[str, str], *arguments: Path) -> str:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 
 
 def test_openvino_finds_no_telemetry(without_network: dict[str, str], tmp_path: Path) -> None:
     assert _run(_SILENCED, without_network) == "False\n"
     assert not (tmp_path / "log").exists()
     assert not list((tmp_path / "home").iterdir())
+
+
+def test_onnxruntime_keeps_no_number_for_the_device(
+    without_network: dict[str, str], tmp_path: Path, tiny_bundle: Bundle
+) -> None:
+    _run(_SESSION, without_network, tiny_bundle.path / "model.fp32.onnx")
+    assert not list((tmp_path / "home").rglob("*"))
 
 
 def test_another_program_finds_that_consent_was_refused(without_network: dict[str, str], tmp_path: Path) -> None:

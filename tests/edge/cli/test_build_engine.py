@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,22 @@ def test_a_bundle_is_rebuilt_elsewhere_without_its_checkpoint_or_images(
     assert built.manifest.provenance == tiny_bundle.manifest.provenance
     for entry in built.manifest.files:
         built.file(entry.path)
+
+
+def test_a_device_builds_the_engines_of_a_bundle_without_pytorch(
+    tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]
+) -> None:
+    program = (
+        "import sys; sys.modules |= dict.fromkeys("
+        "['torch', 'torchvision', 'safetensors', 'sklearn', 'scipy', 'matplotlib', 'onnxscript', 'filelock']);"
+        "from ssr_edge.cli.main import run; run()"
+    )
+    bundle, images = ("--bundle", tmp_path / "new"), ("--held-out", demo_images[0].parent)
+    build = ("build-engine", tiny_bundle.path, *bundle, *images, "--runtime", "openvino", "--precision", "fp32")
+    done = subprocess.run([sys.executable, "-c", program, *build], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    gate = Bundle.open(tmp_path / "new").manifest.engines[-1].gate
+    assert gate is not None and gate.agreement == 1
 
 
 def test_held_out_images_judge_the_engine(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ssr_edge import __version__
 
@@ -30,3 +33,24 @@ def test_a_file_that_can_not_be_written_is_named(ssr_edge: Run, tmp_path: Path) 
     answer = ssr_edge("doctor", "--json", tmp_path)
     assert (answer.code, answer.out) == (2, "")
     assert "can't be written: Is a directory" in answer.err
+
+
+def test_a_runtime_that_can_run_is_no_news(ssr_edge: Run) -> None:
+    answer = ssr_edge("doctor", "--runtime", "openvino")
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_a_runtime_that_can_not_run_ends_with_1_and_what_adds_it(
+    ssr_edge: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    answer = ssr_edge("doctor", "--runtime", "tensorrt")
+    assert answer.code == 1
+    assert "openvino" in answer.out
+    assert "pip install 'ssr-edge[tensorrt]'" in answer.err
+
+
+def test_an_unknown_runtime_is_wrong_usage(ssr_edge: Run) -> None:
+    answer = ssr_edge("doctor", "--runtime", "cuda")
+    assert answer.code == 2
+    assert "openvino, tensorrt, tensorrt-rtx, onnxruntime" in answer.err

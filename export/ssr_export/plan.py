@@ -1,0 +1,33 @@
+"""Says what a bundle is to be made of; without PyTorch, which bundles are made again without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ssr_export.build import EngineRequest
+from ssr_export.ranges import Method
+from ssr_export.remedies import Remedies
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """What to build. source: a checkpoint file or a bundle's folder. bundle: where the result goes.
+
+    engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
+    allow_drop: ship an engine that the gate would refuse. islands: `auto`, `none` or block names with commas.
+    cache: file of ranges to use where they fit and to keep those found in; the bundle's own when left out.
+    remedies, cam (activation maps as a third output): for a checkpoint; a bundle's models stay as they are.
+    """
+
+    source: Path
+    bundle: Path
+    engines: tuple[EngineRequest, ...]
+    method: Method
+    images: Path | None = None
+    held_out: Path | None = None
+    allow_drop: bool = False
+    islands: str = "auto"
+    cache: Path | None = None
+    remedies: Remedies = field(default_factory=Remedies)
+    cam: bool = False
