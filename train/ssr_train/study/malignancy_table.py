@@ -15,7 +15,7 @@ from ssr_train.study.plan import Cell
 from ssr_train.study.predictions import Predictions
 from ssr_train.study.statistics import summarise
 from ssr_train.study.table import Table, Value
-from ssr_train.study.wording import NOTHING, caveats, cell_text, model_name
+from ssr_train.study.wording import caveats, model_name, with_interval
 
 _SIDES = {"sensitivity": True, "specificity": False}
 _METHOD = (
@@ -43,16 +43,9 @@ def malignancy_table(study: Study, split: SplitKind) -> Table:
             for name, malignant in _SIDES.items():
                 shares, interval = side_figures(outcomes, malignant)
                 found = summarise(shares) if shares else None
-                low, high = interval or (None, None)
-                row.append(
-                    NOTHING if found is None else cell_text(found, None, study.plan.seeds) + f" [{low:.3f}, {high:.3f}]"
-                )
-                record |= {
-                    name: None if found is None else found.mean,
-                    f"{name}_deviation": None if found is None else found.deviation,
-                    f"{name}_low": low,
-                    f"{name}_high": high,
-                }
+                text, columns_of = with_interval(name, found, interval, study.plan.seeds)
+                row.append(text)
+                record |= columns_of
             rows.append(row)
             records.append(record)
     columns = ["", "model", *_SIDES]

@@ -8,7 +8,7 @@ from ssr_train.study.outcomes import Outcome, Study, image_interval, patient_int
 from ssr_train.study.plan import Cell
 from ssr_train.study.statistics import stars
 from ssr_train.study.table import Table, Value
-from ssr_train.study.wording import NOTHING, caveats, cell_text, model_name, p_text
+from ssr_train.study.wording import NOTHING, caveats, model_name, p_text, with_interval
 
 _TEST = (
     "Difference of accuracies with its 95 % interval, paired by seed (the same split for both). p: two-sided corrected "
@@ -78,18 +78,10 @@ def patient_table(study: Study, split: SplitKind) -> Table:
                 ("image_accuracy", _accuracy, image_interval),
                 ("patient_recognition_rate", _patient_rate, patient_interval),
             ):
-                found = study.summary(cell, figure)
-                text = cell_text(found, None, study.plan.seeds)
-                low, high = (None, None) if outcomes is None else interval_of(outcomes)
-                if low is not None:
-                    text += f" [{low:.3f}, {high:.3f}]"
+                interval = None if outcomes is None else interval_of(outcomes)
+                text, columns_of = with_interval(name, study.summary(cell, figure), interval, study.plan.seeds)
                 row.append(text)
-                record |= {
-                    name: None if found is None else found.mean,
-                    f"{name}_deviation": None if found is None else found.deviation,
-                    f"{name}_low": low,
-                    f"{name}_high": high,
-                }
+                record |= columns_of
             rows.append(row)
             records.append(record)
     columns = ["", "model", "accuracy by image", "patient recognition rate"]

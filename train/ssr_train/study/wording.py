@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssr_edge.bootstrap import Interval
 from ssr_train.study import paper
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Model, StudyPlan
@@ -26,6 +27,22 @@ def cell_text(found: Summary | None, reported: float | None, seeds: int) -> str:
         if found.repeats < seeds:
             text += f" [{found.repeats} of {seeds} seeds]"
     return text if reported is None else f"{text} (paper {reported:.3f})"
+
+
+def with_interval(
+    name: str, found: Summary | None, interval: Interval | None, seeds: int
+) -> tuple[str, dict[str, float | None]]:
+    """`0.912 ± 0.013 [0.88, 0.94]`, and the figure called `name` with its deviation and interval as columns."""
+    low, high = interval or (None, None)
+    text = cell_text(found, None, seeds)
+    if low is not None:
+        text += f" [{low:.3f}, {high:.3f}]"
+    return text, {
+        name: None if found is None else found.mean,
+        f"{name}_deviation": None if found is None else found.deviation,
+        f"{name}_low": low,
+        f"{name}_high": high,
+    }
 
 
 def counted(number: int, what: str) -> str:
