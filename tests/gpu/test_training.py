@@ -84,6 +84,18 @@ def test_graphs_compute_what_single_launches_do() -> None:
         torch.testing.assert_close(graphed.eval()(three), plain.eval()(three), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["bhcnet", "swin_t"])
+def test_graphs_of_the_rivals(name: str) -> None:
+    network = build_network(arch_by_name(name)).cuda().to(memory_format=torch.channels_last).train()
+    record_graphs(network, 2, 224, torch.bfloat16)
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        images = torch.randn(2, 3, 224, 224).cuda().to(memory_format=torch.channels_last)
+        found.append(gradient(network, images, torch.tensor([0, 1]).cuda()))
+    assert all(one.isfinite().all() for one in found) and not torch.equal(*found)
+
+
 def gradient(network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """Of all weights, one after the other."""
     network.zero_grad()
