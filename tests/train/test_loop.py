@@ -30,10 +30,9 @@ from ssr_train.splits import Split
 ARCH = ArchConfig(
     name="miniature", blocks=(3, 1, 1, 1), stem_width=8, group_width=8, out_width=16, groups=4, se_reduction=4
 )
-# With averaged weights, warm-up and decay, so that all of a run's state matters; colour jitter alone is left out: slow.
-AUGMENT = load_recipe("modern").augment.model_copy(update={"colour_jitter": 0.0})
+# With averaged weights, warm-up and decay, so that all of a run's state matters; three steps an epoch.
 RECIPE = load_recipe("modern").model_copy(
-    update={"epochs": 3, "warmup_epochs": 1.0, "ema_decay": 0.8, "augment": AUGMENT}
+    update={"epochs": 3, "batch_size": 16, "warmup_epochs": 1.0, "weight_decay": 0.05, "ema_decay": 0.8}
 )
 
 
