@@ -10,8 +10,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES, MALIGNANT
-from ssr_edge.metrics import Scores, scores
+from ssr_edge.breakhis import CLASSES
+from ssr_edge.metrics import IS_MALIGNANT, Scores, scores
 
 _RESAMPLES, _SEED = 2000, 0
 _LEVELS = (2.5, 97.5)
@@ -65,10 +65,9 @@ def malignancy_intervals(
 
     truth, predicted: class numbers [n], positions in CLASSES. Each interval draws from the patients of its own side.
     """
-    malignant = np.array([label in MALIGNANT for label in CLASSES])
-    told = malignant[truth] == malignant[predicted]
+    told = IS_MALIGNANT[truth] == IS_MALIGNANT[predicted]
     found: list[Interval | None] = []
-    for side in (malignant[truth], ~malignant[truth]):
+    for side in (IS_MALIGNANT[truth], ~IS_MALIGNANT[truth]):
         of_side = [patient for patient, inside in zip(patients, side, strict=True) if inside]
         found.append(share_interval(told[side], of_side) if of_side else None)
     return found[0], found[1]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
+from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.metrics import IS_MALIGNANT
 from ssr_edge.preprocess import IMAGE_SIZE, Image
 from ssr_edge.slides.field import Region
 
 LOW_CONFIDENCE = 0.5
-_MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def decide(
         frame=frame,
         label=CLASSES[best],
         confidence=float(probabilities[best]),
-        malignant_probability=float(probabilities[_MALIGNANT].sum()),
+        malignant_probability=float(probabilities[IS_MALIGNANT].sum()),
         flags=tuple(flag for flag, raised in flags.items() if raised),
         probabilities=probabilities,
         latency_ms=latency_ms,

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from ssr_edge.breakhis import CLASSES, MALIGNANT
 
+# bool [8], in the order of CLASSES.
+IS_MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -97,7 +100,6 @@ def scores(confusion: npt.NDArray[np.int64]) -> Scores:
     precision, recall = correct / np.maximum(said, 1), correct / np.maximum(true, 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
     present = true > 0
-    malignant = np.array([label in MALIGNANT for label in CLASSES])
 
     def macro(figure: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return _share(np.where(present, figure, 0.0).sum(axis=-1), present.sum(axis=-1))
@@ -105,7 +107,7 @@ def scores(confusion: npt.NDArray[np.int64]) -> Scores:
     def told(side: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         return _share(confusion[..., side, :][..., side].sum(axis=(-2, -1)), true[..., side].sum(axis=-1))
 
-    return Scores(macro(precision), macro(recall), macro(f1), told(malignant), told(~malignant))
+    return Scores(macro(precision), macro(recall), macro(f1), told(IS_MALIGNANT), told(~IS_MALIGNANT))
 
 
 def _share(

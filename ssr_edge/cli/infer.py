@@ -117,7 +117,6 @@ def infer(
     """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
     from ssr_edge.cli.engine import local_engine, served_engine
-    from ssr_edge.distributed.command import InferRequest, RayOptions, infer_on_ray
     from ssr_edge.environment import usable_cores
     from ssr_edge.interrupt import interruptible
     from ssr_edge.overlay import open_sinks
@@ -131,22 +130,15 @@ def infer(
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
     results = Results(outputs, group_by)
     if ray is not None:
-        unfit = {
-            "--server": server,
-            "--threads": threads,
-            "--live": live,
-            "--seconds": seconds,
-            "--show": show,
-            "--save": save,
-            "--mpp": mpp,
-        }
-        _refuse_with_ray([option for option, value in unfit.items() if value])
+        from ssr_edge.distributed.command import InferRequest, RayOptions, infer_on_ray
+
+        local_only = {"--server": server, "--threads": threads, "--live": live, "--seconds": seconds}
+        local_only |= {"--show": show, "--save": save, "--mpp": mpp}
+        _refuse_with_ray(source, [option for option, value in local_only.items() if value])
         opened = Bundle.open(bundle) if bundle else Bundle.newest()
         request = InferRequest(source, opened, runtime, precision, resize, batch, requests, every, resume)
         done, took = infer_on_ray(request, RayOptions(ray, actors, num_cpus, num_gpus, part_size), results)
-        _tell(results, outputs, done, took, [])
-        if results.failed:
-            raise typer.Exit(FAILED_INPUTS)
+        _end(results, outputs, done, took, [])
         return
     if server is None:
         engine = local_engine(bundle, runtime, precision, requests, resize)
@@ -192,21 +184,20 @@ def infer(
                 slides.add(result)
                 advance(1, f"{(results.counts.total() - before) / (time.perf_counter() - started):.0f}/s")
         took = time.perf_counter() - started
-    _tell(results, outputs, results.counts.total() - before, took, slides.summaries)
-    if results.failed:
-        raise typer.Exit(FAILED_INPUTS)
+    _end(results, outputs, results.counts.total() - before, took, slides.summaries)
 
 
-def _refuse_with_ray(options: list[str]) -> None:
+def _refuse_with_ray(source: str, options: list[str]) -> None:
     if options:
         raise UsageError(
             f"--ray together with {' and '.join(options)}",
             expected="images in files, each classified once, on any node",
-            next_step="the same command without one of them",
+            next_step=f"ssr-edge infer {source} --ray  (or without --ray, on this machine)",
         )
 
 
-def _tell(results: Results, outputs: list[str], done: int, seconds: float, slides: list[str]) -> None:
+def _end(results: Results, outputs: list[str], done: int, seconds: float, slides: list[str]) -> None:
+    """Sums up, and ends with its exit code where inputs failed."""
     from ssr_edge.cli.tables import classes_table
 
     if "-" not in outputs:
@@ -222,6 +213,7 @@ def _tell(results: Results, outputs: list[str], done: int, seconds: float, slide
         print(f"{results.failed} failed, listed in {results.failures_file}:", file=sys.stderr)
         for failure in results.failures:
             print(f"  {failure.source}: {failure.reason}", file=sys.stderr)
+        raise typer.Exit(FAILED_INPUTS)
 
 
 @contextmanager

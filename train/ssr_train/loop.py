@@ -163,7 +163,6 @@ def _train(
     board = open_board(options.run, first_epoch) if options.tensorboard and processes.first else None
     # Graphs are of one pass over one batch: micro-batches make more, and processes talk in between.
     graphed = device.type == "cuda" and processes.count == recipe.accumulate == 1 and start is None
-    recorded_size = 0
     save_at = 0.0  # after the first epoch, then when it is due
 
     with progress("training, epoch", recipe.epochs, quiet=not processes.first) as advance:
@@ -174,9 +173,8 @@ def _train(
             size = recipe.image_size_at(epoch)
             augment = Augment(recipe.augment, size)
             network.train()
-            if graphed and size != recorded_size:
+            if graphed and (epoch == first_epoch or size != recipe.image_size_at(epoch - 1)):
                 record_graphs(network, batch_size, size, dtype)
-                recorded_size = size
             order = draw_order(training.targets, recipe.sampling)
             total_loss = torch.zeros((), device=device)
             for step in range(steps):
@@ -184,9 +182,8 @@ def _train(
                 views = augment.draw(batch_size)
                 micro_batches = []
                 for rows in _micro_batches(batch_size, recipe.accumulate, processes):
-                    images = augment(
-                        upload(training.rgb(chosen[rows]), device), views[rows]
-                    )  # uint8 [b, 3, size, size]
+                    stored = upload(training.rgb(chosen[rows]), device)
+                    images = augment(stored, views[rows])  # uint8 [b, 3, size, size]
                     micro_batches.append(normalise(images).to(memory_format=torch.channels_last))
                 loss_of = _loss_of(training.targets[chosen].to(device), recipe)
                 for group in optimiser.param_groups:

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on after a kill, as one safetensors file replaced after each epoch."""
+"""Everything a run needs to go on after a kill, as one safetensors file, replaced between epochs."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.bootstrap import Interval, ratio_interval
-from ssr_edge.breakhis import CLASSES, MALIGNANT
+from ssr_edge.metrics import IS_MALIGNANT
 from ssr_train.splits import SplitKind
 from ssr_train.study.outcomes import Outcome, Study
 from ssr_train.study.plan import Cell
@@ -23,7 +23,6 @@ _METHOD = (
     "called malignant; specificity: of benign images called benign. Mean ± sample standard deviation over seeds, with "
     "a 95 % bootstrap interval that draws patients instead of images."
 )
-_IS_MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
 
 
 def malignancy_table(study: Study, split: SplitKind) -> Table:
@@ -72,7 +71,7 @@ def side_figures(outcomes: dict[int, Outcome], malignant: bool) -> tuple[list[fl
 
 def _by_patient(shown: Predictions, malignant: bool) -> tuple[Counter[str], Counter[str]]:
     """How many of each patient's images of this side are told to be of it, and how many there are."""
-    of_side: npt.NDArray[np.bool_] = _IS_MALIGNANT[shown.truth] == malignant
-    told = of_side & (_IS_MALIGNANT[shown.predicted] == malignant)
+    of_side: npt.NDArray[np.bool_] = IS_MALIGNANT[shown.truth] == malignant
+    told = of_side & (IS_MALIGNANT[shown.predicted] == malignant)
     patients = np.array(shown.patients)
     return Counter(patients[told].tolist()), Counter(patients[of_side].tolist())
