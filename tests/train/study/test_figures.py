@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from ssr_train.study import paper
@@ -66,6 +67,26 @@ def test_a_row_of_a_confusion_matrix_is_a_hundred_per_cent(finished: Study) -> N
     accuracy = np.mean([outcome.metrics.accuracy for outcome in outcomes])
     assert axes.get_title() == f"40X: accuracy {accuracy:.3f}, 1,600 test images, 5 seeds"
     assert axes.get_yticklabels()[0].get_text() == "A (200)"
+
+
+def test_no_word_of_a_figure_is_cut_off(tmp_path: Path) -> None:
+    made = plan("se_resnext50_32x4d/shared", recipes=("paper", "modern"), images={100: 527}, seeds=2)
+    for run in made.runs():
+        finish(run, tmp_path, 10)
+        row = {"epoch": 1, "train_loss": 1.0, "val_macro_f1": 0.5}
+        (tmp_path / RUNS / run.name / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    of = gather(made, tmp_path)
+    for figure in (
+        accuracy_bars(of, "image"),
+        accuracy_boxes(of, "image"),
+        confusion_matrices(of, "image", made.models[0]),
+        training_curves(of, "image", tmp_path),
+    ):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        drawn = figure.get_tightbbox(canvas.get_renderer())  # inches
+        width, height = figure.get_size_inches()
+        assert 0 <= drawn.x0 < drawn.x1 <= width and 0 <= drawn.y0 < drawn.y1 <= height
 
 
 def test_models_are_told_apart_without_colour() -> None:

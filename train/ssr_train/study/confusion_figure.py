@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ssr_edge.breakhis import CLASSES
 from ssr_train.splits import SplitKind
+from ssr_train.study.drawing import entitle
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
 from ssr_train.study.wording import counted, model_name, short_caveat
@@ -37,9 +38,8 @@ def confusion_matrices(study: Study, split: SplitKind, model: Model) -> Figure:
             axes.set_title(f"{magnification}X: accuracy {accuracy:.3f}, {of}", fontsize=10)
     for axes in panels.flat[len(magnifications) :]:
         axes.set_visible(False)
-    caveat = short_caveat(study)
     title = f"{model_name(model, study.plan)}, split by {split}: percentage of each class's images"
-    figure.suptitle(f"{title}\n{caveat}" if caveat else title, fontsize=11)
+    entitle(figure, title, short_caveat(study))
     return figure
 
 

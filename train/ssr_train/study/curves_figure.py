@@ -12,7 +12,7 @@ from matplotlib.patheffects import Normal, Stroke
 
 from ssr_train.journal import read_metrics
 from ssr_train.splits import SplitKind
-from ssr_train.study.drawing import Style, styles
+from ssr_train.study.drawing import Style, entitle, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import RUNS, Cell
 from ssr_train.study.wording import model_name, short_caveat
@@ -44,11 +44,8 @@ def training_curves(study: Study, split: SplitKind, folder: Path) -> Figure:
         bottom.set_xlabel("epoch")
         bottom.set_ylim(0, 1)
         bottom.xaxis.get_major_locator().set_params(integer=True)
-    caveat = short_caveat(study)
-    title = f"Training, split by {split}: mean over seeds, lowest and highest"
-    figure.suptitle(f"{title}\n{caveat}" if caveat else title, fontsize=11)
-    drawn = dict(zip(*reversed(panels[0][0].get_legend_handles_labels()), strict=True))
-    figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=2, frameon=False)
+    entitle(figure, f"Training, split by {split}: mean over seeds, lowest and highest", short_caveat(study))
+    legend_below(figure, *panels[0][0].get_legend_handles_labels())
     return figure
 
 

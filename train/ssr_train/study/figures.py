@@ -12,15 +12,18 @@ from matplotlib.patheffects import Normal, Stroke
 from ssr_train.splits import SplitKind
 from ssr_train.study import paper
 from ssr_train.study.comparisons import Comparison, compare
-from ssr_train.study.drawing import Style, styles
+from ssr_train.study.drawing import Style, entitle, fitted, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
 from ssr_train.study.statistics import stars
 from ssr_train.study.wording import counted, model_name, short_caveat
 
 _GROUP = 0.84  # of a magnification's room
-_LETTER = 0.085  # inches that a letter of the legend takes
 _INK = "#222222"
+_BRACKETS = (
+    "Brackets: corrected resampled t test, Holm over all comparisons; * p < 0.05, ** p < 0.01, *** p < 0.001.\n"
+    "Models without a bracket between them were not told apart."
+)
 _ON_DARK = [Stroke(linewidth=4, foreground="white"), Normal()]  # a line that is seen on every fill
 
 
@@ -46,10 +49,9 @@ def accuracy_bars(study: Study, split: SplitKind) -> Figure:
     axes.set_ylabel("accuracy on test images")
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    _title(figure, f"Accuracy, split by {split}, mean ± deviation over {counted(plan.seeds, 'seed')}", study)
-    longest = max(len(str(label)) for label in axes.get_legend_handles_labels()[1])
-    columns = int(figure.get_figwidth() / (0.6 + longest * _LETTER))
-    figure.legend(loc="outside lower center", ncols=max(1, min(columns, len(plan.models) + 1)), frameon=False)
+    title = f"Accuracy, split by {split}, mean ± deviation over {counted(plan.seeds, 'seed')}"
+    entitle(figure, title, short_caveat(study))
+    legend_below(figure, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -69,12 +71,8 @@ def accuracy_boxes(study: Study, split: SplitKind) -> Figure:
         _brackets(axes, plan.models, [one for one in found if one.magnification == magnification])
     for axes in panels.flat[len(plan.magnifications) :]:
         axes.set_visible(False)
-    _title(figure, f"Accuracy over {counted(plan.seeds, 'seed')}, split by {split}", study)
-    figure.supxlabel(
-        "Brackets: corrected resampled t test, Holm over all comparisons; * p < 0.05, ** p < 0.01, *** p < 0.001.\n"
-        "Models without a bracket between them were not told apart.",
-        fontsize=8,
-    )
+    entitle(figure, f"Accuracy over {counted(plan.seeds, 'seed')}, split by {split}", short_caveat(study))
+    figure.supxlabel(fitted(figure, _BRACKETS, 8), fontsize=8)
     return figure
 
 
@@ -145,8 +143,3 @@ def _brackets(axes: Axes, models: Sequence[Model], found: Sequence[Comparison]) 
 
 def _first_proposed(models: Sequence[Model]) -> int:
     return next(number for number, model in enumerate(models) if model.arch == paper.PROPOSED)
-
-
-def _title(figure: Figure, text: str, study: Study) -> None:
-    caveat = short_caveat(study)
-    figure.suptitle(f"{text}\n{caveat}" if caveat else text, fontsize=11)
