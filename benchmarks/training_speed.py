@@ -3,7 +3,7 @@
     python benchmarks/training_speed.py BreaKHis_v1 --magnification 100
 
 The plain loop is what a tutorial shows: ImageFolder decodes and transforms (torchvision.transforms.v2) each image in
-two DataLoader workers, AdamW, FP32, memory as PyTorch lays it out. It is spared quarter turns and averaged weights,
+two DataLoader workers, Adam, FP32, memory as PyTorch lays it out. It is spared quarter turns and averaged weights,
 which ours does. Both train on the same images at 224 pixels with the recipe `modern` and judge the same val images at
 the end of an epoch; ours also writes its metrics and its state. Each measurement is a process of its own, whose first
 epoch is not counted (ours decodes before it); ours and the plain one take turns.
@@ -89,7 +89,7 @@ def plain(job: Job) -> list[float]:
     batches = DataLoader(training, shuffle=True, drop_last=True, **workers)  # type: ignore[arg-type]
     judged = DataLoader(validation, **workers)  # type: ignore[arg-type]
     network = build_network(arch_by_name(job.arch))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     seconds = []
     for _ in range(EPOCHS):
         started = time.monotonic()

@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from ssr_train.study import paper
@@ -82,9 +81,8 @@ def test_no_word_of_a_figure_is_cut_off(tmp_path: Path) -> None:
         confusion_matrices(of, "image", made.models[0]),
         training_curves(of, "image", tmp_path),
     ):
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        drawn = figure.get_tightbbox(canvas.get_renderer())  # inches
+        figure.draw_without_rendering()
+        drawn = figure.get_tightbbox()  # inches
         width, height = figure.get_size_inches()
         assert 0 <= drawn.x0 < drawn.x1 <= width and 0 <= drawn.y0 < drawn.y1 <= height
 
