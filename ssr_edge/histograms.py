@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError
+from ssr_edge.common.errors import BundleError
 
 HISTOGRAMS = "histograms.json"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssr_edge.breakhis import CLASSES, parse_name
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 
 INDEX = "index.csv"
 # Columns of an index.csv that may hold an image's path below the folder.

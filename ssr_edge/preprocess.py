@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.opencv import MAX_PIXELS, cv2
 
 IMAGE_SIZE = 224

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError, UsageError
+from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
 
 

@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Mapping
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 _QMAX = 127
 _FIRST_WITHOUT_CALIBRATORS = 11

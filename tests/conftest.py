@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
-from ssr_edge.telemetry import silence
+from ssr_edge.common.telemetry import silence
 
 if TYPE_CHECKING:
     from ssr_edge.bundle import Bundle

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from ssr_edge.errors import ExportError, InputError
+from ssr_edge.common.errors import ExportError, InputError
+from ssr_edge.common.progress import progress
 from ssr_edge.preprocess import Image, load
-from ssr_edge.progress import progress
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_export.quantize import quantization_points
 

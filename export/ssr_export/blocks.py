@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto, helper
 
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 
 STEM = "stem"
 _CONV1 = re.compile(r"(stages\.\d+\.blocks\.\d+)\.conv1")

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ssr_edge.common.errors import ExportError
+from ssr_edge.common.files import replacing, sha256_of
 from ssr_edge.environment import usable_cores
-from ssr_edge.errors import ExportError
-from ssr_edge.files import replacing, sha256_of
 from ssr_export.activations import stream_activations
 from ssr_export.bias_correction import bias_errors
 from ssr_export.histogram import MagnitudeHistogram, not_finite

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 
 # The network's input: the last node of the preprocessing, which stays in FP32 (pixels up to 255 squared would not).
 _PREPROCESSING = ("Cast", "Transpose", "Sub", "Mul")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 from ssr_edge.opencv import cv2
 
 BINS = 2048

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssr_edge.breakhis import parse_name
+from ssr_edge.common.errors import DataError
 from ssr_edge.environment import usable_cores
-from ssr_edge.errors import DataError
 from ssr_edge.preprocess import IMAGE_SUFFIXES, Image, load_first
 from ssr_train.breakhis import pixel_digest, read
 

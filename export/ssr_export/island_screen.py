@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from ssr_edge.common.progress import progress
 from ssr_edge.preprocess import Image
-from ssr_edge.progress import progress
 from ssr_edge.runners.openvino import compile_network, openvino_core
 from ssr_export.quantize import BiasErrors, quantize
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ssr_edge.bundle import CALIBRATION, Bundle, writing_bundle
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_export.calibrate import read_calibration
 from ssr_export.image_sets import find_image_sets, image_files
 from ssr_export.models import write_models
@@ -26,7 +26,7 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
     """Writes the bundle in one step: on any error whatever stood at `plan.bundle` stays as it was.
 
     Raises:
-        SsrEdgeError: see `ssr_edge.errors`; GateRefused when an engine lost too much, and the bundle is kept aside.
+        SsrEdgeError: see `ssr_edge.common.errors`; GateRefused when an engine lost too much, and the bundle is kept aside.
     """
     if plan.source.is_dir():
         return rebuild(plan, say)

@@ -10,8 +10,8 @@ import onnx
 from torch import Tensor
 
 from ssr_edge.bundle import CALIBRATION, model_file
-from ssr_edge.errors import UsageError
-from ssr_edge.files import sha256_of
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import sha256_of
 from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.quantisation import worst_first
 from ssr_export.activations import readable_batches

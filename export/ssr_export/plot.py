@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ssr_edge.errors import UsageError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import replacing
 from ssr_edge.histograms import Histogram
 from ssr_edge.manifest import QuantisationReport, QuantisedTensor
 

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 import onnx
 
-from ssr_edge.errors import CheckpointError, DataError
-from ssr_edge.files import sha256_of
+from ssr_edge.common.errors import CheckpointError, DataError
+from ssr_edge.common.files import sha256_of
 from ssr_export.calibrate import calibrate
 from ssr_export.certificate import fold_with_certificate
 from ssr_export.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quantisers, without_fake_quantisers

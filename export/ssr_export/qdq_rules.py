@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from ssr_edge.errors import BuildError
+from ssr_edge.common.errors import BuildError
 
 _ALLOWED = {TensorProto.INT8}
 _OPERATOR_ORIENTED = {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"}

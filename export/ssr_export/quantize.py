@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 
 QMAX = 127
 # For the bias of each quantised convolution the mean error [O] to take off it: `ssr_export.bias_correction`.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ssr_edge.bundle import Bundle, refused_place, write_manifest, writing_bundle
-from ssr_edge.errors import GateRefused
+from ssr_edge.common.errors import GateRefused
 from ssr_edge.manifest import Manifest
 from ssr_export.engines import Workshop
 from ssr_export.image_sets import image_files

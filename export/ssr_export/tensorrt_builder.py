@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.errors import BuildError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import BuildError
+from ssr_edge.common.files import replacing
 from ssr_edge.preprocess import IMAGE_SIZE
 
 Say = Callable[[str], None]

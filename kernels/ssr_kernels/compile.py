@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ssr_edge.errors import BuildError, RuntimeUnavailable
+from ssr_edge.common.errors import BuildError, RuntimeUnavailable
 
 HERE = Path(__file__).parent
 RESIZE_AREA = HERE / "resize_area.cu"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 
 Image = npt.NDArray[np.uint8]
 

@@ -20,7 +20,7 @@ from ssr_edge.bench.schema import BenchFile, read_bench
 from ssr_edge.bench.table import print_report
 from ssr_edge.bundle import Bundle
 from ssr_edge.cli.defaults import DEMO_IMAGES
-from ssr_edge.errors import Regression, UsageError
+from ssr_edge.common.errors import Regression, UsageError
 from ssr_edge.sources import find_sources
 
 

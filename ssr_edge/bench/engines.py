@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ssr_edge.bundle import Bundle, model_file
-from ssr_edge.errors import UsageError
-from ssr_edge.files import sha256_of
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import sha256_of
 from ssr_edge.gpu import find_gpu
 from ssr_edge.manifest import PRECISIONS
 from ssr_edge.runners import RUNTIMES, Runner, open_runner, open_server_runner

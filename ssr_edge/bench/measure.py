@@ -14,7 +14,7 @@ from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.process import WorkerProcess, Workers
 from ssr_edge.bench.schedule import QUERY, Effort, Schedule, Task, best_batch
-from ssr_edge.progress import progress
+from ssr_edge.common.progress import progress
 
 # What `infer` hands to an engine at once.
 END_TO_END_BATCH = 8

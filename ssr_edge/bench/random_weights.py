@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ssr_edge.bundle import Bundle
+from ssr_edge.common.errors import InputError, RuntimeUnavailable
 from ssr_edge.environment import installed_versions
-from ssr_edge.errors import InputError, RuntimeUnavailable
 from ssr_edge.preprocess import load
 
 if TYPE_CHECKING:

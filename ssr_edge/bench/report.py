@@ -22,8 +22,8 @@ from ssr_edge.bench.roofline import Roofline
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BenchFile, BundleFacts
 from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percentiles
-from ssr_edge.errors import UsageError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import replacing
 from ssr_edge.labels import ImagesWithTruth
 
 METHOD = (

@@ -27,9 +27,9 @@ from ssr_edge.bench.schedule import Effort, plan_schedule
 from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bench.statistics import percentiles
 from ssr_edge.bundle import Bundle
+from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.files import sha256_of
 from ssr_edge.environment import machine_facts
-from ssr_edge.errors import RuntimeUnavailable
-from ssr_edge.files import sha256_of
 from ssr_edge.labels import ImagesWithTruth, label_images
 from ssr_edge.sources import find_sources
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssr_edge.bench.schedule import Scenario
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 SCHEMA_VERSION: Final = 2
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

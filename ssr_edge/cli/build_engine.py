@@ -18,7 +18,7 @@ from ssr_edge.cli.calibration_options import (
 )
 from ssr_edge.cli.defaults import bundle_name, find_checkpoint
 from ssr_edge.cli.extras import importing
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
     from ssr_export.build import EngineRequest

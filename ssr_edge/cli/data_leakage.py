@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from ssr_edge.cli.output import write_json
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 
 def compare(a: str, b: str | None, data: Path | None, json_file: str | None) -> bool:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ssr_edge.breakhis import CLASS_NAMES, CLASSES
 from ssr_edge.cli.extras import importing
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
     from ssr_train.breakhis import Record

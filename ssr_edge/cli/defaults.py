@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 RUNS = Path("runs")
 DEMO = Path(__file__).parent.parent / "demo"

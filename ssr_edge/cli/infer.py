@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ssr_edge.errors import ServerError, UsageError
+from ssr_edge.common.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from ssr_edge.results import Groups, Results
@@ -117,10 +117,10 @@ def infer(
     """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
     from ssr_edge.bundle import Bundle
     from ssr_edge.cli.engine import local_engine, served_engine
+    from ssr_edge.common.interrupt import interruptible
+    from ssr_edge.common.progress import progress
     from ssr_edge.environment import usable_cores
-    from ssr_edge.interrupt import interruptible
     from ssr_edge.overlay import open_sinks
-    from ssr_edge.progress import progress
     from ssr_edge.results import Results, RunRecord
     from ssr_edge.run import run_source
     from ssr_edge.runners.server_address import Patience

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
     from ssr_edge.bundle import Bundle

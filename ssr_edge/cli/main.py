@@ -19,7 +19,7 @@ from ssr_edge.cli.inspect import inspect
 from ssr_edge.cli.study import study
 from ssr_edge.cli.train import train
 from ssr_edge.cli.triton import triton
-from ssr_edge.errors import SsrEdgeError
+from ssr_edge.common.errors import SsrEdgeError
 
 app = typer.Typer(
     name="ssr-edge",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssr_edge.cli.extras import importing
-from ssr_edge.errors import DataError, UsageError
+from ssr_edge.common.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ssr_train.study.plan import StudyPlan

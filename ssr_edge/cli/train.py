@@ -11,7 +11,7 @@ import typer
 
 from ssr_edge.cli.defaults import CHECKPOINT, RUNS, find_checkpoint
 from ssr_edge.cli.extras import importing
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
     from ssr_train.arch import Arch
@@ -162,7 +162,7 @@ def _check_processes(run: Path | None, qat: Path | None) -> None:
 
 def _public_weights(path: Path, arch: Arch) -> Source:
     """Reads the file once before the run begins, so that one that does not fit leaves no run behind."""
-    from ssr_edge.files import sha256_of
+    from ssr_edge.common.files import sha256_of
     from ssr_train.build import build_network
     from ssr_train.loop import Source
     from ssr_train.pretrained import load_pretrained
@@ -183,7 +183,7 @@ def _refuse_with_qat(given: dict[str, object]) -> None:
 def _qat_options(
     asked: Path, run: Path | None, data: Path | None, recipe: Recipe, seed: int, device: str
 ) -> TrainOptions:
-    from ssr_edge.files import sha256_of
+    from ssr_edge.common.files import sha256_of
     from ssr_train.arch import ArchConfig, arch_from_dict
     from ssr_train.checkpoint import load_checkpoint
     from ssr_train.loop import Source, TrainOptions

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ssr_edge.breakhis import ImageName, parse_name
-from ssr_edge.files import replacing
+from ssr_edge.common.files import replacing
 
 SHIPPED = Path(__file__).with_name("originals.npz")
 # Enough against accidents: a damaged file has one of 7,909 digests by chance once in 2.3e15, and two of the originals

@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 
 # Read when Ray is imported. Its reports of use are off, whatever else is set; the rest only keeps the terminal clean.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}

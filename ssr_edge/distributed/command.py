@@ -11,14 +11,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from ssr_edge.bundle import MANIFEST, Bundle
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import sha256_of
+from ssr_edge.common.interrupt import interruptible
+from ssr_edge.common.progress import progress
 from ssr_edge.distributed.cluster import joined, nodes, room
 from ssr_edge.distributed.inputs import open_files
 from ssr_edge.distributed.parts import Part, cut
 from ssr_edge.distributed.worker import Work
-from ssr_edge.errors import UsageError
-from ssr_edge.files import sha256_of
-from ssr_edge.interrupt import interruptible
-from ssr_edge.progress import progress
 from ssr_edge.results import Results
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow
 
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.distributed.parts import Part, pack_inputs
 from ssr_edge.distributed.worker import PartWorker, Work
-from ssr_edge.errors import RuntimeUnavailable
 
 # Parts known to Ray at once: what bounds this process's memory. Actors start anew with each such window.
 WINDOW = 10_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import RuntimeUnavailable, UsageError
 from ssr_edge.opencv import cv2
 from ssr_edge.overlay.sink import Sink
 from ssr_edge.preprocess import Image

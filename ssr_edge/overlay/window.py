@@ -6,8 +6,8 @@ import os
 import sys
 from threading import Event
 
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.opencv import cv2
 from ssr_edge.preprocess import Image
 

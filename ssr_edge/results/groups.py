@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import replacing
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import UsageError
-from ssr_edge.files import replacing
 from ssr_edge.results.rows import DECIMALS, NAMES, rounded, write_row
 
 PATIENT = "patient"

@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
+from ssr_edge.common.errors import UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import UsageError
 from ssr_edge.pipeline import Failure
 from ssr_edge.results.rows import COLUMNS, NAMES, prediction_of
 

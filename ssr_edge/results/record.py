@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ssr_edge.bundle import MANIFEST, Bundle
-from ssr_edge.errors import UsageError
-from ssr_edge.files import replacing, sha256_of
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import replacing, sha256_of
 from ssr_edge.runners import Runner
 
 

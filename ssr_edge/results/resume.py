@@ -13,8 +13,8 @@ from contextlib import ExitStack, closing
 from itertools import chain, islice
 from pathlib import Path
 
+from ssr_edge.common.errors import UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import UsageError
 from ssr_edge.pipeline import Failure
 from ssr_edge.results.readers import Records, read_failures, read_predictions
 from ssr_edge.sources import Input

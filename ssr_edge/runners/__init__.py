@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ssr_edge.bundle import Bundle, model_file
-from ssr_edge.errors import BundleError, RuntimeUnavailable, UsageError
+from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
 from ssr_edge.manifest import PRECISIONS, Choice
 from ssr_edge.runners.base import Outputs, Phases, Runner, TakesOriginals, TimesPhases
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.gpu_memory import allocating
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.telemetry import silence
 from ssr_edge.environment import usable_cores
-from ssr_edge.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
-from ssr_edge.telemetry import silence
 
 RUNTIME = "onnxruntime"
 MAX_BATCH = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ssr_edge.errors import RuntimeUnavailable, UsageError
+from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.gpu import find_gpu
 from ssr_edge.runners.cuda import import_pycuda
 from ssr_edge.runners.onnxruntime import import_onnxruntime

@@ -9,7 +9,7 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import ServerError
+from ssr_edge.common.errors import ServerError
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.server_address import Patience, ServerAddress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 
 @dataclass(frozen=True)

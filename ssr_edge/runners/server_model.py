@@ -11,7 +11,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import ServerError
+from ssr_edge.common.errors import ServerError
 from ssr_edge.runners.server_address import ServerAddress
 from ssr_edge.runners.server_retry import no_answer, refused
 from ssr_edge.runners.tensorrt_engine import CAM, IMAGE_SHAPE, INPUT, TENSORS

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tritonclient.utils import InferenceServerException
 
-from ssr_edge.errors import ServerError
+from ssr_edge.common.errors import ServerError
 from ssr_edge.runners.server_address import Patience, ServerAddress
 
 Answer = TypeVar("Answer")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError, UsageError
+from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.gpu_memory import no_room
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.preprocess import Image

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError, RuntimeUnavailable
+from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.preprocess import IMAGE_SIZE
 

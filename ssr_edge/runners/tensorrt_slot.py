@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.preprocess import Image
 from ssr_edge.runners.base import Outputs, Phases
 from ssr_edge.runners.cuda import TransferBuffer

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.opencv import cv2
 from ssr_edge.preprocess import IMAGE_SIZE, Image
 from ssr_edge.slides.field import Region

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from ssr_edge.common.errors import InputError, UsageError
+from ssr_edge.common.files import replacing
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import InputError, UsageError
-from ssr_edge.files import replacing
 from ssr_edge.opencv import cv2
 from ssr_edge.pipeline import Failure
 from ssr_edge.slides.heat_map import HeatMap

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.slides.field import Region, field_micrometres
 from ssr_edge.slides.reader import Slide
 from ssr_edge.slides.tissue import find_tissue

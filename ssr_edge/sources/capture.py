@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import cast
 
-from ssr_edge.errors import InputError, RuntimeUnavailable
+from ssr_edge.common.errors import InputError, RuntimeUnavailable
 from ssr_edge.preprocess import Image
 
 # FFmpeg would write its complaints between the results; read when the first video is opened.

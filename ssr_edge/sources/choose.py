@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from ssr_edge.errors import InputError, UsageError
+from ssr_edge.common.errors import InputError, UsageError
 from ssr_edge.slides.recognise import is_slide
 from ssr_edge.sources.capture import open_video
 from ssr_edge.sources.inputs import Input, still

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_edge.preprocess import IMAGE_SUFFIXES
 from ssr_edge.slides.recognise import SLIDE_SUFFIXES
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from threading import Event
 
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.sources.capture import Capture, open_stream
 from ssr_edge.sources.inputs import Input
 from ssr_edge.sources.video import frame_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.preprocess import Image
 from ssr_edge.sources.capture import open_video
 from ssr_edge.sources.inputs import Input, unreadable

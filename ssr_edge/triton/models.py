@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssr_edge.bundle import Bundle, model_file
-from ssr_edge.errors import BundleError, UsageError
+from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.manifest import PRECISIONS, EngineEntry
 
 RUNTIMES = ("tensorrt", "openvino", "onnxruntime")

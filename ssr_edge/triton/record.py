@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssr_edge.errors import UsageError
-from ssr_edge.files import sha256_of
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import sha256_of
 
 RECORD = "ssr-edge.json"
 

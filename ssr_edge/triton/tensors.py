@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-from ssr_edge.errors import BundleError
+from ssr_edge.common.errors import BundleError
 
 _KINDS = {"uint8": "TYPE_UINT8", "float16": "TYPE_FP16", "float32": "TYPE_FP32"}
 

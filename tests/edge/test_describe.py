@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ssr_edge.bundle import Bundle
+from ssr_edge.common.errors import BundleError
 from ssr_edge.describe import describe
-from ssr_edge.errors import BundleError
 from ssr_edge.manifest import Candidate, Choice, Islands
 
 

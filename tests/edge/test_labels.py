@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 from ssr_edge.labels import label_images
 
 

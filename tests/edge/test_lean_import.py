@@ -11,7 +11,7 @@ HEAVY = {"torch", "torchvision", "openvino", "onnx", "onnxruntime", "cv2", "skle
 HEAVY |= {"matplotlib"}
 
 
-@pytest.mark.parametrize("module", ["ssr_edge", "ssr_edge.errors", "ssr_edge.cli.main"])
+@pytest.mark.parametrize("module", ["ssr_edge", "ssr_edge.common.errors", "ssr_edge.cli.main"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

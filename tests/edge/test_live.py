@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from ssr_edge.bundle import Bundle
+from ssr_edge.common.errors import InputError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import InputError
 from ssr_edge.live import LiveReport, Newest, classify_live
 from ssr_edge.pipeline import Failure
 from ssr_edge.preprocess import Image, decode, resize

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from ssr_edge.bundle import Bundle
+from ssr_edge.common.errors import ServerError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import ServerError
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, load
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ssr_edge.bundle import Bundle, write_manifest
-from ssr_edge.errors import BundleError
+from ssr_edge.common.errors import BundleError
 from ssr_edge.histograms import HISTOGRAMS, read_histogram
 from ssr_edge.manifest import Manifest
 from ssr_edge.quantisation import worst_first

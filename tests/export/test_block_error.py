@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch.nn import functional as F
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 from ssr_edge.histograms import read_histogram
 from ssr_edge.manifest import QuantisationReport
 from ssr_edge.preprocess import MEAN_BGR, STD_BGR, load

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 from ssr_export import calibrate as calibration_module
 from ssr_export.bias_correction import bias_errors
 from ssr_export.calibrate import Calibration, calibrate, read_calibration

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 from ssr_edge.preprocess import load
 from ssr_export import certificate
 from ssr_export.fold import fold

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 from ssr_export.fold import fold
 from ssr_train.arch import ArchConfig, arch_by_name
 from ssr_train.complexity import multiply_adds, parameter_count

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 from ssr_edge.preprocess import load
 from ssr_export.half import to_half
 from ssr_export.qdq_rules import check_qdq

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_edge.manifest import Islands
 from ssr_edge.preprocess import load
 from ssr_export.island_screen import Screen, Screened

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import ExportError
+from ssr_edge.common.errors import ExportError
 from ssr_edge.preprocess import load
 from ssr_export.fold import fold
 from ssr_export.onnx import OPSET, check_onnx, export_onnx

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ssr_edge.breakhis import parse_name
-from ssr_edge.errors import CheckpointError, DataError
-from ssr_edge.files import sha256_of
+from ssr_edge.common.errors import CheckpointError, DataError
+from ssr_edge.common.files import sha256_of
 from ssr_edge.metrics import Metrics
 from ssr_edge.preprocess import load
 from ssr_edge.runners.torch import TorchRunner

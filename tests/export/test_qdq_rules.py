@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from ssr_edge.bundle import Bundle, write_manifest
-from ssr_edge.errors import BuildError
+from ssr_edge.common.errors import BuildError
 from ssr_edge.preprocess import load
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.qdq_rules import check_qdq

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from ssr_edge.bundle import Bundle, write_manifest
-from ssr_edge.errors import BuildError
+from ssr_edge.common.errors import BuildError
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.calibrate import collect_histograms
 from ssr_export.fold import fold

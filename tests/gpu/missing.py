@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-from ssr_edge.errors import SsrEdgeError
+from ssr_edge.common.errors import SsrEdgeError
 from ssr_edge.gpu import find_gpu
 from ssr_edge.runners.cuda import open_cuda
 from ssr_edge.runners.tensorrt_engine import import_tensorrt

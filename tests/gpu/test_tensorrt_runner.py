@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError
+from ssr_edge.common.errors import BundleError
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.runners import Outputs, Runner, open_runner
 from ssr_edge.runners.cuda import open_cuda

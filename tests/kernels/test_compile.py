@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.errors import BuildError, RuntimeUnavailable
+from ssr_edge.common.errors import BuildError, RuntimeUnavailable
 from ssr_kernels.compile import CAM_OVERLAY, HERE, RESIZE_AREA, TARGETS, compile_kernel
 
 ELF_FOR_CUDA = 190

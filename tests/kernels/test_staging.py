@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_kernels.staging import IMAGE, Image, pack, plan, rows
 from tests.doubles.host_kernels import HostKernels, noise
 

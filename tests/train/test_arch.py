@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_train.arch import ArchConfig, arch_by_name, arch_from_dict, arch_names
 
 

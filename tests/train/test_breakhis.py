@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 from ssr_train.breakhis import Record, contradictory_twins, read
 
 TWINS = ["SOB_M_DC-14-13412-100-001", "SOB_M_LC-14-13412-100-001"]

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import CheckpointError
+from ssr_edge.common.errors import CheckpointError
 from ssr_train.arch import ArchConfig
 from ssr_train.checkpoint import CheckpointCard, load_checkpoint, save_checkpoint
 from ssr_train.folded import is_folded, take_folded_form

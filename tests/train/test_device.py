@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssr_edge import __version__
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_train.device import autocast_dtype, choose_device, tool_versions
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 from ssr_train.breakhis import Record
 from ssr_train.folds import make_folds
 from ssr_train.splits import Split, SplitKind

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.errors import DataError, SsrEdgeError, UsageError
+from ssr_edge.common.errors import DataError, SsrEdgeError, UsageError
 from ssr_train.breakhis import Record
 from ssr_train.lists import Listed, parts_of, read_list
 from ssr_train.splits import Split

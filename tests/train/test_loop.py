@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from ssr_edge.errors import DataError, TrainingError
+from ssr_edge.common.errors import DataError, TrainingError
 from ssr_edge.metrics import Metrics
 from ssr_train import loop
 from ssr_train.arch import ArchConfig, arch_by_name

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 from ssr_train.breakhis import Record, read
 from ssr_train.official_folds import official_split, read_fold
 

@@ -14,8 +14,8 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ssr_edge.errors import CheckpointError
-from ssr_edge.files import sha256_of
+from ssr_edge.common.errors import CheckpointError
+from ssr_edge.common.files import sha256_of
 from ssr_train.arch import ArchConfig, arch_by_name
 from ssr_train.build import build_network
 from ssr_train.checkpoint import load_checkpoint

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_train import loop
 from ssr_train.arch import arch_by_name
 from ssr_train.batch_norm import with_global_batch_norm

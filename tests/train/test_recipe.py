@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_train.recipe import RECIPES, Recipe, load_recipe, recipe_names
 
 PAPER = (RECIPES / "paper.toml").read_text()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_train.arch import arch_by_name
 from ssr_train.loop import Source, TrainOptions
 from ssr_train.recipe import load_recipe

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ssr_edge.errors import TrainingError
+from ssr_edge.common.errors import TrainingError
 from ssr_train.network import SSResNeXt
 from ssr_train.state import STATE, load_state, save_state
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 SpatialKernels = Literal["single", "parallel", "shared"]
 

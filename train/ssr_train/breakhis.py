@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.common.errors import DataError, InputError
 from ssr_edge.data.pixels import fingerprint
-from ssr_edge.errors import DataError, InputError
 from ssr_edge.preprocess import IMAGE_SUFFIXES, decode
 
 INDEX = "index.csv"

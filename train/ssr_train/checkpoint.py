@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import CheckpointError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import CheckpointError
+from ssr_edge.common.files import replacing
 from ssr_train.arch import arch_from_dict
 from ssr_train.build import build_network
 from ssr_train.folded import take_folded_form

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.opencv import cv2
 from ssr_edge.preprocess import MEAN_BGR, STD_BGR, Image, load
 from ssr_train.breakhis import Record

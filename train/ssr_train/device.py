@@ -8,7 +8,7 @@ import platform
 import torch
 
 from ssr_edge import __version__
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 
 
 def choose_device(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 from ssr_train.allot import allot_patients
 from ssr_train.breakhis import Record
 from ssr_train.splits import Part, Split, SplitKind

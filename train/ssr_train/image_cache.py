@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ssr_edge.common.errors import InputError
+from ssr_edge.common.files import sha256_of
+from ssr_edge.common.progress import progress
 from ssr_edge.data.pixels import fingerprint
-from ssr_edge.errors import InputError
-from ssr_edge.files import sha256_of
 from ssr_edge.opencv import cv2
 from ssr_edge.preprocess import Image, decode, resize
-from ssr_edge.progress import progress
 from ssr_train.breakhis import Record
 from ssr_train.dataset import LabelledImages, load_or_reason
 

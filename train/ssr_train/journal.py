@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.files import replacing
+from ssr_edge.common.files import replacing
 
 METRICS = "metrics.jsonl"
 CURVES = "curves.svg"

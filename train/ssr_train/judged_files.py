@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.mistakes import worst_mistakes
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import replacing
 from ssr_edge.decide import decide
-from ssr_edge.errors import UsageError
-from ssr_edge.files import replacing
 from ssr_edge.labels import ImagesWithTruth
 from ssr_edge.opencv import cv2
 from ssr_edge.overlay import draw

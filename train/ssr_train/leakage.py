@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.progress import progress
+from ssr_edge.common.progress import progress
 from ssr_train.breakhis import pixel_digest
 from ssr_train.lists import ImageList, Listed
 

@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 from typing import get_args
 
 from ssr_edge.breakhis import parse_name
-from ssr_edge.errors import DataError, UsageError
+from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.preprocess import IMAGE_SUFFIXES
 from ssr_train.breakhis import INDEX, Record, read
 from ssr_train.splits import Part, Split

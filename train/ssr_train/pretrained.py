@@ -26,8 +26,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ssr_edge.errors import CheckpointError
-from ssr_edge.files import sha256_of
+from ssr_edge.common.errors import CheckpointError
+from ssr_edge.common.files import sha256_of
 from ssr_train.arch import ArchConfig, SwinConfig
 from ssr_train.network import Block, Network, ParallelKernels, SharedKernels, SqueezeExcite, SSResNeXt, Stage
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from ssr_edge.errors import TrainingError, UsageError
+from ssr_edge.common.errors import TrainingError, UsageError
 from ssr_train.batch_norm import with_global_batch_norm
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ssr_edge.errors import UsageError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import replacing
 from ssr_train.arch import arch_from_dict
 from ssr_train.loop import Source, TrainOptions
 from ssr_train.recipe import Recipe

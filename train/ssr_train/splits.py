@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ssr_edge.errors import DataError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import DataError
+from ssr_edge.common.files import replacing
 from ssr_train.allot import allot_patients
 from ssr_train.breakhis import Record
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ssr_edge.errors import TrainingError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import TrainingError
+from ssr_edge.common.files import replacing
 
 STATE = "state.safetensors"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 
 # Beside the time that is measured: more than any tool takes to load, compile and warm up.
 _OVERHEAD_S = 300.0

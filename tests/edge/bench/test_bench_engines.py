@@ -9,7 +9,7 @@ import pytest
 from ssr_edge.bench import engines
 from ssr_edge.bench.engines import plan_engines
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_edge.manifest import EngineEntry
 
 

@@ -20,7 +20,7 @@ from ssr_edge.bench.charts import macro_f1_interval
 from ssr_edge.bench.html import render, write_html
 from ssr_edge.bench.report import Report
 from ssr_edge.bench.schedule import Task
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 _TIMES = {
     TORCH: [[60.0, 62.0], [61.0, 60.0]],

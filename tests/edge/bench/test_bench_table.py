@@ -12,7 +12,7 @@ from reports import INT8, TORCH, make_report
 from ssr_edge.bench.accuracy import Accuracy
 from ssr_edge.bench.report import Report, write_json
 from ssr_edge.bench.table import print_report
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 
 def _report() -> Report:

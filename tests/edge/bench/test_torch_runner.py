@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_edge.runners.torch import TorchRunner

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ssr_edge.cli.defaults import DEMO_CHECKPOINT, DEMO_IMAGES, bundle_name, find_checkpoint
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 
 
 def finish_run(name: str, age: float) -> Path:

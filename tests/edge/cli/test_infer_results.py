@@ -13,7 +13,7 @@ import pytest
 
 from ssr_edge.breakhis import parse_name
 from ssr_edge.bundle import Bundle
-from ssr_edge.files import sha256_of
+from ssr_edge.common.files import sha256_of
 
 Run = Callable[..., Any]
 

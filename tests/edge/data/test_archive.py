@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssr_edge.common.errors import DataError
 from ssr_edge.data import Originals, Verification, verify
-from ssr_edge.errors import DataError
 
 NAME = "SOB_B_A-14-22549AB-100-001.png"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from ssr_edge.common.errors import DataError
 from ssr_edge.data import Originals, verify
-from ssr_edge.errors import DataError
 
 NAME = "SOB_B_A-14-22549AB-100-001.png"
 OTHER = "SOB_B_A-14-22549AB-100-002.png"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssr_edge.common.errors import InputError, SsrEdgeError, UsageError
 from ssr_edge.distributed.inputs import open_files
 from ssr_edge.distributed.parts import Part, cut, pack_inputs, unpack
-from ssr_edge.errors import InputError, SsrEdgeError, UsageError
 from ssr_edge.sources import Input, still
 from ssr_edge.sources.inputs import unreadable
 

@@ -13,11 +13,11 @@ import pyarrow
 import pytest
 
 from ssr_edge.bundle import Bundle
+from ssr_edge.common.files import sha256_of
 from ssr_edge.decide import Prediction
 from ssr_edge.distributed.part_file import read_results, record_in
 from ssr_edge.distributed.parts import Part, pack_inputs
 from ssr_edge.distributed.worker import PartWorker, Work
-from ssr_edge.files import sha256_of
 from ssr_edge.opencv import cv2
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.results.rows import fields

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import RuntimeUnavailable, UsageError
 from ssr_edge.overlay import open_sinks
 from ssr_edge.sources import Source, open_source
 from tests.edge.conftest import FPS, FRAMES

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES
+from ssr_edge.common.errors import UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import UsageError
 from ssr_edge.results import Groups
 from ssr_edge.results.groups import GROUP_COLUMNS
 

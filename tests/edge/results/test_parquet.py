@@ -85,7 +85,7 @@ def test_without_pyarrow_the_extra_is_named_and_nothing_was_touched(tmp_path: Pa
     (tmp_path / "p.csv").write_text("of before")
     program = (
         "import sys; sys.modules['pyarrow'] = None\n"
-        "from ssr_edge.errors import RuntimeUnavailable\n"
+        "from ssr_edge.common.errors import RuntimeUnavailable\n"
         "from ssr_edge.results import Results\n"
         "try:\n    Results(['p.csv', 'p.parquet'])\n"
         "except RuntimeUnavailable as error:\n    print(error)"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssr_edge.common.errors import OutputError, UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import OutputError, UsageError
 from ssr_edge.pipeline import Failure
 from ssr_edge.results import COLUMNS, Results, RunRecord
 

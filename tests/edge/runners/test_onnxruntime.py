@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_train.checkpoint import load_checkpoint

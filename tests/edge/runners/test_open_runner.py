@@ -8,7 +8,7 @@ import pytest
 
 from ssr_edge import gpu
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError, UsageError
+from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.gpu import Gpu
 from ssr_edge.runners import RUNTIMES, choose_precision, choose_runtime, open_runner
 

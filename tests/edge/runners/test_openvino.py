@@ -11,7 +11,7 @@ import openvino
 import pytest
 
 from ssr_edge.bundle import Bundle, write_manifest
-from ssr_edge.errors import BundleError, RuntimeUnavailable
+from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.preprocess import Image, load
 from ssr_edge.runners import open_runner

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import RuntimeUnavailable, ServerError
+from ssr_edge.common.errors import RuntimeUnavailable, ServerError
 from ssr_edge.runners import open_server_runner
 from ssr_edge.runners.base import Runner
 from ssr_edge.runners.server_address import Patience, ServerAddress

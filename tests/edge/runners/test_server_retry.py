@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from ssr_edge.errors import ServerError
+from ssr_edge.common.errors import ServerError
 from ssr_edge.runners import server_retry
 from ssr_edge.runners.server_address import Patience, ServerAddress
 from ssr_edge.runners.server_retry import LONGEST_PAUSE_S, Retries, in_words

@@ -15,8 +15,8 @@ import pytest
 
 from ssr_edge import read_ahead
 from ssr_edge.bundle import Bundle
+from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.errors import RuntimeUnavailable, UsageError
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.preprocess import Image, decode, load

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from made_slides import COLUMNS, HEIGHT, MPP, PLACES, WIDTH, MadeSlide, write_slide
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.preprocess import Image, resize
 from ssr_edge.slides.field import Region, field_micrometres
 from ssr_edge.slides.tiles import SlideTiles

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_edge.sources import Source, open_source
 from ssr_edge.sources.choose import without_password
 from tests.edge.conftest import FPS, FRAMES

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.sources.pages import pages_of
 
 PAGES = 4

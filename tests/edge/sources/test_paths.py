@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_edge.sources import find_sources
 
 

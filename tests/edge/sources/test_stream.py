@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from ssr_edge.errors import RuntimeUnavailable
+from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.sources.stream import GIVE_UP_AFTER_S, frames_of_stream
 from tests.edge.conftest import Camera
 

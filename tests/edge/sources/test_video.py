@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssr_edge.errors import InputError
+from ssr_edge.common.errors import InputError
 from ssr_edge.sources import Input
 from ssr_edge.sources.video import frames_of_video
 from tests.edge.conftest import FPS, FRAMES

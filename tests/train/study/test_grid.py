@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_train.run_file import write_options
 from ssr_train.study import grid
 from ssr_train.study.grid import train_grid

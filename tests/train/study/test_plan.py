@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.errors import UsageError
+from ssr_edge.common.errors import UsageError
 from ssr_train.recipe import load_recipe
 from ssr_train.study.plan import PLAN, StudyPlan, read_plan, settle_plan
 from tests.train.study.made_up import plan

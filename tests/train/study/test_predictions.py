@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis import CLASSES, parse_name
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 from ssr_edge.metrics import measure
 from ssr_train.judge import judge_checkpoint
 from ssr_train.study.predictions import Predictions, predict_test

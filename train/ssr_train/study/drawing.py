@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from ssr_edge.files import replacing
+from ssr_edge.common.files import replacing
 from ssr_train.study.plan import Model
 
 # Told apart by people who see no red and green, too (Okabe and Ito 2008); each four from light to dark, so that they

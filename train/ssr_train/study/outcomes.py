@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.bootstrap import Interval, ratio_interval
-from ssr_edge.errors import DataError
+from ssr_edge.common.errors import DataError
 from ssr_edge.metrics import Metrics, measure
 from ssr_train.splits import Split
 from ssr_train.study.grid import FAILURE

@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ssr_edge.errors import UsageError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import replacing
 from ssr_train.arch import arch_by_name
 from ssr_train.loop import TrainOptions
 from ssr_train.recipe import Recipe, recipe_names

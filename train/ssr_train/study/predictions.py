@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.breakhis import CLASSES
-from ssr_edge.errors import DataError
-from ssr_edge.files import replacing
+from ssr_edge.common.errors import DataError
+from ssr_edge.common.files import replacing
 
 PREDICTIONS = "predictions.csv"
 _COLUMNS = ("name", "patient", "truth", *(f"p_{label}" for label in CLASSES))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ssr_edge.files import replacing
+from ssr_edge.common.files import replacing
 
 Value = str | int | float | None
 

@@ -11,7 +11,7 @@ import pytest
 
 from ssr_edge.bench.peers import benchmark_app, open_peer
 from ssr_edge.bundle import Bundle
-from ssr_edge.errors import BundleError, RuntimeUnavailable, UsageError
+from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
 from ssr_edge.runners.openvino import openvino_version
 from tests.no_network import NO_NETWORK
 

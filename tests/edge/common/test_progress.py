@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from ssr_edge import progress as module
-from ssr_edge.progress import progress
+from ssr_edge.common import progress as module
+from ssr_edge.common.progress import progress
 
 
 def test_off_a_terminal_it_is_quiet_until_time_has_passed(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_edge.files import replacing, sha256_of
+from ssr_edge.common.files import replacing, sha256_of
 
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:

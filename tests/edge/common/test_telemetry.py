@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.telemetry import silenced_environment
+from ssr_edge.common.telemetry import silenced_environment
 from tests.no_network import NO_NETWORK
 
 _IMPORT = "import openvino, sys; print('openvino_telemetry.main' in sys.modules)"
-_SILENCED = "from ssr_edge.telemetry import silence; silence(); " + _IMPORT
+_SILENCED = "from ssr_edge.common.telemetry import silence; silence(); " + _IMPORT
 # Where openvino-telemetry stays quiet by itself, or would ask a proxy.
 _LEFT_OUT = ("CI", "TF_BUILD", "JENKINS_URL", "HTTPS_PROXY", "ORT_DISABLE_TELEMETRY")
 
@@ -65,5 +65,5 @@ def test_another_program_finds_that_consent_was_refused(without_network: dict[st
 
 def test_without_either_it_would_report(without_network: dict[str, str], tmp_path: Path) -> None:
     _run(_IMPORT, without_network)
-    # Should this fail some day, OpenVINO has stopped, and ssr_edge.telemetry can go.
+    # Should this fail some day, OpenVINO has stopped, and ssr_edge.common.telemetry can go.
     assert "google-analytics" in (tmp_path / "log").read_text()

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from ssr_edge import errors
-from ssr_edge.errors import SsrEdgeError
+from ssr_edge.common import errors
+from ssr_edge.common.errors import SsrEdgeError
 
 
 def drawn() -> dict[str, int]:
