@@ -34,7 +34,7 @@ SAMPLE = 200
 DECODE = """
 import json, os, sys, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 paths = sys.argv[1:]
 for path in paths[:10]:
     load(path)
@@ -49,7 +49,7 @@ from itertools import cycle
 from pathlib import Path
 import numpy as np
 from ssr_edge.bundle import Bundle
-from ssr_edge.preprocess import load_first
+from ssr_edge.images.preprocess import load_first
 from ssr_edge.runners import open_runner
 bundle, precision, batch, calls, *paths = sys.argv[1:]
 images = np.stack(load_first(cycle(paths), int(batch)))

@@ -24,7 +24,7 @@ from onnx import helper
 from ssr_edge.bench.statistics import paired_speedup
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.cli.defaults import DEMO_IMAGES
-from ssr_edge.preprocess import Image, load_first
+from ssr_edge.images.preprocess import Image, load_first
 from ssr_edge.runners.openvino import compile_options, openvino_core
 from ssr_edge.runners.saturation import int8_saturates, seven_bit_weights
 from ssr_edge.sources import find_sources

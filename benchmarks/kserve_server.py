@@ -20,7 +20,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.bundle import Bundle
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners import Outputs, Runner, open_runner
 
 SLOTS = 2

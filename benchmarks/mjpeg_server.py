@@ -14,7 +14,7 @@ from itertools import count
 
 import cv2
 
-from ssr_edge.preprocess import decode
+from ssr_edge.images.preprocess import decode
 from ssr_edge.sources import find_sources
 
 

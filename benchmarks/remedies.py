@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from judge import BATCH, Judge, Logits, image_sets, run_openvino
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_export.calibrate import calibrate
 from ssr_export.equalise import equalise
 from ssr_export.fold import fold

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.runners.cuda import Cuda, open_cuda
 from ssr_kernels.launch import GpuResizer
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.preprocess import IMAGE_SIZE, Image, load_first
+from ssr_edge.images.preprocess import IMAGE_SIZE, Image, load_first
 from ssr_edge.runners import Runner, open_runner, open_server_runner
 from ssr_edge.runners.server_address import ServerAddress
 from ssr_edge.sources import find_sources

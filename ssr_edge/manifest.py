@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ssr_edge.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR
+from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR
 
 SCHEMA_VERSION = 1
 # From the most precise to the fastest that is hoped for. bf16 is OpenVINO's way to run the FP32 model, not a file.

@@ -13,7 +13,7 @@ import numpy as np
 
 from ssr_edge.common.errors import SsrEdgeError
 from ssr_edge.decide import Prediction, decide
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input

@@ -14,7 +14,7 @@ from typing import Final
 from typing_extensions import Self
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.preprocess import Image, resize
+from ssr_edge.images.preprocess import Image, resize
 from ssr_edge.slides.field import Region
 from ssr_edge.sources.inputs import Input
 

@@ -8,10 +8,10 @@ from threading import Event
 import numpy as np
 
 from ssr_edge.decide import Prediction
+from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.live import LiveReport, Newest, classify_live
 from ssr_edge.overlay import Sink, draw
 from ssr_edge.pipeline import Failure, classify
-from ssr_edge.preprocess import IMAGE_SIZE
 from ssr_edge.runners import Runner
 from ssr_edge.sources import Source
 

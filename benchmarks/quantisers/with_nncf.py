@@ -14,7 +14,7 @@ import onnx
 import openvino
 
 from quantisers.worker import Task, batches, work
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 
 def quantise(task: Task) -> None:

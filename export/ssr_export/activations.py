@@ -11,7 +11,7 @@ import onnx
 
 from ssr_edge.common.errors import ExportError, InputError
 from ssr_edge.common.progress import progress
-from ssr_edge.preprocess import Image, load
+from ssr_edge.images.preprocess import Image, load
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_export.quantize import quantization_points
 

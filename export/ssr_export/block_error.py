@@ -12,8 +12,8 @@ from onnx import numpy_helper
 
 from ssr_edge.common.progress import progress
 from ssr_edge.histograms import Histograms
+from ssr_edge.images.preprocess import Image
 from ssr_edge.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
-from ssr_edge.preprocess import Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_export.blocks import GraphBlock, cut, find_blocks, given
 from ssr_export.error_sums import ErrorSums

@@ -17,8 +17,8 @@ from ssr_edge.bootstrap import paired_drops, share_interval
 from ssr_edge.breakhis import CLASSES, parse_name
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import GateRefused, InputError
+from ssr_edge.images.preprocess import Image, load
 from ssr_edge.manifest import Drop, EngineEntry, GateResult
-from ssr_edge.preprocess import Image, load
 from ssr_edge.runners import Outputs, Runner, open_runner
 
 DROP = 0.01

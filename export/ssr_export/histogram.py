@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.common.errors import ExportError
-from ssr_edge.opencv import cv2
+from ssr_edge.images.opencv import cv2
 
 BINS = 2048
 # Magnitudes below this are as good as zero; it also keeps BINS / limit within float32.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 
 from ssr_edge.common.progress import progress
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.openvino import compile_network, openvino_core
 from ssr_export.quantize import BiasErrors, quantize
 

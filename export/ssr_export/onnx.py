@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from ssr_edge.common.errors import ExportError
 from ssr_edge.common.files import replacing
+from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
 from ssr_edge.manifest import OnnxParity
-from ssr_edge.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_train.network import Network
 

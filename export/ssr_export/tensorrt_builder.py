@@ -12,7 +12,7 @@ from typing import Any
 
 from ssr_edge.common.errors import BuildError
 from ssr_edge.common.files import replacing
-from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.images.preprocess import IMAGE_SIZE
 
 Say = Callable[[str], None]
 # step(done, of, phase): the builder's own progress.

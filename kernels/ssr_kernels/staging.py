@@ -67,5 +67,5 @@ def _refused(number: int, image: Image) -> InputError:
     return InputError(
         f"image {number} of the batch is {image.dtype} {list(image.shape)}",
         expected=f"uint8 [height, width, 3], BGR, with sides from 1 to {LARGEST_SIDE:,}",
-        next_step="read images with ssr_edge.preprocess.decode",
+        next_step="read images with ssr_edge.images.preprocess.decode",
     )

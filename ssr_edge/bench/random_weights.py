@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import InputError, RuntimeUnavailable
 from ssr_edge.environment import installed_versions
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 
 if TYPE_CHECKING:
     from ssr_train.network import Network

@@ -9,7 +9,7 @@ import numpy as np
 
 from ssr_edge.common.errors import InputError
 from ssr_edge.decide import decide
-from ssr_edge.preprocess import Image, decode, resize
+from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_edge.runners.base import Runner
 
 STAGES = ("decode", "resize", "engine", "decide")

@@ -29,8 +29,8 @@ from ssr_edge.breakhis import CLASSES
 from ssr_edge.common.errors import InputError, SsrEdgeError
 from ssr_edge.decide import Prediction
 from ssr_edge.environment import usable_cores
+from ssr_edge.images.preprocess import Image, load_first
 from ssr_edge.pipeline import classify
-from ssr_edge.preprocess import Image, load_first
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import still
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 
 def fingerprint(image: Image) -> str:

@@ -13,7 +13,7 @@ from ssr_edge.breakhis import parse_name
 from ssr_edge.common.errors import InputError
 from ssr_edge.data.originals import DIGEST_BYTES, Original, Originals
 from ssr_edge.data.pixels import fingerprint
-from ssr_edge.preprocess import Image, decode_bytes
+from ssr_edge.images.preprocess import Image, decode_bytes
 
 _CHUNK = 1 << 20
 # The largest original has 0.9 MB. What is longer than this is hashed, but neither kept nor decoded.

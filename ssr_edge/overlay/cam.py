@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import Image
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image
 
 # Perceptually uniform, and told apart without red and green; as in a slide's heat map.
 COLOURS = cv2.COLORMAP_VIRIDIS

@@ -8,8 +8,8 @@ import numpy as np
 
 from ssr_edge.bench.mistakes import Mistake
 from ssr_edge.breakhis import CLASS_NAMES
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import Image, decode
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image, decode
 
 MOST = 24
 _COLUMNS = 4

@@ -6,8 +6,8 @@ import numpy as np
 
 from ssr_edge.breakhis import CLASS_NAMES, MALIGNANT
 from ssr_edge.decide import Prediction
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import Image
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image
 
 DISCLAIMER = "Research use only, not a medical device"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.decide import Prediction
-from ssr_edge.opencv import cv2
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image
 from ssr_edge.overlay.sink import Sink
-from ssr_edge.preprocess import Image
 from ssr_edge.sources import Source
 from ssr_edge.sources.capture import is_utf8
 from ssr_edge.sources.video import VIDEO_SUFFIXES

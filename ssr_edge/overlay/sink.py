@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ssr_edge.decide import Prediction
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 
 class Sink(Protocol):

@@ -8,8 +8,8 @@ from threading import Event
 
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.decide import Prediction
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import Image
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image
 
 _TITLE = "ssr-edge: q ends the run"
 _KEYS_THAT_END = (ord("q"), 27)  # Esc

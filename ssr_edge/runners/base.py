@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 
 @dataclass(frozen=True)

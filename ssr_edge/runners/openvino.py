@@ -10,7 +10,7 @@ import numpy as np
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silence
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.saturation import int8_saturates, seven_bit_weights
 

@@ -10,7 +10,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.common.errors import ServerError
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.server_address import Patience, ServerAddress
 from ssr_edge.runners.server_model import image_input, inspect_model

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
+from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.manifest import EngineEntry
-from ssr_edge.preprocess import IMAGE_SIZE
 
 # The tensors of an engine: shape after the batch, and type (design section 4).
 INPUT = "images"

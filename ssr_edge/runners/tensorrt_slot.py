@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Phases
 from ssr_edge.runners.cuda import TransferBuffer
 from ssr_edge.runners.tensorrt_engine import CAM, IMAGE_SHAPE, INPUT, Tensors

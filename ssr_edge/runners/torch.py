@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 
 RUNTIME = "torch"

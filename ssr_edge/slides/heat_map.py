@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import Image
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image
 from ssr_edge.slides.field import Region
 from ssr_edge.slides.tiles import SlideTiles
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import IMAGE_SIZE, Image
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.slides.field import Region
 from ssr_edge.slides.recognise import quiet_tifffile
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ssr_edge.opencv import MAX_PIXELS
+from ssr_edge.images.opencv import MAX_PIXELS
 
 SLIDE_SUFFIXES = frozenset({".svs", ".ndpi"})
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})

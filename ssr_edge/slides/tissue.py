@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import Image
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image
 
 Mask = npt.NDArray[np.bool_]
 

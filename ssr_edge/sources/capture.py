@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import cast
 
 from ssr_edge.common.errors import InputError, RuntimeUnavailable
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 # FFmpeg would write its complaints between the results; read when the first video is opened.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-from ssr_edge.opencv import cv2
+from ssr_edge.images.opencv import cv2
 
 OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 5.0

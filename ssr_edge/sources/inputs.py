@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.preprocess import Image, decode
+from ssr_edge.images.preprocess import Image, decode
 from ssr_edge.slides.field import Region
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from ssr_edge.preprocess import decode
+from ssr_edge.images.preprocess import decode
 from ssr_edge.sources.inputs import Input, still, unreadable
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.preprocess import IMAGE_SUFFIXES
+from ssr_edge.images.preprocess import IMAGE_SUFFIXES
 from ssr_edge.slides.recognise import SLIDE_SUFFIXES
 
 

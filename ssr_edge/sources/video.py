@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.sources.capture import open_video
 from ssr_edge.sources.inputs import Input, unreadable
 

@@ -14,7 +14,7 @@ from ssr_edge.bundle import MANIFEST, Bundle, model_file
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import OutputError, UsageError
 from ssr_edge.common.files import replacing
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_edge.triton.batching import Batching, check_same_bundle, choose_batching, image_times
 from ssr_edge.triton.config import CONFIG, LABELS, WARM_UP, as_text, batch_limits, model_config
 from ssr_edge.triton.files import form_of, write_files

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ssr_edge.preprocess import decode
+from ssr_edge.images.preprocess import decode
 
 
 def many_images(folder: Path, demo_images: list[Path], count: int) -> None:

@@ -14,9 +14,9 @@ import pytest
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import InputError
 from ssr_edge.decide import Prediction
+from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_edge.live import LiveReport, Newest, classify_live
 from ssr_edge.pipeline import Failure
-from ssr_edge.preprocess import Image, decode, resize
 from ssr_edge.runners import Outputs, Runner, open_runner
 from ssr_edge.sources import Input
 from ssr_edge.sources.inputs import unreadable

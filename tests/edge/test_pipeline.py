@@ -15,8 +15,8 @@ import pytest
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import ServerError
 from ssr_edge.decide import Prediction
+from ssr_edge.images.preprocess import Image, load
 from ssr_edge.pipeline import Failure, classify
-from ssr_edge.preprocess import Image, load
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners import Outputs, Runner, open_runner
 from ssr_edge.sources import Input, still

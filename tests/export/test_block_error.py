@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.histograms import read_histogram
+from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, load
 from ssr_edge.manifest import QuantisationReport
-from ssr_edge.preprocess import MEAN_BGR, STD_BGR, load
 from ssr_edge.quantisation import worst_first
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import collect_histograms
@@ -193,7 +193,7 @@ def test_an_activation_that_is_not_finite_is_refused_by_name(
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(tiny_bundle: Bundle, calibration_images: list[Path]) -> None:
     program = (
-        "import resource, sys, numpy, onnx; from pathlib import Path; from ssr_edge.preprocess import load\n"
+        "import resource, sys, numpy, onnx; from pathlib import Path; from ssr_edge.images.preprocess import load\n"
         "from ssr_export.block_error import measure_quantisation; from ssr_export.calibrate import read_calibration\n"
         "folder, repeat, *images = sys.argv[1:]\n"
         "pixels = numpy.stack([load(Path(p)) for p in images] * int(repeat))\n"

@@ -11,7 +11,7 @@ import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import ExportError
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_export.blocks import cut, find_blocks, given
 
 

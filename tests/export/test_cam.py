@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_export.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle

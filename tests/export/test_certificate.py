@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ssr_edge.common.errors import ExportError
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_export import certificate
 from ssr_export.fold import fold
 from ssr_train.dataset import normalise, to_rgb

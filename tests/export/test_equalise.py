@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ssr_edge.common.errors import ExportError
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_export.calibrate import calibrate
 from ssr_export.equalise import Link, equalise, factors, links, rescale
 from ssr_export.fold import fold

@@ -19,7 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_export.calibrate import calibrate
 from ssr_export.fake_quantize import (
     ConvRanges,

@@ -12,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import ExportError
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_export.half import to_half
 from ssr_export.qdq_rules import check_qdq
 

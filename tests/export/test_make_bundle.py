@@ -12,7 +12,7 @@ import pytest
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import BuildError, DataError, UsageError
 from ssr_edge.common.files import sha256_of
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_export.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle

@@ -13,7 +13,7 @@ import torch
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import ExportError
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_export.fold import fold
 from ssr_export.onnx import OPSET, check_onnx, export_onnx
 from ssr_train.dataset import normalise, to_rgb

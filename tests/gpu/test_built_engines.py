@@ -17,7 +17,7 @@ import pytest
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import decode, load
+from ssr_edge.images.preprocess import decode, load
 from ssr_edge.runners import Outputs, open_runner
 from ssr_edge.runners.cuda import Cuda
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_train.arch import arch_by_name
 from ssr_train.augment import STORED_SIZE, Augment
 from ssr_train.breakhis import read

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_train.augment import STORED_SIZE, Augment
 from ssr_train.dataset import to_rgb
 from ssr_train.recipe import AugmentRecipe

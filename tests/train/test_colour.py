@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms.v2 import functional as torchvision
 
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_train.colour import (
     RGB_FROM_HED,
     adjust_brightness,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as transforms
 
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_train.breakhis import Record, read
 from ssr_train.dataset import draw_order, load_images, normalise, to_rgb
 

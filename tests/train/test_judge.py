@@ -10,7 +10,7 @@ import torch
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import BundleError, DataError, UsageError
-from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.breakhis import contradictory_twins, read
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.dataset import load_images, normalise, to_rgb

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.colour import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, perturb_stain
 from ssr_train.recipe import AugmentRecipe
 

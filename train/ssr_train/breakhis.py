@@ -12,7 +12,7 @@ from pathlib import Path
 from ssr_edge.breakhis import CLASSES, parse_name
 from ssr_edge.common.errors import DataError, InputError
 from ssr_edge.data.pixels import fingerprint
-from ssr_edge.preprocess import IMAGE_SUFFIXES, decode
+from ssr_edge.images.preprocess import IMAGE_SUFFIXES, decode
 
 INDEX = "index.csv"
 # Columns of an index.csv that may hold an image's path below the folder, in order of preference.

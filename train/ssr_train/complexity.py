@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.arch import arch_by_name, arch_names
 from ssr_train.build import build_network
 from ssr_train.folded import take_folded_form

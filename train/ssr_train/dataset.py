@@ -1,4 +1,4 @@
-"""A part's images, decoded and resized by `ssr_edge.preprocess`: held, drawn from, and made ready for the network."""
+"""A part's images, decoded and resized by `ssr_edge.images.preprocess`: held, drawn from, and made ready for the network."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import MEAN_BGR, STD_BGR, Image, load
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, Image, load
 from ssr_train.breakhis import Record
 
 

@@ -24,12 +24,12 @@ from ssr_edge.common.errors import InputError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.common.progress import progress
 from ssr_edge.data.pixels import fingerprint
-from ssr_edge.opencv import cv2
-from ssr_edge.preprocess import Image, decode, resize
+from ssr_edge.images.opencv import cv2
+from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_train.breakhis import Record
 from ssr_train.dataset import LabelledImages, load_or_reason
 
-# To be raised when `ssr_edge.preprocess` or the files change, so that no older cache is taken.
+# To be raised when `ssr_edge.images.preprocess` or the files change, so that no older cache is taken.
 _VERSION = 1
 _CARD = "cache.json"
 

@@ -14,8 +14,8 @@ import torch
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.common.progress import progress
+from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.metrics import Metrics, measure
-from ssr_edge.preprocess import IMAGE_SIZE, Image
 from ssr_edge.runners import Outputs, choose_precision, open_runner
 from ssr_train.breakhis import contradictory_twins, read
 from ssr_train.checkpoint import CheckpointCard, load_checkpoint

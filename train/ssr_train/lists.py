@@ -9,7 +9,7 @@ from typing import get_args
 
 from ssr_edge.breakhis import parse_name
 from ssr_edge.common.errors import DataError, UsageError
-from ssr_edge.preprocess import IMAGE_SUFFIXES
+from ssr_edge.images.preprocess import IMAGE_SUFFIXES
 from ssr_train.breakhis import INDEX, Record, read
 from ssr_train.splits import Part, Split
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 
 def symmetries(images: Image) -> Iterator[Image]:

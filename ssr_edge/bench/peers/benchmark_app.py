@@ -17,7 +17,7 @@ from ssr_edge.bench.peers.base import PeerTimes, find_in, run_tool
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silenced_environment
-from ssr_edge.preprocess import IMAGE_SIZE
+from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.runners.openvino import check_cpu, compile_options, openvino_core
 
 _TO_MS = {"ms": 1.0, "us": 1e-3}

@@ -8,7 +8,7 @@ from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.layers import Profile
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 
 def profile_engine(spec: EngineSpec, images: Image, calls: int) -> Profile:

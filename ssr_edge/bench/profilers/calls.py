@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 # The first calls of an engine make its buffers.
 WARM_UP_CALLS = 5

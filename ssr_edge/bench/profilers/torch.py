@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ssr_edge.bench.blocks import PREPROCESSING, named_block
 from ssr_edge.bench.layers import LayerTime, Profile, median_layers, precision_of
 from ssr_edge.bench.profilers.calls import one_at_a_time
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.torch import TorchRunner
 
 if TYPE_CHECKING:

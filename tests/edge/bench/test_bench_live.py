@@ -10,7 +10,7 @@ import pytest
 
 from ssr_edge.bench.live import time_live
 from ssr_edge.bundle import Bundle
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.runners import open_runner
 from ssr_edge.runners.base import Outputs, Runner
 

@@ -28,7 +28,7 @@ from ssr_edge.bench.schedule import SCENARIOS
 from ssr_edge.breakhis import CLASSES, MALIGNANT
 from ssr_edge.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner
 from tests.doubles.kserve import Script, serving
 

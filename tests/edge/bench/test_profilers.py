@@ -18,7 +18,7 @@ from ssr_edge.bench.profilers.calls import one_at_a_time
 from ssr_edge.bench.profiling import measure_peaks_apart, profile_engines
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import Image, load_first
+from ssr_edge.images.preprocess import Image, load_first
 
 BLOCKS = [PREPROCESSING, "stem", *(f"stages.{stage}.blocks.0" for stage in range(4)), "classifier"]
 CALLS = 3

@@ -8,7 +8,7 @@ import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_edge.runners.torch import TorchRunner
 

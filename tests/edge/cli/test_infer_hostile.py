@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssr_edge import preprocess
 from ssr_edge.bundle import Bundle
+from ssr_edge.images import preprocess
 from tests.edge.image_files import broken_images, encoded
 
 Run = Callable[..., Any]

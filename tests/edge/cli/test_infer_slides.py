@@ -16,7 +16,7 @@ import tifffile
 
 from ssr_edge.breakhis import CLASSES
 from ssr_edge.bundle import Bundle
-from ssr_edge.preprocess import Image, decode, resize
+from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_edge.runners import open_runner
 
 Run = Callable[..., Any]

@@ -18,7 +18,7 @@ from ssr_edge.decide import Prediction
 from ssr_edge.distributed.part_file import read_results, record_in
 from ssr_edge.distributed.parts import Part, pack_inputs
 from ssr_edge.distributed.worker import PartWorker, Work
-from ssr_edge.opencv import cv2
+from ssr_edge.images.opencv import cv2
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.results.rows import fields
 from ssr_edge.runners import open_runner

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ssr_edge.images.preprocess import decode
 from ssr_edge.overlay.cam import COLOURS, OPACITY, draw_cam
-from ssr_edge.preprocess import decode
 
 
 def test_the_hottest_place_takes_the_last_colour_and_the_coldest_the_first(demo_images: list[Path]) -> None:

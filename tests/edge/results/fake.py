@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ssr_edge.images.preprocess import Image
 from ssr_edge.pipeline import classify
-from ssr_edge.preprocess import Image
 from ssr_edge.results import Results, RunRecord
 from ssr_edge.runners import Outputs, Runner
 from ssr_edge.sources import still

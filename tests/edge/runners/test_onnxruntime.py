@@ -12,7 +12,7 @@ import torch
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.preprocess import load
+from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.dataset import normalise, to_rgb

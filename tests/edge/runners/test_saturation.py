@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.preprocess import Image, load
+from ssr_edge.images.preprocess import Image, load
 from ssr_edge.runners import open_runner
 from ssr_edge.runners import openvino as runner_module
 from ssr_edge.runners.openvino import compile_network, engine_options

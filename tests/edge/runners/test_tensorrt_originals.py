@@ -17,9 +17,9 @@ from ssr_edge import read_ahead
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.decide import Prediction
+from ssr_edge.images.preprocess import Image, decode, load
 from ssr_edge.manifest import EngineEntry
 from ssr_edge.pipeline import Failure, classify
-from ssr_edge.preprocess import Image, decode, load
 from ssr_edge.runners import Runner, TakesOriginals, open_runner
 from ssr_edge.runners.tensorrt import TensorRtOriginalsRunner
 from ssr_edge.sources import still

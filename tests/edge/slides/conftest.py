@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from made_slides import HEIGHT, PLACES, WIDTH, MadeSlide, make_slide
 
-from ssr_edge.preprocess import Image, decode
+from ssr_edge.images.preprocess import Image, decode
 
 
 @pytest.fixture(scope="session")

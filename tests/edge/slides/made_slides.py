@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 
 # 6.5 um a camera pixel through BreaKHis's 10x objective: a tile at 100X is 700x460 pixels of this slide.
 MPP = 0.65

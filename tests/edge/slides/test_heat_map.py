@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_slides import MPP, PLACES, MadeSlide, write_slide
 
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.slides.heat_map import HeatMap
 from ssr_edge.slides.tiles import SlideTiles
 

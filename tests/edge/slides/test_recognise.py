@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from made_slides import MadeSlide
 
-from ssr_edge.preprocess import Image
+from ssr_edge.images.preprocess import Image
 from ssr_edge.slides.recognise import is_slide
 
 

@@ -12,7 +12,7 @@ import tifffile
 from made_slides import COLUMNS, HEIGHT, MPP, PLACES, WIDTH, MadeSlide, write_slide
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.preprocess import Image, resize
+from ssr_edge.images.preprocess import Image, resize
 from ssr_edge.slides.field import Region, field_micrometres
 from ssr_edge.slides.tiles import SlideTiles
 

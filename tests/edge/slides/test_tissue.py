@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssr_edge.preprocess import Image, resize
+from ssr_edge.images.preprocess import Image, resize
 from ssr_edge.slides.tissue import find_tissue
 
 PINK = (200, 140, 220)

@@ -13,7 +13,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from ssr_edge.bench.schema import read_bench
 from ssr_edge.bundle import Bundle, model_file, write_manifest
 from ssr_edge.common.errors import BundleError, OutputError, UsageError
-from ssr_edge.preprocess import load, load_first
+from ssr_edge.images.preprocess import load, load_first
 from ssr_edge.runners import open_runner
 from ssr_edge.triton.models import plan_models
 from ssr_edge.triton.repository import write_repository

@@ -80,7 +80,7 @@ def predict_test(checkpoint: Path, device: str) -> Predictions:
     """
     import torch
 
-    from ssr_edge.preprocess import IMAGE_SIZE
+    from ssr_edge.images.preprocess import IMAGE_SIZE
     from ssr_train.breakhis import read
     from ssr_train.checkpoint import load_checkpoint
     from ssr_train.dataset import load_images

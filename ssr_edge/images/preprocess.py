@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.opencv import MAX_PIXELS, cv2
+from ssr_edge.images.opencv import MAX_PIXELS, cv2
 
 IMAGE_SIZE = 224
 # ImageNet's channel statistics in the order OpenCV gives channels (blue, green, red), for values in [0, 1].

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.preprocess import Image, decode, load, load_first, resize
+from ssr_edge.images.preprocess import Image, decode, load, load_first, resize
 from tests.edge.image_files import encoded, png_that_claims, tiff_that_claims
 
 
