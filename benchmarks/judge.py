@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.metrics import measure
 from ssr_edge.runners.openvino import compile_options, openvino_core

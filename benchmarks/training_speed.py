@@ -109,7 +109,7 @@ def plain(job: Job) -> list[float]:
 
 def prepare(data: Path, magnification: int | None, images: int, folder: Path) -> int:
     """Links a part of the data set twice, as ours reads it and as ImageFolder does; returns its training images."""
-    from ssr_edge.breakhis import CLASSES
+    from ssr_edge.breakhis.names import CLASSES
     from ssr_train.breakhis import contradictory_twins, read
     from ssr_train.splits import Part, Split
 

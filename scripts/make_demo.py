@@ -12,7 +12,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_train.breakhis import Record, read
 from ssr_train.checkpoint import load_checkpoint, save_checkpoint
 from ssr_train.splits import Part

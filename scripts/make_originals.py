@@ -1,4 +1,4 @@
-"""Makes ssr_edge/data/originals.npz: the list that `ssr-edge data verify` checks a copy of BreaKHis against.
+"""Makes ssr_edge/breakhis/verify/originals.npz: the list that `ssr-edge data verify` checks a copy of BreaKHis against.
 
     python scripts/make_originals.py originals.csv twins.csv
 
@@ -12,7 +12,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from ssr_edge.data.originals import SHIPPED, originals_of
+from ssr_edge.breakhis.verify.originals import SHIPPED, originals_of
 
 
 def main() -> None:

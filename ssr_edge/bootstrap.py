@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.metrics import IS_MALIGNANT, Scores, scores
 
 _RESAMPLES, _SEED = 2000, 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.metrics import IS_MALIGNANT
 from ssr_edge.slides.field import Region

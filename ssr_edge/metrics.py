@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES, MALIGNANT
+from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 
 # bool [8], in the order of CLASSES.
 IS_MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])

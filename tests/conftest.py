@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ssr_edge.breakhis import CLASSES, MALIGNANT, parse_name
+from ssr_edge.breakhis.names import CLASSES, MALIGNANT, parse_name
 from ssr_edge.common.telemetry import silence
 
 if TYPE_CHECKING:

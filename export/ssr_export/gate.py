@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.bootstrap import paired_drops, share_interval
-from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import GateRefused, InputError
 from ssr_edge.images.preprocess import Image, load

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssr_edge.breakhis import parse_name
+from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import DataError
 from ssr_edge.environment import usable_cores
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES, Image, load_first

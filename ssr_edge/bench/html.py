@@ -32,7 +32,7 @@ from ssr_edge.bench.stages import STAGES
 from ssr_edge.bench.stages_chart import stages_chart
 from ssr_edge.bench.summary import accuracy_cost, comparison, disturbance, fastest, noise_in_words
 from ssr_edge.bench.svg import engine_style, mark_path
-from ssr_edge.breakhis import CLASS_NAMES, CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES, parse_name
 from ssr_edge.metrics import Metrics, measure
 
 _MISTAKES = 6

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssr_edge.bench.accuracy import Predicted
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.labels import ImagesWithTruth
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import decode
-from ssr_edge.labels import ImagesWithTruth
 
 _WIDTH = 176
 _QUALITY = 75

@@ -21,7 +21,7 @@ from ssr_edge.bench.process import Workers
 from ssr_edge.bench.report import Noise
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.statistics import paired_speedup
-from ssr_edge.labels import ImagesWithTruth
+from ssr_edge.breakhis.labels import ImagesWithTruth
 
 # Of the fastest engine's second process, in no table.
 _TWIN = " (again)"

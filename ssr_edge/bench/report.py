@@ -22,9 +22,9 @@ from ssr_edge.bench.roofline import Roofline
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BenchFile, BundleFacts
 from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percentiles
+from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
-from ssr_edge.labels import ImagesWithTruth
 
 METHOD = (
     "Timed: uint8 BGR 224x224 images in host memory -> probabilities in host memory, one call after the other, "

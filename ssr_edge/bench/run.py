@@ -26,11 +26,11 @@ from ssr_edge.bench.report import Live, Report, printable, summarise_times
 from ssr_edge.bench.schedule import Effort, plan_schedule
 from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bench.statistics import percentiles
+from ssr_edge.breakhis.labels import ImagesWithTruth, label_images
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.files import sha256_of
 from ssr_edge.environment import machine_facts
-from ssr_edge.labels import ImagesWithTruth, label_images
 from ssr_edge.sources import find_sources
 
 _STAGE_IMAGES = 32

@@ -25,7 +25,7 @@ from ssr_edge.bench.live import time_live
 from ssr_edge.bench.memory import device_mb, peak_rss_mb
 from ssr_edge.bench.phases import state_under_load, time_phases
 from ssr_edge.bench.stages import time_stages
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import InputError, SsrEdgeError
 from ssr_edge.decide import Prediction
 from ssr_edge.environment import usable_cores

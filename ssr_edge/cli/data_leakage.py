@@ -20,7 +20,7 @@ def compare(a: str, b: str | None, data: Path | None, json_file: str | None) -> 
         UsageError: a list that is not there, or a single one that is no split file.
         DataError: a list or the folder of images can't be used.
     """
-    from ssr_edge.data import Originals
+    from ssr_edge.breakhis.verify.originals import Originals
     from ssr_train.breakhis import read
     from ssr_train.leakage import digests_of, in_words, leakage
     from ssr_train.lists import parts_of, read_list

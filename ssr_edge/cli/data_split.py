@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ssr_edge.breakhis import CLASS_NAMES, CLASSES
+from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES
 from ssr_edge.cli.extras import importing
 from ssr_edge.common.errors import UsageError
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssr_edge.bootstrap import Interval
-from ssr_edge.breakhis import CLASS_NAMES, CLASSES
+from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES
 from ssr_edge.metrics import Metrics, by_class
 from ssr_edge.results import Results
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssr_edge.breakhis import CLASS_NAMES, MALIGNANT
+from ssr_edge.breakhis.names import CLASS_NAMES, MALIGNANT
 from ssr_edge.decide import Prediction
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image

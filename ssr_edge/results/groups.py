@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
 from ssr_edge.decide import Prediction

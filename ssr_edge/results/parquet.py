@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from typing_extensions import Self
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.decide import Prediction
 from ssr_edge.results.rows import fields

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.decide import Prediction
 from ssr_edge.slides.field import Region
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import ServerError
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner

@@ -10,7 +10,7 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import ServerError
 from ssr_edge.runners.server_address import ServerAddress
 from ssr_edge.runners.server_retry import no_answer, refused

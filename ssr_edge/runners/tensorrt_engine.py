@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.images.preprocess import IMAGE_SIZE

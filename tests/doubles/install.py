@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle import Bundle, write_manifest, writing_bundle
 from ssr_edge.manifest import EngineEntry, FoldCertificate, Manifest, OnnxParity, Provenance
 from tests.doubles import pycuda, tensorrt

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.bootstrap import malignancy_intervals, paired_drops, ratio_interval, share_interval
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.breakhis import CLASSES, MALIGNANT
+from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.decide import Prediction, decide
 
 LARGE = (460, 700, 3)

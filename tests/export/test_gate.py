@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.bundle import Bundle, refused_place, write_manifest
 from ssr_edge.manifest import GateResult
 from ssr_edge.runners import Outputs

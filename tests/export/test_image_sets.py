@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from ssr_edge.breakhis import parse_name
+from ssr_edge.breakhis.names import parse_name
 from ssr_edge.images.preprocess import decode
 from ssr_export.image_sets import choose_images
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssr_edge.breakhis import parse_name
+from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.images.preprocess import load

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import decode, load

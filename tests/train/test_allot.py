@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_edge.breakhis import parse_name
-from ssr_edge.data import Originals
+from ssr_edge.breakhis.names import parse_name
+from ssr_edge.breakhis.verify.originals import Originals
 from ssr_train.allot import Labels, allot_patients
 
 SHARES = (0.70, 0.12, 0.18)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import CheckpointError
 from ssr_train.arch import ArchConfig
 from ssr_train.checkpoint import CheckpointCard, load_checkpoint, save_checkpoint

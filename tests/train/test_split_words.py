@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_train.breakhis import Record
 from ssr_train.split_words import misfits, why_classes_are_missing
 from ssr_train.splits import Part, Split

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import DataError
 from ssr_train.breakhis import Record, contradictory_twins, read
 from ssr_train.split_words import why_classes_are_missing

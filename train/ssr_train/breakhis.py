@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASSES, parse_name
+from ssr_edge.breakhis.pixels import fingerprint
 from ssr_edge.common.errors import DataError, InputError
-from ssr_edge.data.pixels import fingerprint
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES, decode
 
 INDEX = "index.csv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_train.arch import Arch, ArchConfig, BhcNetConfig
 from ssr_train.bhcnet import BhcNet
 from ssr_train.network import Network, SSResNeXt

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import CheckpointError
 from ssr_edge.common.files import replacing
 from ssr_train.arch import arch_from_dict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from ssr_edge.breakhis import CLASSES, MALIGNANT
+from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.metrics import Metrics
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ssr_edge.breakhis.pixels import fingerprint
 from ssr_edge.common.errors import InputError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.common.progress import progress
-from ssr_edge.data.pixels import fingerprint
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_train.breakhis import Record

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import get_args
 
-from ssr_edge.breakhis import parse_name
+from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES
 from ssr_train.breakhis import INDEX, Record, read

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ssr_edge.breakhis import HOME, parse_name
+from ssr_edge.breakhis.names import HOME, parse_name
 from ssr_edge.common.errors import DataError
 from ssr_train.allot import allot_patients
 from ssr_train.breakhis import Record

@@ -19,8 +19,8 @@ from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bench.stages import STAGES
 from ssr_edge.bench.statistics import Percentiles, Ratio
+from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.environment import machine_facts
-from ssr_edge.labels import ImagesWithTruth
 
 # Of this machine, looked up once.
 _FACTS = machine_facts()

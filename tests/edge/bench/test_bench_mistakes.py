@@ -8,7 +8,7 @@ import numpy as np
 
 from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.mistakes import worst_mistakes
-from ssr_edge.labels import ImagesWithTruth
+from ssr_edge.breakhis.labels import ImagesWithTruth
 
 
 def _decoded(uri: str) -> np.ndarray:

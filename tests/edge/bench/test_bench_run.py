@@ -25,7 +25,7 @@ from ssr_edge.bench.process import WorkerProcess, Workers
 from ssr_edge.bench.report import as_json
 from ssr_edge.bench.run import run_bench
 from ssr_edge.bench.schedule import SCENARIOS
-from ssr_edge.breakhis import CLASSES, MALIGNANT
+from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.images.preprocess import load

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.data.originals import originals_of
+from ssr_edge.breakhis.verify.originals import originals_of
 from ssr_train.breakhis import read
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.splits import Split
@@ -33,7 +33,7 @@ def copy(breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     twin.unlink()
     rows = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_size) for p in copy.rglob("*.png")]
     originals_of(rows).write(tmp_path / "list.npz")
-    monkeypatch.setattr("ssr_edge.data.originals.SHIPPED", tmp_path / "list.npz")
+    monkeypatch.setattr("ssr_edge.breakhis.verify.originals.SHIPPED", tmp_path / "list.npz")
     return copy
 
 
@@ -249,7 +249,7 @@ def test_verify_and_leakage_need_neither_torch_nor_scikit_learn(demo_images: lis
     program = (
         "import sys; sys.modules |= {'torch': None, 'sklearn': None}; folder = sys.argv[1];"
         "from ssr_edge.cli.data_leakage import compare; assert compare(folder, folder, None, None);"
-        "from ssr_edge.data import verify; assert len(verify(__import__('pathlib').Path(folder)).reencoded) == 22"
+        "from ssr_edge.breakhis.verify import verify; assert len(verify(__import__('pathlib').Path(folder)).reencoded) == 22"
     )
     done = subprocess.run([sys.executable, "-c", program, demo_images[0].parent], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle import Bundle
 from ssr_edge.images.preprocess import load
 from ssr_edge.manifest import EngineEntry

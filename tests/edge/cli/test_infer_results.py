@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.breakhis import parse_name
+from ssr_edge.breakhis.names import parse_name
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.files import sha256_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.decide import Prediction
 from ssr_edge.pipeline import Failure
 from ssr_edge.results import COLUMNS, Results

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import RuntimeUnavailable, ServerError
 from ssr_edge.runners import open_server_runner
 from ssr_edge.runners.base import Runner

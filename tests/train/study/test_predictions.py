@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.breakhis import CLASSES, parse_name
+from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.common.errors import DataError
 from ssr_edge.metrics import measure
 from ssr_train.judge import judge_checkpoint

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.names import CLASSES
 from ssr_train.splits import SplitKind
 from ssr_train.study.drawing import entitle
 from ssr_train.study.outcomes import Study

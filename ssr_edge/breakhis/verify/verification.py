@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from ssr_edge.breakhis import parse_name
-from ssr_edge.data.originals import Original, Originals
-from ssr_edge.data.seen import Seen
+from ssr_edge.breakhis.names import parse_name
+from ssr_edge.breakhis.verify.originals import Original, Originals
+from ssr_edge.breakhis.verify.seen import Seen
 
 
 @dataclass(frozen=True)

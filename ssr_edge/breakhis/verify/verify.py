@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ssr_edge.breakhis.verify.archive import BrokenOff, files_of_archive
+from ssr_edge.breakhis.verify.folder import files_of_folder
+from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.seen import Seen
+from ssr_edge.breakhis.verify.verification import Judge, Verification
 from ssr_edge.common.errors import DataError
-from ssr_edge.data.archive import BrokenOff, files_of_archive
-from ssr_edge.data.folder import files_of_folder
-from ssr_edge.data.originals import Originals
-from ssr_edge.data.seen import Seen
-from ssr_edge.data.verification import Judge, Verification
 
 
 def verify(path: Path, originals: Originals | None = None) -> Verification:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ssr_edge.breakhis.names.verify import verify
 
+from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.verification import Verification
 from ssr_edge.common.errors import DataError
-from ssr_edge.data import Originals, Verification, verify
 
 NAME = "SOB_B_A-14-22549AB-100-001.png"
 

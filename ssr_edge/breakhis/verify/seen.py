@@ -9,10 +9,10 @@ from typing import IO
 
 import numpy as np
 
-from ssr_edge.breakhis import parse_name
+from ssr_edge.breakhis.names import parse_name
+from ssr_edge.breakhis.pixels import fingerprint
+from ssr_edge.breakhis.verify.originals import DIGEST_BYTES, Original, Originals
 from ssr_edge.common.errors import InputError
-from ssr_edge.data.originals import DIGEST_BYTES, Original, Originals
-from ssr_edge.data.pixels import fingerprint
 from ssr_edge.images.preprocess import Image, decode_bytes
 
 _CHUNK = 1 << 20

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ssr_edge.breakhis import ImageName, parse_name
+from ssr_edge.breakhis.names import ImageName, parse_name
 from ssr_edge.common.files import replacing
 
 SHIPPED = Path(__file__).with_name("originals.npz")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.breakhis import CLASSES
+from ssr_edge.breakhis.labels import label_images
+from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import DataError
-from ssr_edge.labels import label_images
 
 
 def test_names_say_class_and_magnification(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.seen import Seen, look_at, not_read
 from ssr_edge.common.progress import progress
-from ssr_edge.data.originals import Originals
-from ssr_edge.data.seen import Seen, look_at, not_read
 from ssr_edge.environment import usable_cores
 
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ssr_edge.breakhis import CITATION, CLASS_NAMES, CLASSES, HOME, MAGNIFICATIONS
-from ssr_edge.data.originals import Originals
-from ssr_edge.data.verification import Finding, Verification, cells, patients
+from ssr_edge.breakhis.names import CITATION, CLASS_NAMES, CLASSES, HOME, MAGNIFICATIONS
+from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.verification import Finding, Verification, cells, patients
 
 _LISTED = 20
 # Field of Verification: its title for one file and for several.

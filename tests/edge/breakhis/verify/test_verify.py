@@ -10,9 +10,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+from ssr_edge.breakhis.names.verify import verify
 
+from ssr_edge.breakhis.verify.originals import Originals
 from ssr_edge.common.errors import DataError
-from ssr_edge.data import Originals, verify
 
 NAME = "SOB_B_A-14-22549AB-100-001.png"
 OTHER = "SOB_B_A-14-22549AB-100-002.png"

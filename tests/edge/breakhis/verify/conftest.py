@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from ssr_edge.data import Originals
-from ssr_edge.data.originals import originals_of
+from ssr_edge.breakhis.verify.originals import Originals, originals_of
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.breakhis import CLASS_NAMES, CLASSES, MAGNIFICATIONS, MALIGNANT, ImageName, parse_name
+from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES, MAGNIFICATIONS, MALIGNANT, ImageName, parse_name
 
 labels = st.sampled_from(CLASSES)
 patients = st.builds(

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.breakhis import parse_name
-from ssr_edge.data import Originals
-from ssr_edge.data.originals import DIGEST_BYTES, SHIPPED, originals_of
+from ssr_edge.breakhis.names import parse_name
+from ssr_edge.breakhis.verify.originals import DIGEST_BYTES, SHIPPED, Originals, originals_of
 
 
 @pytest.fixture(scope="module")
