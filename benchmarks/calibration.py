@@ -20,7 +20,7 @@ from ssr_edge.sources import find_sources
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
-from ssr_edge.bench.memory import peak_rss_mb
+from ssr_edge.machine.memory import peak_rss_mb
 from ssr_export.calibrate import calibrate
 model, method, *images = sys.argv[1:]
 started = time.perf_counter()

@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 
 from ssr_edge.bundle import Bundle
-from ssr_edge.environment import machine_facts, usable_cores
+from ssr_edge.machine.environment import machine_facts, usable_cores
 from ssr_edge.runners import choose_precision
 from ssr_edge.sources import find_sources
 
@@ -63,7 +63,7 @@ with open_runner(Bundle.open(Path(bundle)), "openvino", precision) as runner:
 """
 INFER = """
 import sys
-from ssr_edge.bench.memory import peak_rss_mb
+from ssr_edge.machine.memory import peak_rss_mb
 from ssr_edge.cli.main import run
 try:
     run()

@@ -33,7 +33,7 @@ from ssr_edge.cli.infer import FAILED_INPUTS
 from ssr_edge.decide import decide
 from ssr_edge.distributed.part_file import PartRecord, read_results, to_parquet
 from ssr_edge.distributed.parts import Part, cut, pack_inputs
-from ssr_edge.environment import machine_facts, usable_cores
+from ssr_edge.machine.environment import machine_facts, usable_cores
 from ssr_edge.results import Results
 from ssr_edge.sources import find_sources, still
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, stdev
 
-from ssr_edge.environment import machine_facts, usable_cores
+from ssr_edge.machine.environment import machine_facts, usable_cores
 
 # Network and how many of the images: a large network takes seconds for one.
 PLAN = (("ssresnext14_8x4d", 240), ("ssresnext50_32x4d", 40))

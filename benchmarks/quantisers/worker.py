@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.bench.memory import peak_rss_mb
 from ssr_edge.images.preprocess import Image, load
+from ssr_edge.machine.memory import peak_rss_mb
 
 # Share of the free memory that a quantiser may take: one that keeps its activations shall fail, not the machine.
 _MEMORY_SHARE = 0.9

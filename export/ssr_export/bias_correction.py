@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from ssr_edge.environment import usable_cores
+from ssr_edge.machine.environment import usable_cores
 from ssr_export.activations import stream_activations
 from ssr_export.quantize import QMAX, is_quantized_conv, quantize_weight
 

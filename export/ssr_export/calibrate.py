@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssr_edge.common.errors import ExportError
 from ssr_edge.common.files import replacing, sha256_of
-from ssr_edge.environment import usable_cores
+from ssr_edge.machine.environment import usable_cores
 from ssr_export.activations import stream_activations
 from ssr_export.bias_correction import bias_errors
 from ssr_export.histogram import MagnitudeHistogram, not_finite

@@ -10,7 +10,7 @@ import onnx
 
 from ssr_edge.bundle import CALIBRATION, Bundle, model_file, write_manifest
 from ssr_edge.common.errors import ExportError, RuntimeUnavailable
-from ssr_edge.gpu import find_gpu
+from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.calibrate import Calibration, read_calibration

@@ -15,8 +15,8 @@ import numpy as np
 
 from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import DataError
-from ssr_edge.environment import usable_cores
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES, Image, load_first
+from ssr_edge.machine.environment import usable_cores
 from ssr_train.breakhis import pixel_digest, read
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.gpu_memory import allocating
+from ssr_edge.machine.gpu_memory import allocating
 from ssr_kernels.compile import compile_kernel
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_edge.bench.energy import GpuState
+from ssr_edge.machine.energy.nvml import GpuState
 
 # NVML's words, of energy.nvml, that are no trouble: nothing to do, or what somebody chose.
 _IDLE, _SET = "idle", "clocks set by the user"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from ssr_edge.bench.energy import GpuState
 from ssr_edge.bench.measure import Finished
 from ssr_edge.bench.phases import PhasesAt
 from ssr_edge.bench.process import WorkerError, Workers
 from ssr_edge.bench.schedule import Task
+from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
 
 _CALLS = 20

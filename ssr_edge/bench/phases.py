@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ssr_edge.bench.energy import GpuState, gpu_state
 from ssr_edge.images.preprocess import Image
+from ssr_edge.machine.energy.nvml import GpuState, gpu_state
 from ssr_edge.runners.base import Phases, Runner, TimesPhases
 
 # The first calls with events make what events need.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import InputError, RuntimeUnavailable
-from ssr_edge.environment import installed_versions
 from ssr_edge.images.preprocess import load
+from ssr_edge.machine.environment import installed_versions
 
 if TYPE_CHECKING:
     from ssr_train.network import Network

@@ -30,7 +30,7 @@ from ssr_edge.breakhis.labels import ImagesWithTruth, label_images
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.files import sha256_of
-from ssr_edge.environment import machine_facts
+from ssr_edge.machine.environment import machine_facts
 from ssr_edge.sources import find_sources
 
 _STAGE_IMAGES = 32

@@ -18,18 +18,19 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ssr_edge.bench.contention import ContentionClock
-from ssr_edge.bench.energy import EnergyClock, find_meters
 from ssr_edge.bench.engines import EngineSpec, open_engine
 from ssr_edge.bench.live import time_live
-from ssr_edge.bench.memory import device_mb, peak_rss_mb
 from ssr_edge.bench.phases import state_under_load, time_phases
 from ssr_edge.bench.stages import time_stages
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import InputError, SsrEdgeError
 from ssr_edge.decide import Prediction
-from ssr_edge.environment import usable_cores
 from ssr_edge.images.preprocess import Image, load_first
+from ssr_edge.machine.contention import ContentionClock
+from ssr_edge.machine.energy.clock import EnergyClock
+from ssr_edge.machine.energy.find import find_meters
+from ssr_edge.machine.environment import usable_cores
+from ssr_edge.machine.memory import device_mb, peak_rss_mb
 from ssr_edge.pipeline import classify
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import still

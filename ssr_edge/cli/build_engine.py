@@ -157,7 +157,7 @@ def _requests(
 def _for_this_machine() -> list[str]:
     from importlib.util import find_spec
 
-    from ssr_edge.gpu import find_gpu
+    from ssr_edge.machine.gpu import find_gpu
 
     return ["openvino"] + (["tensorrt"] if find_gpu() is not None and find_spec("tensorrt") else [])
 

@@ -20,7 +20,7 @@ def doctor(
     import json
 
     from ssr_edge.cli.output import write_json
-    from ssr_edge.doctor import examine, show
+    from ssr_edge.machine.doctor import examine, show
 
     report = examine()
     if json_file:

@@ -119,7 +119,7 @@ def infer(
     from ssr_edge.cli.engine import local_engine, served_engine
     from ssr_edge.common.interrupt import interruptible
     from ssr_edge.common.progress import progress
-    from ssr_edge.environment import usable_cores
+    from ssr_edge.machine.environment import usable_cores
     from ssr_edge.overlay import open_sinks
     from ssr_edge.results import Results, RunRecord
     from ssr_edge.run import run_source

@@ -128,7 +128,7 @@ def _usable(runtime: str) -> list[str]:
     """The runtimes that `choose_runtime` would consider, preferred first."""
     if runtime != "auto":
         return [runtime]
-    from ssr_edge.gpu import find_gpu
+    from ssr_edge.machine.gpu import find_gpu
 
     return [*(("tensorrt", "tensorrt-rtx") if find_gpu() is not None else ()), "openvino"]
 
@@ -157,7 +157,7 @@ def choose_runtime(bundle: Bundle, asked: str, precision: str) -> tuple[str, str
     """
     if asked != "auto":
         return asked, "asked for"
-    from ssr_edge.gpu import find_gpu
+    from ssr_edge.machine.gpu import find_gpu
 
     gpu = find_gpu()
     for runtime in ("tensorrt", "tensorrt-rtx"):

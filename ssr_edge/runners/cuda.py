@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.gpu_memory import allocating
+from ssr_edge.machine.gpu_memory import allocating
 
 
 @dataclass(frozen=True)

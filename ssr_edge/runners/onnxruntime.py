@@ -7,8 +7,8 @@ from typing import Any
 from ssr_edge.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silence
-from ssr_edge.environment import usable_cores
 from ssr_edge.images.preprocess import Image
+from ssr_edge.machine.environment import usable_cores
 from ssr_edge.runners.base import Outputs, Runner
 
 RUNTIME = "onnxruntime"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
-from ssr_edge.gpu import find_gpu
+from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.cuda import import_pycuda
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_edge.runners.openvino import openvino_core

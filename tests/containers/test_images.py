@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from dockerfile_parse import DockerfileParser
 
-from ssr_edge.gpu import find_gpu
+from ssr_edge.machine.gpu import find_gpu
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted((ROOT / "containers").glob("*.Dockerfile"))

@@ -17,7 +17,7 @@ PYCUDA_USERS = [
     # No other runner: types are followed by name, and `onnx.load` is none of the kernels' `load`.
     ROOT / "ssr_edge/runners/cuda.py",
     *RUNNERS,
-    ROOT / "ssr_edge/gpu_memory.py",
+    ROOT / "ssr_edge/machine/gpu_memory.py",
     *sorted((ROOT / "kernels/ssr_kernels").glob("*.py")),
 ]
 HEAD = """# What ssr-edge calls of TensorRT and pycuda

@@ -9,7 +9,7 @@ import pytest
 
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.gpu import find_gpu
+from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.cuda import Cuda, open_cuda
 from ssr_edge.runners.tensorrt_engine import import_tensorrt
 

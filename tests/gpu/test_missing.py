@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ssr_edge.gpu import Gpu
+from ssr_edge.machine.gpu import Gpu
 from tests.doubles.install import install
 from tests.doubles.machine import Machine
 from tests.gpu import missing

@@ -17,8 +17,8 @@ from pathlib import Path
 from ssr_edge.bench.peers.base import PeerTimes, find_in, run_tool, tool_failed
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.gpu import Gpu, find_gpu
 from ssr_edge.images.preprocess import IMAGE_SIZE
+from ssr_edge.machine.gpu import Gpu, find_gpu
 from ssr_edge.runners.tensorrt_engine import INPUT, choose_engine, is_version_compatible
 
 # Where NVIDIA's packages put it: on Jetson and Debian, and in its containers.

@@ -9,7 +9,7 @@ from pathlib import Path
 from ssr_edge.breakhis.verify.originals import Originals
 from ssr_edge.breakhis.verify.seen import Seen, look_at, not_read
 from ssr_edge.common.progress import progress
-from ssr_edge.environment import usable_cores
+from ssr_edge.machine.environment import usable_cores
 
 
 def files_of_folder(root: Path, originals: Originals) -> Iterator[Seen]:

@@ -20,7 +20,7 @@ from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bench.stages import STAGES
 from ssr_edge.bench.statistics import Percentiles, Ratio
 from ssr_edge.breakhis.labels import ImagesWithTruth
-from ssr_edge.environment import machine_facts
+from ssr_edge.machine.environment import machine_facts
 
 # Of this machine, looked up once.
 _FACTS = machine_facts()

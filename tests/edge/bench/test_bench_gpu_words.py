@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bench.energy import GpuState, nvml
 from ssr_edge.bench.gpu_words import gpu_in_words, gpu_warnings
+from ssr_edge.machine.energy import nvml
+from ssr_edge.machine.energy.nvml import GpuState
 
 STEADY = GpuState(1980, 64, 71.25)
 

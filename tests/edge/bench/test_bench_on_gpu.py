@@ -13,7 +13,6 @@ import jsonschema
 import pytest
 from reports import INT8, TORCH, make_report
 
-from ssr_edge.bench.energy import GpuState
 from ssr_edge.bench.html import render
 from ssr_edge.bench.measure import Finished, finish_engines
 from ssr_edge.bench.on_gpu import OnGpu, ask_gpu_state, ask_on_gpu
@@ -23,6 +22,7 @@ from ssr_edge.bench.report import Report, as_json, write_json
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import read_bench
 from ssr_edge.bench.table import print_report
+from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"
@@ -31,7 +31,7 @@ _WORKER = """
 import sys
 import numpy as np
 from ssr_edge.bench import phases, worker
-from ssr_edge.bench.energy import GpuState
+from ssr_edge.machine.energy import GpuState
 from ssr_edge.runners.base import Phases
 name = sys.argv[1]
 class Engine:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ssr_edge.bench import phases as module
-from ssr_edge.bench.energy import GpuState
 from ssr_edge.bench.phases import PhasesAt, state_under_load, time_phases
 from ssr_edge.images.preprocess import Image
+from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Outputs, Phases, Runner
 
 POOL = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 224, 224, 3), np.uint8)

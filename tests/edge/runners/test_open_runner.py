@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ssr_edge import gpu
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import BundleError, UsageError
-from ssr_edge.gpu import Gpu
+from ssr_edge.machine import gpu
+from ssr_edge.machine.gpu import Gpu
 from ssr_edge.runners import RUNTIMES, choose_precision, choose_runtime, open_runner
 
 

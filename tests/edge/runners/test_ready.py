@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.gpu import Gpu
+from ssr_edge.machine.gpu import Gpu
 from ssr_edge.runners import RUNTIMES, ready
 from ssr_edge.runners.ready import check_runtime
 from tests.doubles.api import RTX

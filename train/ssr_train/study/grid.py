@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from ssr_edge.common.errors import SsrEdgeError, UsageError
 from ssr_edge.common.files import replacing
 from ssr_edge.common.progress import progress
-from ssr_edge.environment import usable_cores
+from ssr_edge.machine.environment import usable_cores
 from ssr_train.loop import TrainOptions
 from ssr_train.run_file import RUN, read_options, write_options
 from ssr_train.study.plan import RunSpec, StudyPlan

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ssr_edge.common.files import replacing
-from ssr_edge.environment import machine_facts
+from ssr_edge.machine.environment import machine_facts
 from ssr_train.splits import SplitKind
 from ssr_train.study.complexity_table import table_4
 from ssr_train.study.confusion_figure import confusion_matrices

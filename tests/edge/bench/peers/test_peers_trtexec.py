@@ -10,7 +10,7 @@ import pytest
 from ssr_edge.bench.peers import open_peer, trtexec
 from ssr_edge.bundle import Bundle
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
-from ssr_edge.gpu import Gpu
+from ssr_edge.machine.gpu import Gpu
 from ssr_edge.manifest import EngineEntry
 from tests.doubles.install import tiny_network, write_bundle
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.bench.energy import EnergyClock, Found, Unmeasurable, clock, find_meters
+from ssr_edge.machine.energy import clock
+from ssr_edge.machine.energy.clock import EnergyClock
+from ssr_edge.machine.energy.find import Found, find_meters
+from ssr_edge.machine.energy.meter import Unmeasurable
 
 
 class Fake:

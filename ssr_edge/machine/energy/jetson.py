@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_edge.bench.energy.meter import Unmeasurable
-from ssr_edge.bench.energy.sampler import SampledMeter
+from ssr_edge.machine.energy.meter import Unmeasurable
+from ssr_edge.machine.energy.sampler import SampledMeter
 
 _DRIVER = Path("sys/bus/i2c/drivers/ina3221")
 # The rails that make up the module, each counted once. On AGX Orin VDDQ_VDD2_1V8AO, too, is inside VIN_SYS_5V0.

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.bench.energy import Unmeasurable, jetson
+from ssr_edge.machine.energy import jetson
+from ssr_edge.machine.energy.meter import Unmeasurable
 
 # Label, mV and mA of each channel, by I2C address: as the modules have them.
 _ORIN_NX = {"1-0040": [("VDD_IN", 4920, 1000), ("VDD_CPU_GPU_CV", 4920, 300), ("VDD_SOC", 4920, 200)]}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from ssr_edge.bench.energy.meter import Unmeasurable
-from ssr_edge.gpu import pci_bus_id
+from ssr_edge.machine.energy.meter import Unmeasurable
+from ssr_edge.machine.gpu import pci_bus_id
 
 # Bits of nvmlClocksEventReasons, formerly nvmlClocksThrottleReasons.
 _THROTTLED = {

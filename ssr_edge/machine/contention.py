@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssr_edge.environment import usable_cores
+from ssr_edge.machine.environment import usable_cores
 
 _STAT = Path("/proc/stat")
 # Fields of a cpu line: user nice system idle iowait irq softirq steal; guest time is already in user and nice.

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.cpu_conditions import cpu_conditions
-from ssr_edge.gpu import find_gpu
+from ssr_edge.machine.cpu import cpu_conditions
+from ssr_edge.machine.gpu import find_gpu
 
 # What decides how fast integer and half-precision arithmetic is; the last four are ARM's names.
 _INSTRUCTION_SETS = (

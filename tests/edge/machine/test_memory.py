@@ -11,9 +11,9 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from ssr_edge.bench import memory
-from ssr_edge.bench.energy import nvml
-from ssr_edge.bench.memory import device_mb, peak_rss_mb
+from ssr_edge.machine import memory
+from ssr_edge.machine.energy import nvml
+from ssr_edge.machine.memory import device_mb, peak_rss_mb
 
 
 class NVMLError(Exception):

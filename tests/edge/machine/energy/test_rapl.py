@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bench.energy import Unmeasurable, find_meters, rapl
-from ssr_edge.bench.energy.rapl import counted
+from ssr_edge.machine.energy import rapl
+from ssr_edge.machine.energy.find import find_meters
+from ssr_edge.machine.energy.meter import Unmeasurable
+from ssr_edge.machine.energy.rapl import counted
 
 LARGEST = 262_143_328_850  # of a Xeon; uJ
 

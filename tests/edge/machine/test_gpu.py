@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.gpu import Gpu, find_gpu, pci_bus_id
+from ssr_edge.machine.gpu import Gpu, find_gpu, pci_bus_id
 
 
 class Driver:

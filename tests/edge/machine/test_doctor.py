@@ -6,9 +6,10 @@ from importlib.metadata import version
 
 import pytest
 
-from ssr_edge import __version__, doctor
-from ssr_edge.doctor import examine, show
-from ssr_edge.gpu import Gpu
+from ssr_edge import __version__
+from ssr_edge.machine import doctor
+from ssr_edge.machine.doctor import examine, show
+from ssr_edge.machine.gpu import Gpu
 
 
 def test_what_is_installed_has_its_version() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bench.energy import Unmeasurable
-from ssr_edge.bench.energy.sampler import SampledMeter, integral
+from ssr_edge.machine.energy.meter import Unmeasurable
+from ssr_edge.machine.energy.sampler import SampledMeter, integral
 
 _TIMES = st.lists(st.floats(0, 1000), min_size=2, max_size=50).map(sorted)
 

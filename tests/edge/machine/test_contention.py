@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.bench import contention
-from ssr_edge.bench.contention import ContentionClock, busy_seconds
+from ssr_edge.machine import contention
+from ssr_edge.machine.contention import ContentionClock, busy_seconds
 
 
 def _tell(monkeypatch: pytest.MonkeyPatch, busy: list[float | None], own: list[float], wall: list[float]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.bench.energy import jetson, nvml, rapl
-from ssr_edge.bench.energy.meter import Meter, Unmeasurable
+from ssr_edge.machine.energy import jetson, nvml, rapl
+from ssr_edge.machine.energy.meter import Meter, Unmeasurable
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.cpu_conditions import Read, cpu_conditions
-from ssr_edge.environment import machine_facts
+from ssr_edge.machine.cpu import Read, cpu_conditions
+from ssr_edge.machine.environment import machine_facts
 
 _CPU = "sys/devices/system/cpu"
 

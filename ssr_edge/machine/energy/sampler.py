@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from ssr_edge.bench.energy.meter import Unmeasurable
+from ssr_edge.machine.energy.meter import Unmeasurable
 
 # Fast against the turns of a benchmark (0.15 s and longer), slow against what a reading takes (I2C: about 1 ms).
 _PERIOD_S = 0.02

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ssr_edge.bench.energy.find import Found
-from ssr_edge.bench.energy.meter import Meter, Unmeasurable
+from ssr_edge.machine.energy.find import Found
+from ssr_edge.machine.energy.meter import Meter, Unmeasurable
 
 
 class EnergyClock:

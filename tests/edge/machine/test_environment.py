@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 import pytest
 
-from ssr_edge import environment
-from ssr_edge.environment import installed_versions, machine_facts, usable_cores
+from ssr_edge.machine import environment
+from ssr_edge.machine.environment import installed_versions, machine_facts, usable_cores
 
 _ARM = "processor : 0\nFeatures : fp asimd asimddp i8mm\n\nprocessor : 1\nFeatures : fp\n"
 _X86 = "processor\t: 0\nmodel name\t: Fast CPU 3000\nflags\t\t: sse avx2 avx512f avx512_vnni avx512_bf16 amx_int8\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ssr_edge.bench.energy.meter import Unmeasurable
+from ssr_edge.machine.energy.meter import Unmeasurable
 
 _POWERCAP = Path("sys/class/powercap")
 # What a zone counts, by its name. Cores and graphics ("core", "uncore") are inside the package.

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bench.energy import GpuState, Unmeasurable, gpu_state, nvml
-from ssr_edge.gpu import find_gpu
+from ssr_edge.machine.energy import nvml
+from ssr_edge.machine.energy.meter import Unmeasurable
+from ssr_edge.machine.energy.nvml import GpuState, gpu_state
+from ssr_edge.machine.gpu import find_gpu
 
 
 class NVMLError(Exception):

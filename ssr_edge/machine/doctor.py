@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssr_edge import __version__
-from ssr_edge.environment import machine_facts
-from ssr_edge.gpu import find_gpu
+from ssr_edge.machine.environment import machine_facts
+from ssr_edge.machine.gpu import find_gpu
 
 # What it is for, the module that does it, the distributions that may bring it, the command that adds it.
 _PARTS = (

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from ssr_edge.bench.energy.meter import Unmeasurable
-from ssr_edge.bench.energy.nvml import open_nvml
+from ssr_edge.machine.energy.meter import Unmeasurable
+from ssr_edge.machine.energy.nvml import open_nvml
 
 
 def peak_rss_mb() -> float | None:
