@@ -24,7 +24,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.machine.environment import machine_facts, usable_cores
 from ssr_edge.runners import choose_precision
 from ssr_edge.sources import find_sources
@@ -48,7 +48,7 @@ import json, sys, time
 from itertools import cycle
 from pathlib import Path
 import numpy as np
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import load_first
 from ssr_edge.runners import open_runner
 bundle, precision, batch, calls, *paths = sys.argv[1:]

@@ -19,7 +19,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners import Outputs, Runner, open_runner
 

@@ -28,7 +28,7 @@ from statistics import median
 
 import numpy as np
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.cli.infer import FAILED_INPUTS
 from ssr_edge.decide import decide
 from ssr_edge.distributed.part_file import PartRecord, read_results, to_parquet

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image, load_first
 from ssr_edge.runners import Runner, open_runner, open_server_runner
 from ssr_edge.runners.server_address import ServerAddress

@@ -20,7 +20,7 @@ from ssr_edge.breakhis.names import CLASSES, MALIGNANT, parse_name
 from ssr_edge.common.telemetry import silence
 
 if TYPE_CHECKING:
-    from ssr_edge.bundle import Bundle
+    from ssr_edge.bundle.bundle import Bundle
     from ssr_train.network import SSResNeXt
     from tests.doubles.host_kernels import HostKernels
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from ssr_edge.bundle.histograms import Histograms
+from ssr_edge.bundle.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
 from ssr_edge.common.progress import progress
-from ssr_edge.histograms import Histograms
 from ssr_edge.images.preprocess import Image
-from ssr_edge.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_export.blocks import GraphBlock, cut, find_blocks, given
 from ssr_export.error_sums import ErrorSums

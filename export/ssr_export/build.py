@@ -10,11 +10,11 @@ from pathlib import Path
 
 import onnx
 
-from ssr_edge.bundle import model_file
+from ssr_edge.bundle.bundle import model_file
+from ssr_edge.bundle.manifest import EngineEntry, Precision
 from ssr_edge.common.errors import BuildError
 from ssr_edge.common.progress import progress
 from ssr_edge.machine.gpu import find_gpu
-from ssr_edge.manifest import EngineEntry, Precision
 from ssr_export.half import to_half
 from ssr_export.qdq_rules import check_qdq
 from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt

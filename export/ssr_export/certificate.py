@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from ssr_edge.bundle.manifest import BlockError, FoldCertificate
 from ssr_edge.common.errors import ExportError
-from ssr_edge.manifest import BlockError, FoldCertificate
 from ssr_export.fold import fold
 from ssr_train.network import Network, ResidualBlock
 

@@ -10,8 +10,8 @@ from ssr_edge.bench.measure import Times, run_rounds, start_engine, warm_batch
 from ssr_edge.bench.process import Workers
 from ssr_edge.bench.schedule import Effort, Task, plan_schedule
 from ssr_edge.bench.statistics import paired_speedup, percentiles
+from ssr_edge.bundle.manifest import PRECISIONS, Candidate, Choice, EngineEntry, Precision
 from ssr_edge.cli.defaults import DEMO_IMAGES
-from ssr_edge.manifest import PRECISIONS, Candidate, Choice, EngineEntry, Precision
 from ssr_edge.sources import find_sources
 
 # A few seconds in all: a difference too small to see in them is too small to give precision up for.

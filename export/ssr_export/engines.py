@@ -8,10 +8,10 @@ from pathlib import Path
 
 import onnx
 
-from ssr_edge.bundle import CALIBRATION, Bundle, model_file, write_manifest
+from ssr_edge.bundle.bundle import CALIBRATION, Bundle, model_file, write_manifest
+from ssr_edge.bundle.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
 from ssr_edge.common.errors import ExportError, RuntimeUnavailable
 from ssr_edge.machine.gpu import find_gpu
-from ssr_edge.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.calibrate import Calibration, read_calibration
 from ssr_export.choose import choose_engine

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.manifest import SQNR_LIMIT, SignalError
+from ssr_edge.bundle.manifest import SQNR_LIMIT, SignalError
 
 
 @dataclass

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ssr_edge.bundle.manifest import Islands, IslandTrial
 from ssr_edge.common.errors import UsageError
-from ssr_edge.manifest import Islands, IslandTrial
 from ssr_export.island_screen import Screen
 
 Say = Callable[[str], None]

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from ssr_edge.bundle import CALIBRATION, Bundle, writing_bundle
+from ssr_edge.bundle.bundle import CALIBRATION, Bundle, writing_bundle
 from ssr_edge.common.errors import UsageError
 from ssr_export.calibrate import read_calibration
 from ssr_export.image_sets import find_image_sets, image_files

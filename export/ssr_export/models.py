@@ -9,11 +9,11 @@ from pathlib import Path
 import onnx
 from torch import Tensor
 
-from ssr_edge.bundle import CALIBRATION, model_file
+from ssr_edge.bundle.bundle import CALIBRATION, model_file
+from ssr_edge.bundle.int8_report import worst_first
+from ssr_edge.bundle.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import sha256_of
-from ssr_edge.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
-from ssr_edge.quantisation import worst_first
 from ssr_export.activations import readable_batches
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import Calibration, calibrate

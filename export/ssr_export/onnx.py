@@ -19,10 +19,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from ssr_edge.bundle.manifest import OnnxParity
 from ssr_edge.common.errors import ExportError
 from ssr_edge.common.files import replacing
 from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
-from ssr_edge.manifest import OnnxParity
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_train.network import Network
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ssr_edge.bundle.histograms import Histogram
+from ssr_edge.bundle.manifest import QuantisationReport, QuantisedTensor
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
-from ssr_edge.histograms import Histogram
-from ssr_edge.manifest import QuantisationReport, QuantisedTensor
 
 # Told apart by people who see no red and green, too (Okabe and Ito 2008).
 _COLOURS = {"weights": "#56B4E9", "activations": "#E69F00", "both": "#000000"}

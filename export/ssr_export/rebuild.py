@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ssr_edge.bundle import Bundle, refused_place, write_manifest, writing_bundle
+from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest, writing_bundle
+from ssr_edge.bundle.manifest import Manifest
 from ssr_edge.common.errors import GateRefused
-from ssr_edge.manifest import Manifest
 from ssr_export.engines import Workshop
 from ssr_export.image_sets import image_files
 from ssr_export.plan import BundlePlan

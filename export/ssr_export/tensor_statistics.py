@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.histograms import Histogram
-from ssr_edge.manifest import QuantisedTensor
+from ssr_edge.bundle.histograms import Histogram
+from ssr_edge.bundle.manifest import QuantisedTensor
 from ssr_export.histogram import MagnitudeHistogram
 
 _BINS = 256  # enough for a plot; the whole network's then take about 100 KB

@@ -13,10 +13,10 @@ from ssr_edge.bench.peers import PEERS, Peer, PeerTimes, open_peer
 from ssr_edge.bench.process import Workers
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.statistics import Ratio, paired_speedup
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import PRECISIONS
 from ssr_edge.common.errors import SsrEdgeError
 from ssr_edge.common.progress import progress
-from ssr_edge.manifest import PRECISIONS
 
 # The tool loads and warms up in each turn, so its turns are long; ours is as long, in pieces around it.
 TURNS, TURN_S = 6, 3.0

@@ -12,7 +12,7 @@ from ssr_edge.bench.process import WorkerError
 from ssr_edge.bench.profiling import measure_peaks_apart
 from ssr_edge.bench.report import Result
 from ssr_edge.bench.roofline import Roofline, roofline
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
 
 # For each of the machine's peaks.
 _PEAK_S, _QUICK_PEAK_S = 1.5, 0.5

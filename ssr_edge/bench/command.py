@@ -18,7 +18,7 @@ from ssr_edge.bench.report import Report, as_bench_file, as_text, write_json
 from ssr_edge.bench.run import run_bench
 from ssr_edge.bench.schema import BenchFile, read_bench
 from ssr_edge.bench.table import print_report
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import Regression, UsageError
 from ssr_edge.sources import find_sources

@@ -63,7 +63,7 @@ class _Pass:
 def network_cost(path: Path, precision: str) -> list[BlockCost]:
     """The cost of a bundle's model at batch 1, by block in graph order.
 
-    path: the ONNX file of the precision (`ssr_edge.bundle.model_file`). precision: of manifest.PRECISIONS. Of an int8
+    path: the ONNX file of the precision (`ssr_edge.bundle.bundle.model_file`). precision: of manifest.PRECISIONS. Of an int8
     file what has no Q/DQ on its weights (islands, attention, classifier) counts as fp32. A graph of other names is all
     `other`; a tensor whose shape ONNX can't infer counts as empty.
     """

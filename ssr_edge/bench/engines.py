@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
+from ssr_edge.bundle.manifest import PRECISIONS
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.machine.gpu import find_gpu
-from ssr_edge.manifest import PRECISIONS
 from ssr_edge.runners import RUNTIMES, Runner, open_runner, open_server_runner
 from ssr_edge.runners.server_address import Patience, ServerAddress
 from ssr_edge.runners.torch import FORMS, TorchRunner

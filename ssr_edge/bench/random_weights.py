@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import InputError, RuntimeUnavailable
 from ssr_edge.images.preprocess import load
 from ssr_edge.machine.environment import installed_versions

@@ -27,7 +27,7 @@ from ssr_edge.bench.schedule import Effort, plan_schedule
 from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bench.statistics import percentiles
 from ssr_edge.breakhis.labels import ImagesWithTruth, label_images
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.files import sha256_of
 from ssr_edge.machine.environment import machine_facts

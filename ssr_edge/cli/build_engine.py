@@ -81,7 +81,7 @@ def build_engine(
     ] = False,
 ) -> None:
     """Build the engines of a bundle for this machine, from a checkpoint or from a bundle made elsewhere."""
-    from ssr_edge.bundle import BUNDLES, MANIFEST
+    from ssr_edge.bundle.bundle import BUNDLES, MANIFEST
 
     of_bundle = source is not None and (source / MANIFEST).exists()
     with importing("export"):
@@ -137,7 +137,7 @@ def _not_for_a_bundle(given: dict[str, object]) -> None:
 def _requests(
     runtimes: list[str] | None, precisions: list[str] | None, options: TensorRtOptions
 ) -> tuple[EngineRequest, ...]:
-    from ssr_edge.manifest import PRECISIONS
+    from ssr_edge.bundle.manifest import PRECISIONS
     from ssr_export.build import BUILDERS, EngineRequest, candidates
 
     chosen = runtimes or _for_this_machine()

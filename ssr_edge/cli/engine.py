@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import UsageError
 from ssr_edge.runners import Runner, choose_precision, choose_runtime, open_runner, open_server_runner
 from ssr_edge.runners.server_address import Patience, ServerAddress

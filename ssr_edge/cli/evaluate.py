@@ -49,7 +49,7 @@ def evaluate(
         from ssr_train.judged_files import write_cams, write_pictures
 
     from ssr_edge.bootstrap import malignancy_intervals
-    from ssr_edge.bundle import MANIFEST, Bundle
+    from ssr_edge.bundle.bundle import MANIFEST, Bundle
     from ssr_edge.cli.output import write_json
     from ssr_edge.cli.tables import metrics_table
 

@@ -39,7 +39,7 @@ def export(
         from ssr_export.make_bundle import BundlePlan, make_bundle
         from ssr_export.remedies import Remedies
 
-    from ssr_edge.bundle import BUNDLES
+    from ssr_edge.bundle.bundle import BUNDLES
 
     source = find_checkpoint(checkpoint)
     target = bundle or BUNDLES / bundle_name(source)

@@ -115,7 +115,7 @@ def infer(
     ] = 1000,
 ) -> None:
     """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
-    from ssr_edge.bundle import Bundle
+    from ssr_edge.bundle.bundle import Bundle
     from ssr_edge.cli.engine import local_engine, served_engine
     from ssr_edge.common.interrupt import interruptible
     from ssr_edge.common.progress import progress

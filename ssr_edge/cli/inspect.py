@@ -10,7 +10,7 @@ import typer
 from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssr_edge.bundle import Bundle
+    from ssr_edge.bundle.bundle import Bundle
 
 
 def inspect(
@@ -37,10 +37,10 @@ def inspect(
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Say what a bundle is, where it came from and what was measured of it; checks every file's hash."""
-    from ssr_edge.bundle import Bundle
+    from ssr_edge.bundle.bundle import Bundle
+    from ssr_edge.bundle.int8_report import print_quantisation, quantisation_of
+    from ssr_edge.bundle.summary import describe
     from ssr_edge.cli.output import write_json
-    from ssr_edge.describe import describe
-    from ssr_edge.quantisation import print_quantisation, quantisation_of
 
     _check(quantisation, plot, tensor)
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
@@ -79,16 +79,16 @@ def _check(quantisation: bool, plot: Path | None, tensor: str | None) -> None:
 def _tensorrt_cache(bundle: Bundle, version: str) -> str:
     import json
 
-    from ssr_edge.bundle import CALIBRATION
-    from ssr_edge.tensorrt_cache import tensorrt_cache
+    from ssr_edge.bundle.bundle import CALIBRATION
+    from ssr_edge.bundle.tensorrt_cache import tensorrt_cache
 
     return tensorrt_cache(json.loads(bundle.file(CALIBRATION).read_bytes())["ranges"], version)
 
 
 def _plot(bundle: Bundle, file: Path, tensor: str | None) -> None:
+    from ssr_edge.bundle.histograms import read_histogram
+    from ssr_edge.bundle.int8_report import quantisation_of, tensor_named
     from ssr_edge.cli.extras import importing
-    from ssr_edge.histograms import read_histogram
-    from ssr_edge.quantisation import quantisation_of, tensor_named
 
     with importing("export"):
         from ssr_export.plot import plot_blocks, plot_tensor, save

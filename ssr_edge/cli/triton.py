@@ -39,7 +39,7 @@ def triton(
 
         from ssr_edge.triton.repository import write_repository
     from ssr_edge.bench.schema import read_bench
-    from ssr_edge.bundle import Bundle
+    from ssr_edge.bundle.bundle import Bundle
     from ssr_edge.triton.models import plan_models
 
     opened = Bundle.open(bundle)

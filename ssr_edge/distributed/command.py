@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from ssr_edge.bundle import MANIFEST, Bundle
+from ssr_edge.bundle.bundle import MANIFEST, Bundle
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.common.interrupt import interruptible

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssr_edge.bundle import MANIFEST, Bundle
+from ssr_edge.bundle.bundle import MANIFEST, Bundle
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, SsrEdgeError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.distributed.parts import Part, unpack

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssr_edge.bundle import MANIFEST, Bundle
+from ssr_edge.bundle.bundle import MANIFEST, Bundle
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing, sha256_of
 from ssr_edge.runners import Runner

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
+from ssr_edge.bundle.manifest import PRECISIONS, Choice
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
-from ssr_edge.manifest import PRECISIONS, Choice
 from ssr_edge.runners.base import Outputs, Phases, Runner, TakesOriginals, TimesPhases
 
 if TYPE_CHECKING:

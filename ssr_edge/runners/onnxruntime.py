@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silence
 from ssr_edge.images.preprocess import Image

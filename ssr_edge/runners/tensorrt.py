@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.images.preprocess import Image
 from ssr_edge.machine.gpu_memory import no_room
-from ssr_edge.manifest import EngineEntry
 from ssr_edge.runners.base import Outputs, Phases, Runner
 from ssr_edge.runners.cuda import open_cuda
 from ssr_edge.runners.tensorrt_engine import (

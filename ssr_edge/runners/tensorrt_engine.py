@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_edge.manifest import EngineEntry
 
 # The tensors of an engine: shape after the batch, and type (design section 4).
 INPUT = "images"

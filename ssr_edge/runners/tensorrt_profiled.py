@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.bundle import Bundle
-from ssr_edge.manifest import EngineEntry
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.runners.tensorrt import TensorRtRunner
 
 

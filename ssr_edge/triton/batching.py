@@ -10,8 +10,8 @@ import numpy as np
 from ssr_edge.bench.schedule import QUERY, Scenario
 from ssr_edge.bench.schema import BenchFile
 from ssr_edge.bench.statistics import Ratio, paired_speedup
+from ssr_edge.bundle.manifest import Manifest
 from ssr_edge.common.errors import UsageError
-from ssr_edge.manifest import Manifest
 
 # Less is not worth a request's waiting.
 GAIN = 1.05

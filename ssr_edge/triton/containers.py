@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_edge.manifest import EngineEntry
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.runners.tensorrt_engine import is_version_compatible
 
 IMAGE = "nvcr.io/nvidia/tritonserver"

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
+from ssr_edge.bundle.manifest import PRECISIONS, EngineEntry
 from ssr_edge.common.errors import BundleError, UsageError
-from ssr_edge.manifest import PRECISIONS, EngineEntry
 
 RUNTIMES = ("tensorrt", "openvino", "onnxruntime")
 # Preferred first. Not OpenVINO for fp32: where the processor has BF16 it would compute in that, and Triton's backend

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ssr_edge.bench.schema import BenchFile
-from ssr_edge.bundle import MANIFEST, Bundle, model_file
+from ssr_edge.bundle.bundle import MANIFEST, Bundle, model_file
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import OutputError, UsageError
 from ssr_edge.common.files import replacing

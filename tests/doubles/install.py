@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.bundle import Bundle, write_manifest, writing_bundle
-from ssr_edge.manifest import EngineEntry, FoldCertificate, Manifest, OnnxParity, Provenance
+from ssr_edge.bundle.bundle import Bundle, write_manifest, writing_bundle
+from ssr_edge.bundle.manifest import EngineEntry, FoldCertificate, Manifest, OnnxParity, Provenance
 from tests.doubles import pycuda, tensorrt
 from tests.doubles.api import RTX
 from tests.doubles.machine import Machine

@@ -11,7 +11,7 @@ from threading import Event, Semaphore
 import numpy as np
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import InputError
 from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, decode, resize

@@ -12,7 +12,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ServerError
 from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, load

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.cli.defaults import DEMO_CHECKPOINT
 from ssr_export.build import EngineRequest
 from ssr_export.calibrate import read_calibration

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_export.activations import stream_activations
 from ssr_export.bias_correction import ConvInputs, bias_errors
 from ssr_export.calibrate import calibrate

@@ -14,12 +14,12 @@ import torch
 from onnx import numpy_helper
 from torch.nn import functional as F
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.histograms import read_histogram
+from ssr_edge.bundle.int8_report import worst_first
+from ssr_edge.bundle.manifest import QuantisationReport
 from ssr_edge.common.errors import ExportError
-from ssr_edge.histograms import read_histogram
 from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, load
-from ssr_edge.manifest import QuantisationReport
-from ssr_edge.quantisation import worst_first
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import collect_histograms
 from ssr_export.fold import fold

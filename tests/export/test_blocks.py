@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
 from ssr_export.blocks import cut, find_blocks, given

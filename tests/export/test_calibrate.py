@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_export import calibrate as calibration_module
 from ssr_export.bias_correction import bias_errors

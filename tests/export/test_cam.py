@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner
 from ssr_export.build import EngineRequest

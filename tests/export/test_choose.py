@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.bundle import Bundle
-from ssr_edge.manifest import Precision
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import Precision
 from ssr_export import choose
 from ssr_export.choose import choose_engine
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.bundle import Bundle, refused_place
+from ssr_edge.bundle.bundle import Bundle, refused_place
+from ssr_edge.bundle.manifest import EngineEntry, GateResult
 from ssr_edge.common.errors import GateRefused, UsageError
-from ssr_edge.manifest import EngineEntry, GateResult
 from ssr_export import engines
 from ssr_export.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle

@@ -12,8 +12,8 @@ import onnx
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES, parse_name
-from ssr_edge.bundle import Bundle, refused_place, write_manifest
-from ssr_edge.manifest import GateResult
+from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest
+from ssr_edge.bundle.manifest import GateResult
 from ssr_edge.runners import Outputs
 from ssr_export import engines as engines_module
 from ssr_export.build import EngineRequest, build_engine

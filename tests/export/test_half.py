@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
 from ssr_export.half import to_half

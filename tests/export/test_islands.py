@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import Islands
 from ssr_edge.common.errors import UsageError
 from ssr_edge.images.preprocess import load
-from ssr_edge.manifest import Islands
 from ssr_export.island_screen import Screen, Screened
 from ssr_export.islands import named_islands, search
 from ssr_export.qdq_rules import check_qdq

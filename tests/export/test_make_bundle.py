@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BuildError, DataError, UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.images.preprocess import load

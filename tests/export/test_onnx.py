@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
 from ssr_export.fold import fold

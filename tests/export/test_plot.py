@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from ssr_edge.common.errors import UsageError
-from ssr_edge.histograms import Histogram
-from ssr_edge.manifest import (
+from ssr_edge.bundle.histograms import Histogram
+from ssr_edge.bundle.manifest import (
     BlockQuantisation,
     QuantisationError,
     QuantisationReport,
     QuantisedTensor,
     SignalError,
 )
+from ssr_edge.common.errors import UsageError
 from ssr_export.plot import plot_blocks, plot_tensor, save
 
 

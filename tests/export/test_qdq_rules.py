@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import BuildError
 from ssr_edge.images.preprocess import load
 from ssr_export.build import EngineRequest, build_engine

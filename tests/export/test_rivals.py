@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.runners import open_runner
 from ssr_train import arch as arch_module
 from ssr_train.arch import Arch, BhcNetConfig, SwinConfig, arch_from_dict

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import BuildError
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.calibrate import collect_histograms

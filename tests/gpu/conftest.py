@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.cuda import Cuda, open_cuda

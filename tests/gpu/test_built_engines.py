@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import decode, load
 from ssr_edge.runners import Outputs, open_runner
@@ -99,7 +99,7 @@ TOGETHER = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.runners import open_runner
 before = torch.arange(1000., device="cuda")
 images = np.zeros((2, 224, 224, 3), np.uint8)

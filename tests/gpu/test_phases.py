@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.bench.phases import state_under_load
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.machine.memory import device_mb
 from ssr_edge.runners import TimesPhases, open_runner
 from ssr_edge.runners.cuda import Cuda

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError
-from ssr_edge.manifest import EngineEntry
 from ssr_edge.runners import Outputs, Runner, open_runner
 from ssr_edge.runners.cuda import open_cuda
 from ssr_edge.runners.tensorrt_engine import import_tensorrt

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, DataError, UsageError
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.breakhis import contradictory_twins, read

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.common.progress import progress
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssr_edge.bench.peers.base import Peer, PeerTimes
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import UsageError
 
 __all__ = ["PEERS", "Peer", "PeerTimes", "open_peer"]

@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 
 from ssr_edge.bench.peers.base import PeerTimes, find_in, run_tool
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silenced_environment
 from ssr_edge.images.preprocess import IMAGE_SIZE

@@ -15,7 +15,7 @@ from math import ceil
 from pathlib import Path
 
 from ssr_edge.bench.peers.base import PeerTimes, find_in, run_tool, tool_failed
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.machine.gpu import Gpu, find_gpu

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.layers import Profile
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image
 

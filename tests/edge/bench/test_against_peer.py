@@ -11,7 +11,7 @@ from ssr_edge.bench import against_peer
 from ssr_edge.bench.against_peer import TURNS, run_against_peer
 from ssr_edge.bench.peers import PeerTimes
 from ssr_edge.bench.process import WorkerProcess, Workers
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.bench.blocks import CONVERSIONS, OTHER, PREPROCESSING, block_of, graph_blocks, named_block, network_order
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from tests.doubles.install import tiny_network
 
 

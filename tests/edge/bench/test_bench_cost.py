@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ssr_edge.bench.blocks import OTHER
 from ssr_edge.bench.cost import network_cost
-from ssr_edge.bundle import Bundle, model_file
+from ssr_edge.bundle.bundle import Bundle, model_file
 from tests.doubles.install import tiny_network
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from ssr_edge.bench import engines
 from ssr_edge.bench.engines import plan_engines
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import UsageError
-from ssr_edge.manifest import EngineEntry
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from ssr_edge.bench.report import as_json
 from ssr_edge.bench.run import run_bench
 from ssr_edge.bench.schedule import SCENARIOS
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
-from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssr_edge.bench.stages import STAGES, time_stages
 from ssr_edge.bench.stages_chart import stages_chart
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.runners import open_runner
 
 

@@ -16,7 +16,7 @@ from ssr_edge.bench.process import WorkerProcess, Workers
 from ssr_edge.bench.profilers import profile_engine
 from ssr_edge.bench.profilers.calls import one_at_a_time
 from ssr_edge.bench.profiling import measure_peaks_apart, profile_engines
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load_first
 

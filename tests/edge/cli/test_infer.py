@@ -13,9 +13,9 @@ import onnx
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.images.preprocess import load
-from ssr_edge.manifest import EngineEntry
 from ssr_edge.results import COLUMNS
 from ssr_edge.runners import choose_precision, open_runner
 from tests.doubles.host_kernels import HostKernels

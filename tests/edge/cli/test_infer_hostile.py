@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images import preprocess
 from tests.edge.image_files import broken_images, encoded
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ssr_edge.breakhis.names import parse_name
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.files import sha256_of
 
 Run = Callable[..., Any]

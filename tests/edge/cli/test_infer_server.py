@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from tests.doubles.kserve import Script, serving
 from tests.edge.image_files import many_images
 from tests.edge.mlserver import MlServer

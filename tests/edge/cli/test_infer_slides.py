@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_edge.runners import open_runner
 

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from tests.edge.conftest import FPS, FRAMES, Camera
 
 Run = Callable[..., Any]

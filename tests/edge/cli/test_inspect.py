@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bundle import Bundle
-from ssr_edge.manifest import Manifest
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import Manifest
 
 Run = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ssr_edge import __version__
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from tests.no_network import NO_NETWORK
 
 Run = Callable[..., Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 
 Run = Callable[..., Any]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.telemetry import silenced_environment
 from tests.no_network import NO_NETWORK
 

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.distributed.cluster import import_ray
 
 Run = Callable[..., Any]

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.files import sha256_of
 from ssr_edge.decide import Prediction
 from ssr_edge.distributed.part_file import read_results, record_in

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import Candidate, Choice, Manifest
 from ssr_edge.common.errors import UsageError
-from ssr_edge.manifest import Candidate, Choice, Manifest
 from ssr_edge.runners import choose_precision, open_runner
 from ssr_edge.runners import openvino as openvino_runner
 

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners import open_runner

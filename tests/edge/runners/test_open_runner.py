@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.machine import gpu
 from ssr_edge.machine.gpu import Gpu

@@ -10,10 +10,10 @@ import numpy as np
 import openvino
 import pytest
 
-from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.bundle.bundle import Bundle, write_manifest
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load
-from ssr_edge.manifest import EngineEntry
 from ssr_edge.runners import open_runner
 
 

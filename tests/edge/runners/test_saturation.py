@@ -11,7 +11,7 @@ import openvino
 import pytest
 from onnx import numpy_helper
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.runners import open_runner
 from ssr_edge.runners import openvino as runner_module

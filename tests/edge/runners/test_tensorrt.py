@@ -16,9 +16,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, SsrEdgeError, UsageError
-from ssr_edge.manifest import EngineEntry
 from ssr_edge.runners import cuda, open_runner
 from ssr_edge.runners.base import Outputs
 from ssr_edge.runners.tensorrt import TensorRtRunner

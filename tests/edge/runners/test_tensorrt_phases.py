@@ -13,9 +13,9 @@ import onnx
 import pytest
 
 from ssr_edge.bench.phases import time_phases
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
-from ssr_edge.manifest import EngineEntry
 from ssr_edge.runners import TimesPhases, open_runner
 from ssr_edge.runners.openvino import OpenVinoRunner
 from ssr_edge.runners.tensorrt import TensorRtRunner

@@ -12,8 +12,8 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from ssr_edge.bundle import Bundle, write_manifest
-from ssr_edge.manifest import EngineEntry
+from ssr_edge.bundle.bundle import Bundle, write_manifest
+from ssr_edge.bundle.manifest import EngineEntry
 
 PLAN = b"not a plan that TensorRT would load"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.manifest import EngineEntry
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.triton.containers import RELEASES, container_words, release_for
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.bundle.bundle import Bundle, write_manifest
+from ssr_edge.bundle.manifest import Candidate, Choice
 from ssr_edge.common.errors import BundleError, UsageError
-from ssr_edge.manifest import Candidate, Choice
 from ssr_edge.triton.models import plan_models
 
 PLAN = {"runtime": "tensorrt", "precision": "int8"}

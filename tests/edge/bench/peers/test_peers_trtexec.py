@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ssr_edge.bench.peers import open_peer, trtexec
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.machine.gpu import Gpu
-from ssr_edge.manifest import EngineEntry
 from tests.doubles.install import tiny_network, write_bundle
 
 _HELP = {

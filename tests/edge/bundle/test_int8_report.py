@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bundle import Bundle, write_manifest
+from ssr_edge.bundle.bundle import Bundle, write_manifest
+from ssr_edge.bundle.histograms import HISTOGRAMS, read_histogram
+from ssr_edge.bundle.int8_report import worst_first
+from ssr_edge.bundle.manifest import Manifest
 from ssr_edge.common.errors import BundleError
-from ssr_edge.histograms import HISTOGRAMS, read_histogram
-from ssr_edge.manifest import Manifest
-from ssr_edge.quantisation import worst_first
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from ssr_edge.bundle import Bundle
-from ssr_edge.manifest import CalibrationEntry, GateResult
-from ssr_edge.quantisation import worst_first
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.int8_report import worst_first
+from ssr_edge.bundle.manifest import CalibrationEntry, GateResult
 
 # rich would fold to 80 columns in a file or a pipe, in the middle of paths.
 _PLAIN_WIDTH = 160

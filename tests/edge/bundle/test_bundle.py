@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bundle import MANIFEST, Bundle, model_file, refused_place, write_manifest, writing_bundle
+from ssr_edge.bundle.bundle import MANIFEST, Bundle, model_file, refused_place, write_manifest, writing_bundle
 from ssr_edge.common.errors import BundleError, GateRefused
 from ssr_edge.common.files import sha256_of
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import Candidate, Choice, Islands
+from ssr_edge.bundle.summary import describe
 from ssr_edge.common.errors import BundleError
-from ssr_edge.describe import describe
-from ssr_edge.manifest import Candidate, Choice, Islands
 
 
 @pytest.fixture(autouse=True)

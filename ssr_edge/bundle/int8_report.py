@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from rich.console import Console
 from rich.table import Table
 
-from ssr_edge.bundle import Bundle
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
 from ssr_edge.common.errors import BundleError, UsageError
-from ssr_edge.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
 
 
 def quantisation_of(bundle: Bundle) -> QuantisationReport:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ssr_edge.bundle.manifest import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest
 from ssr_edge.common.errors import BundleError, GateRefused
 from ssr_edge.common.files import sha256_of
-from ssr_edge.manifest import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest
 
 MANIFEST = "manifest.json"
 CALIBRATION = "calibration.json"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ssr_edge.bundle import Bundle
-from ssr_edge.manifest import SCHEMA_VERSION, Manifest
+from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import SCHEMA_VERSION, Manifest
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssr_edge.bundle.tensorrt_cache import tensorrt_cache
 from ssr_edge.common.errors import UsageError
-from ssr_edge.tensorrt_cache import tensorrt_cache
 
 
 def test_the_text_is_header_and_scales() -> None:
