@@ -15,7 +15,7 @@ import sys
 from itertools import cycle, islice
 
 from ssr_edge.bench.random_weights import random_bundle
-from ssr_edge.sources import find_sources
+from ssr_edge.sources.paths import find_sources
 
 PROGRAM = """
 import json, sys, time

@@ -15,7 +15,7 @@ from itertools import count
 import cv2
 
 from ssr_edge.images.preprocess import decode
-from ssr_edge.sources import find_sources
+from ssr_edge.sources.paths import find_sources
 
 
 def server(folder: str, port: int, fps: float) -> ThreadingHTTPServer:

@@ -30,7 +30,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image, load_first
 from ssr_edge.runners import Runner, open_runner, open_server_runner
 from ssr_edge.runners.server_address import ServerAddress
-from ssr_edge.sources import find_sources
+from ssr_edge.sources.paths import find_sources
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "ssr_edge" / "demo" / "images"

@@ -12,7 +12,7 @@ from ssr_edge.bench.schedule import Effort, Task, plan_schedule
 from ssr_edge.bench.statistics import paired_speedup, percentiles
 from ssr_edge.bundle.manifest import PRECISIONS, Candidate, Choice, EngineEntry, Precision
 from ssr_edge.cli.defaults import DEMO_IMAGES
-from ssr_edge.sources import find_sources
+from ssr_edge.sources.paths import find_sources
 
 # A few seconds in all: a difference too small to see in them is too small to give precision up for.
 _EFFORT = Effort(warm_s=1.0, rounds_s=4.0, turn_s=0.1, judged=None)

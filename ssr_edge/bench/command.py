@@ -21,7 +21,7 @@ from ssr_edge.bench.table import print_report
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import Regression, UsageError
-from ssr_edge.sources import find_sources
+from ssr_edge.sources.paths import find_sources
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.files import sha256_of
 from ssr_edge.machine.environment import machine_facts
-from ssr_edge.sources import find_sources
+from ssr_edge.sources.paths import find_sources
 
 _STAGE_IMAGES = 32
 _PROFILED_CALLS = 20

@@ -125,7 +125,7 @@ def infer(
     from ssr_edge.run import run_source
     from ssr_edge.runners.server_address import Patience
     from ssr_edge.slides.report import SlideReports
-    from ssr_edge.sources import open_source
+    from ssr_edge.sources.choose import open_source
 
     outputs = list(dict.fromkeys(output or ["predictions.csv"]))
     results = Results(outputs, group_by)

@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Event
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.sources import Input, open_source
-from ssr_edge.sources.inputs import unreadable
+from ssr_edge.sources.choose import open_source
+from ssr_edge.sources.inputs import Input, unreadable
 
 
 def open_files(source: str, stop: Event, every: int = 1) -> Iterator[Input]:

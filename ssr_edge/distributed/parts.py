@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ssr_edge.sources import Input
+from ssr_edge.sources.inputs import Input
 
 
 @dataclass(frozen=True)

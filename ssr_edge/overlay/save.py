@@ -9,8 +9,8 @@ from ssr_edge.decide import Prediction
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
 from ssr_edge.overlay.sink import Sink
-from ssr_edge.sources import Source
 from ssr_edge.sources.capture import is_utf8
+from ssr_edge.sources.choose import Source
 from ssr_edge.sources.video import VIDEO_SUFFIXES
 
 # Of a camera or stream, whose own figure is often wrong; each frame is shown for as long as it was the newest.

@@ -9,7 +9,7 @@ from threading import Event
 from ssr_edge.overlay.save import open_save
 from ssr_edge.overlay.sink import Sink
 from ssr_edge.overlay.window import Window
-from ssr_edge.sources import Source
+from ssr_edge.sources.choose import Source
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from ssr_edge.results.record import RunRecord
 from ssr_edge.results.resume import go_on, holds_results
 from ssr_edge.results.rows import write_row
 from ssr_edge.results.writers import LINES, STDOUT, Writer, check_outputs, open_lines, open_writer, writable
-from ssr_edge.sources import Input
+from ssr_edge.sources.inputs import Input
 
 SHOWN = 10
 

@@ -17,7 +17,7 @@ from ssr_edge.common.errors import UsageError
 from ssr_edge.decide import Prediction
 from ssr_edge.pipeline import Failure
 from ssr_edge.results.readers import Records, read_failures, read_predictions
-from ssr_edge.sources import Input
+from ssr_edge.sources.inputs import Input
 
 Count = Callable[[Prediction | Failure], None]
 

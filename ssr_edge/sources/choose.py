@@ -9,11 +9,11 @@ from pathlib import Path
 from threading import Event
 
 from ssr_edge.common.errors import InputError, UsageError
-from ssr_edge.slides.recognise import is_slide
 from ssr_edge.sources.capture import open_video
 from ssr_edge.sources.inputs import Input, still
 from ssr_edge.sources.pages import TIFF_SUFFIXES, pages_of
 from ssr_edge.sources.paths import find_sources
+from ssr_edge.sources.recognize import is_slide
 from ssr_edge.sources.stdin import paths_on_stdin
 from ssr_edge.sources.stream import frames_of_stream
 from ssr_edge.sources.video import VIDEO_SUFFIXES, frames_of_video

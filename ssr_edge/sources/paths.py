@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ssr_edge.common.errors import UsageError
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES
-from ssr_edge.slides.recognise import SLIDE_SUFFIXES
+from ssr_edge.sources.recognize import SLIDE_SUFFIXES
 
 
 def find_sources(source: str) -> Iterator[Path]:

@@ -18,8 +18,7 @@ from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_edge.live import LiveReport, Newest, classify_live
 from ssr_edge.pipeline import Failure
 from ssr_edge.runners import Outputs, Runner, open_runner
-from ssr_edge.sources import Input
-from ssr_edge.sources.inputs import unreadable
+from ssr_edge.sources.inputs import Input, unreadable
 
 TIMEOUT_S = 30
 

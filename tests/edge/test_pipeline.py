@@ -19,7 +19,7 @@ from ssr_edge.images.preprocess import Image, load
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners import Outputs, Runner, open_runner
-from ssr_edge.sources import Input, still
+from ssr_edge.sources.inputs import Input, still
 
 
 @pytest.fixture(scope="module", params=["openvino, 1 slot", "openvino, 3 slots", "onnxruntime, 1 slot"])

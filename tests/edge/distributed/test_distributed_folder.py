@@ -18,7 +18,7 @@ from ssr_edge.distributed.part_file import PartRecord, read_record, read_results
 from ssr_edge.distributed.parts import Part
 from ssr_edge.pipeline import Failure
 from ssr_edge.results.rows import fields
-from ssr_edge.sources import still
+from ssr_edge.sources.inputs import still
 
 JOB = JobRecord(bundle="b1", runtime="auto", precision=None, resize="cpu", part_size=2)
 PARTS = [Part(0, [still(Path("a")), still(Path("b"))]), Part(1, [still(Path("c"))])]

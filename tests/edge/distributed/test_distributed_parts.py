@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from ssr_edge.common.errors import InputError, SsrEdgeError, UsageError
 from ssr_edge.distributed.inputs import open_files
 from ssr_edge.distributed.parts import Part, cut, pack_inputs, unpack
-from ssr_edge.sources import Input, still
-from ssr_edge.sources.inputs import unreadable
+from ssr_edge.sources.inputs import Input, still, unreadable
 
 
 @given(count=st.integers(0, 60), size=st.integers(1, 25))

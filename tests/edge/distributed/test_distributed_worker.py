@@ -22,7 +22,7 @@ from ssr_edge.images.opencv import cv2
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.results.rows import fields
 from ssr_edge.runners import open_runner
-from ssr_edge.sources import still
+from ssr_edge.sources.inputs import still
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.decide import Prediction
 from ssr_edge.overlay import open_sinks
-from ssr_edge.sources import Source, open_source
+from ssr_edge.sources.choose import Source, open_source
 from tests.edge.conftest import FPS, FRAMES
 
 

@@ -22,7 +22,7 @@ from ssr_edge.images.preprocess import Image, decode, load
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.runners import Runner, TakesOriginals, open_runner
 from ssr_edge.runners.tensorrt import TensorRtOriginalsRunner
-from ssr_edge.sources import still
+from ssr_edge.sources.inputs import still
 from tests.doubles.api import RTX, VERSIONS
 from tests.doubles.api import load as load_api
 from tests.doubles.host_kernels import HostKernels, noise

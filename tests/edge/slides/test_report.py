@@ -11,7 +11,7 @@ from made_slides import COLUMNS, HEIGHT, PLACES, ROWS, WIDTH, MadeSlide, write_s
 from ssr_edge.decide import Prediction, decide
 from ssr_edge.pipeline import Failure
 from ssr_edge.slides.report import SlideReports
-from ssr_edge.sources import Input, still
+from ssr_edge.sources.inputs import Input, still
 
 
 def result(item: Input, label: int = 0) -> Prediction | Failure:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.sources import Source, open_source
-from ssr_edge.sources.choose import without_password
+from ssr_edge.sources.choose import Source, open_source, without_password
 from tests.edge.conftest import FPS, FRAMES
 
 

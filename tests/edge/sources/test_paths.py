@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.sources import find_sources
+from ssr_edge.sources.paths import find_sources
 
 
 @pytest.fixture

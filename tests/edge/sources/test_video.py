@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.sources import Input
+from ssr_edge.sources.inputs import Input
 from ssr_edge.sources.video import frames_of_video
 from tests.edge.conftest import FPS, FRAMES
 

@@ -12,7 +12,7 @@ import tifffile
 from made_slides import MadeSlide
 
 from ssr_edge.images.preprocess import Image
-from ssr_edge.slides.recognise import is_slide
+from ssr_edge.sources.recognize import is_slide
 
 
 def test_scanner_formats_go_by_their_suffix(tmp_path: Path) -> None:
