@@ -26,7 +26,7 @@ from statistics import median
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.machine.environment import machine_facts, usable_cores
-from ssr_edge.runners import choose_precision
+from ssr_edge.runners.choose import choose_precision
 from ssr_edge.sources.paths import find_sources
 
 # Enough to time the decoder and the engine on.

@@ -35,8 +35,8 @@ from ssr_edge.cli.calibration_options import DEFAULT_METHOD
 from ssr_edge.common.errors import BuildError, InputError, RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.machine.environment import machine_facts
-from ssr_edge.runners.openvino import compile_options, openvino_core
-from ssr_edge.runners.tensorrt_engine import import_tensorrt
+from ssr_edge.runners.openvino.runner import compile_options, openvino_core
+from ssr_edge.runners.tensorrt.engine import import_tensorrt
 from ssr_export.fold import fold
 from ssr_export.onnx import export_onnx
 from ssr_export.qdq_rules import check_qdq

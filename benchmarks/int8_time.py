@@ -25,8 +25,8 @@ from ssr_edge.bench.statistics import paired_speedup
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.images.preprocess import Image, load_first
-from ssr_edge.runners.openvino import compile_options, openvino_core
-from ssr_edge.runners.saturation import int8_saturates, seven_bit_weights
+from ssr_edge.runners.openvino.runner import compile_options, openvino_core
+from ssr_edge.runners.openvino.saturation import int8_saturates, seven_bit_weights
 from ssr_edge.sources.paths import find_sources
 from ssr_export.quantize import quantize_weight
 

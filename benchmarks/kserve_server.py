@@ -21,7 +21,8 @@ from tritonclient.grpc import service_pb2_grpc
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image
-from ssr_edge.runners import Outputs, Runner, open_runner
+from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.choose import open_runner
 
 SLOTS = 2
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_edge.runners.cuda import Cuda, open_cuda
+from ssr_edge.runners.tensorrt.cuda import Cuda, open_cuda
 from ssr_kernels.launch import GpuResizer
 
 # Batch, height, width: more than the caches hold.

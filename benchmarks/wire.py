@@ -28,8 +28,9 @@ import numpy as np
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image, load_first
-from ssr_edge.runners import Runner, open_runner, open_server_runner
-from ssr_edge.runners.server_address import ServerAddress
+from ssr_edge.runners.base import Runner
+from ssr_edge.runners.choose import open_runner, open_server_runner
+from ssr_edge.runners.server.address import ServerAddress
 from ssr_edge.sources.paths import find_sources
 
 ROOT = Path(__file__).parents[1]

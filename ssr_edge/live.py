@@ -15,7 +15,7 @@ from ssr_edge.decide import Prediction
 from ssr_edge.latency import Latencies
 from ssr_edge.pipeline import Failure, submit, to_result
 from ssr_edge.read_ahead import JOIN_S, decode_input
-from ssr_edge.runners import Runner, TakesOriginals
+from ssr_edge.runners.base import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input
 
 REPORT_EVERY_S = 10.0

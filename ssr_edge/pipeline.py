@@ -15,7 +15,7 @@ from ssr_edge.common.errors import SsrEdgeError
 from ssr_edge.decide import Prediction, decide
 from ssr_edge.images.preprocess import Image
 from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
-from ssr_edge.runners import Runner, TakesOriginals
+from ssr_edge.runners.base import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input
 
 # How long the first image of a batch waits for the others, where the source is slow and the engine has nothing to do.

@@ -12,7 +12,7 @@ from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.live import LiveReport, Newest, classify_live
 from ssr_edge.overlay import Sink, draw
 from ssr_edge.pipeline import Failure, classify
-from ssr_edge.runners import Runner
+from ssr_edge.runners.base import Runner
 from ssr_edge.sources.choose import Source
 
 

@@ -10,7 +10,7 @@ from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.runners import choose_precision, choose_runtime, open_runner
+from ssr_edge.runners.choose import choose_precision, choose_runtime, open_runner
 
 # Calls under way at once: one computes while the next is unpacked.
 SLOTS = 2

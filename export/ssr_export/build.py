@@ -46,7 +46,7 @@ def candidates(runtime: str) -> tuple[Precision, ...]:
     """
     if runtime != "openvino":
         return "fp32", "fp16", "int8"
-    from ssr_edge.runners.openvino import has_bf16, openvino_core
+    from ssr_edge.runners.openvino.runner import has_bf16, openvino_core
 
     return ("fp32", "bf16", "int8") if has_bf16(openvino_core()) else ("fp32", "int8")
 
@@ -81,7 +81,7 @@ def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
 
 
 def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
-    from ssr_edge.runners.openvino import (
+    from ssr_edge.runners.openvino.runner import (
         MAX_BATCH,
         RUNTIME,
         check_cpu,
@@ -124,7 +124,7 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
 
 
 def _tensorrt(model: Path, request: EngineRequest, say: Say) -> tuple[bytes, EngineEntry]:
-    from ssr_edge.runners.tensorrt_engine import import_tensorrt
+    from ssr_edge.runners.tensorrt.engine import import_tensorrt
 
     options = request.tensorrt
     trt = import_tensorrt(request.runtime)

@@ -19,7 +19,8 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Drop, EngineEntry, GateResult
 from ssr_edge.common.errors import GateRefused, InputError
 from ssr_edge.images.preprocess import Image, load
-from ssr_edge.runners import Outputs, Runner, open_runner
+from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.choose import open_runner
 
 DROP = 0.01
 AGREEMENT = 0.98

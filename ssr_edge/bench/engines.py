@@ -14,9 +14,10 @@ from ssr_edge.bundle.manifest import PRECISIONS
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.machine.gpu import find_gpu
-from ssr_edge.runners import RUNTIMES, Runner, open_runner, open_server_runner
-from ssr_edge.runners.server_address import Patience, ServerAddress
-from ssr_edge.runners.torch import FORMS, TorchRunner
+from ssr_edge.runners.base import Runner
+from ssr_edge.runners.choose import RUNTIMES, open_runner, open_server_runner
+from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_train.runner import FORMS, TorchRunner
 
 TORCH = "torch-fp32"
 OPENVINO = "openvino-fp32"

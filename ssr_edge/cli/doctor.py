@@ -32,6 +32,6 @@ def doctor(
     if json_file != "-":
         show(report)
     if runtime is not None:
-        from ssr_edge.runners.ready import check_runtime
+        from ssr_edge.runners.health import check_runtime
 
         check_runtime(runtime)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import UsageError
-from ssr_edge.runners import Runner, choose_precision, choose_runtime, open_runner, open_server_runner
-from ssr_edge.runners.server_address import Patience, ServerAddress
+from ssr_edge.runners.base import Runner
+from ssr_edge.runners.choose import choose_precision, choose_runtime, open_runner, open_server_runner
+from ssr_edge.runners.server.address import Patience, ServerAddress
 
 
 @dataclass(frozen=True)

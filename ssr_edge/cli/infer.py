@@ -123,7 +123,7 @@ def infer(
     from ssr_edge.overlay import open_sinks
     from ssr_edge.results import Results, RunRecord
     from ssr_edge.run import run_source
-    from ssr_edge.runners.server_address import Patience
+    from ssr_edge.runners.server.address import Patience
     from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources.choose import open_source
 

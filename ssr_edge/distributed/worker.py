@@ -17,7 +17,8 @@ from ssr_edge.distributed.parts import Part, unpack
 from ssr_edge.images.opencv import cv2
 from ssr_edge.pipeline import classify
 from ssr_edge.results.record import RunRecord
-from ssr_edge.runners import Runner, choose_precision, choose_runtime, open_runner
+from ssr_edge.runners.base import Runner
+from ssr_edge.runners.choose import choose_precision, choose_runtime, open_runner
 
 if TYPE_CHECKING:
     import pyarrow

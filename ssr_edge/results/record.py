@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ssr_edge.bundle.bundle import MANIFEST, Bundle
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing, sha256_of
-from ssr_edge.runners import Runner
+from ssr_edge.runners.base import Runner
 
 
 class RunRecord(BaseModel):

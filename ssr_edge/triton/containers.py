@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssr_edge.bundle.manifest import EngineEntry
-from ssr_edge.runners.tensorrt_engine import is_version_compatible
+from ssr_edge.runners.tensorrt.engine import is_version_compatible
 
 IMAGE = "nvcr.io/nvidia/tritonserver"
 # TensorRT of the images `IMAGE:YY.MM-py3`, where a source was found; none of them was run here.

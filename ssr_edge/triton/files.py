@@ -17,7 +17,7 @@ def form_of(model: ServedModel) -> str:
     """What is done to the bundle's file, for the record: the same file in another form is another version."""
     if model.runtime != "openvino":
         return "as it is"
-    from ssr_edge.runners.openvino import openvino_version
+    from ssr_edge.runners.openvino.runner import openvino_version
 
     bits = f", weights of {weight_bits()} bits" if model.precision == "int8" else ""
     return f"IR of OpenVINO {openvino_version()}{bits}"
@@ -25,7 +25,7 @@ def form_of(model: ServedModel) -> str:
 
 def weight_bits() -> int:
     """Of INT8 weights that OpenVINO computes rightly with on this processor: 7 for want of VNNI, else 8."""
-    from ssr_edge.runners.saturation import int8_saturates
+    from ssr_edge.runners.openvino.saturation import int8_saturates
 
     return 7 if int8_saturates() else 8
 
@@ -40,7 +40,7 @@ def write_files(bundle: Bundle, model: ServedModel, folder: Path) -> None:
     if model.runtime != "openvino":
         shutil.copyfile(source, folder / _NAMES[model.runtime])
         return
-    from ssr_edge.runners.openvino import openvino_core, read_network
+    from ssr_edge.runners.openvino.runner import openvino_core, read_network
 
     read = read_network(openvino_core(), source, model.precision)
     import openvino

@@ -15,7 +15,7 @@ RUNNERS = sorted((ROOT / "ssr_edge/runners").glob("tensorrt*.py"))
 BUILDER = sorted((ROOT / "export/ssr_export").glob("tensorrt*.py"))
 PYCUDA_USERS = [
     # No other runner: types are followed by name, and `onnx.load` is none of the kernels' `load`.
-    ROOT / "ssr_edge/runners/cuda.py",
+    ROOT / "ssr_edge/runners/tensorrt/cuda.py",
     *RUNNERS,
     ROOT / "ssr_edge/machine/gpu_memory.py",
     *sorted((ROOT / "kernels/ssr_kernels").glob("*.py")),

@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.runners.server_address import ServerAddress
+from ssr_edge.runners.server.address import ServerAddress
 
 MODEL = "breast"
 Tensor = tuple[str, str, list[int]]

@@ -17,7 +17,8 @@ from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_edge.live import LiveReport, Newest, classify_live
 from ssr_edge.pipeline import Failure
-from ssr_edge.runners import Outputs, Runner, open_runner
+from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.choose import open_runner
 from ssr_edge.sources.inputs import Input, unreadable
 
 TIMEOUT_S = 30

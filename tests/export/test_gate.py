@@ -14,7 +14,7 @@ import pytest
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest
 from ssr_edge.bundle.manifest import GateResult
-from ssr_edge.runners import Outputs
+from ssr_edge.runners.base import Outputs
 from ssr_export import engines as engines_module
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.calibrate import read_calibration

@@ -13,7 +13,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BuildError, DataError, UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.images.preprocess import load
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 from ssr_export.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_export.remedies import Remedies

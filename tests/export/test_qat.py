@@ -15,7 +15,6 @@ from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.images.preprocess import load
 from ssr_edge.metrics import Metrics
-from ssr_edge.runners.torch import TorchRunner
 from ssr_export import qat
 from ssr_export.fold import fold
 from ssr_export.make_bundle import BundlePlan, make_bundle
@@ -30,6 +29,7 @@ from ssr_train.evaluate import evaluate_images
 from ssr_train.folded import is_folded
 from ssr_train.loop import Source, Start, TrainOptions, train
 from ssr_train.recipe import load_recipe
+from ssr_train.runner import TorchRunner
 
 RECIPE = load_recipe("qat").model_copy(update={"epochs": 2, "learning_rate": 1e-3, "ema_decay": 0.5})
 

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 from ssr_train import arch as arch_module
 from ssr_train.arch import Arch, BhcNetConfig, SwinConfig, arch_from_dict
 from ssr_train.checkpoint import load_checkpoint

@@ -10,8 +10,8 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.machine.gpu import find_gpu
-from ssr_edge.runners.cuda import Cuda, open_cuda
-from ssr_edge.runners.tensorrt_engine import import_tensorrt
+from ssr_edge.runners.tensorrt.cuda import Cuda, open_cuda
+from ssr_edge.runners.tensorrt.engine import import_tensorrt
 
 # What TensorRT for RTX 1.7 builds for.
 RTX_GPUS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")

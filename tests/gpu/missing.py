@@ -10,8 +10,8 @@ from importlib.util import find_spec
 
 from ssr_edge.common.errors import SsrEdgeError
 from ssr_edge.machine.gpu import find_gpu
-from ssr_edge.runners.cuda import open_cuda
-from ssr_edge.runners.tensorrt_engine import import_tensorrt
+from ssr_edge.runners.tensorrt.cuda import open_cuda
+from ssr_edge.runners.tensorrt.engine import import_tensorrt
 from ssr_kernels.compile import RESIZE_AREA, compile_kernel
 
 SKIPPED = 77

@@ -18,8 +18,9 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import decode, load
-from ssr_edge.runners import Outputs, open_runner
-from ssr_edge.runners.cuda import Cuda
+from ssr_edge.runners.base import Outputs
+from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.tensorrt.cuda import Cuda
 
 pytestmark = pytest.mark.gpu
 

@@ -12,8 +12,9 @@ import pytest
 from ssr_edge.bench.phases import state_under_load
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.machine.memory import device_mb
-from ssr_edge.runners import TimesPhases, open_runner
-from ssr_edge.runners.cuda import Cuda
+from ssr_edge.runners.base import TimesPhases
+from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.tensorrt.cuda import Cuda
 
 pytestmark = pytest.mark.gpu
 

@@ -13,10 +13,11 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError
-from ssr_edge.runners import Outputs, Runner, open_runner
-from ssr_edge.runners.cuda import open_cuda
-from ssr_edge.runners.tensorrt_engine import import_tensorrt
-from ssr_edge.runners.tensorrt_slot import listen
+from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.tensorrt.cuda import open_cuda
+from ssr_edge.runners.tensorrt.engine import import_tensorrt
+from ssr_edge.runners.tensorrt.slot import listen
 from tests.doubles.install import tiny_network, write_bundle
 
 pytestmark = pytest.mark.gpu

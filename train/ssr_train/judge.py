@@ -16,7 +16,8 @@ from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.common.progress import progress
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.metrics import Metrics, measure
-from ssr_edge.runners import Outputs, choose_precision, open_runner
+from ssr_edge.runners.base import Outputs
+from ssr_edge.runners.choose import choose_precision, open_runner
 from ssr_train.breakhis import contradictory_twins, read
 from ssr_train.checkpoint import CheckpointCard, load_checkpoint
 from ssr_train.dataset import LabelledImages, load_images, normalise, to_rgb

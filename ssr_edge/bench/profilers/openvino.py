@@ -9,7 +9,7 @@ from ssr_edge.bench.layers import LayerTime, Profile, median_layers, precision_o
 from ssr_edge.bench.profilers.calls import one_at_a_time
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.images.preprocess import Image
-from ssr_edge.runners.openvino import check_cpu, compile_network, openvino_core
+from ssr_edge.runners.openvino.runner import check_cpu, compile_network, openvino_core
 
 if TYPE_CHECKING:
     import openvino

@@ -9,7 +9,7 @@ from ssr_edge.bench.layers import LayerTime, Profile, median_layers
 from ssr_edge.bench.profilers.calls import one_at_a_time
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.images.preprocess import Image
-from ssr_edge.runners.tensorrt_profiled import ProfiledTensorRtRunner
+from ssr_edge.runners.tensorrt.profiled import ProfiledTensorRtRunner
 
 # So begins the name of a layer that changes a layout or a type; it goes on with the layer that this is for.
 _REFORMAT = "Reformatting"

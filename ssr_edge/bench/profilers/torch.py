@@ -12,7 +12,7 @@ from ssr_edge.bench.blocks import PREPROCESSING, named_block
 from ssr_edge.bench.layers import LayerTime, Profile, median_layers, precision_of
 from ssr_edge.bench.profilers.calls import one_at_a_time
 from ssr_edge.images.preprocess import Image
-from ssr_edge.runners.torch import TorchRunner
+from ssr_train.runner import TorchRunner
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,8 +11,8 @@ import pytest
 from ssr_edge.bench.live import time_live
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image
-from ssr_edge.runners import open_runner
 from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.choose import open_runner
 
 
 class Sleeper(Runner):

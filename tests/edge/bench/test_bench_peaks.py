@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.bench.peaks import convolutions, measure_peaks, runs_in
-from ssr_edge.runners.openvino import compile_options, has_bf16, openvino_core
+from ssr_edge.runners.openvino.runner import compile_options, has_bf16, openvino_core
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -29,7 +29,7 @@ from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.images.preprocess import load
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 from tests.doubles.kserve import Script, serving
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"

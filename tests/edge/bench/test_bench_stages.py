@@ -7,7 +7,7 @@ from pathlib import Path
 from ssr_edge.bench.stages import STAGES, time_stages
 from ssr_edge.bench.stages_chart import stages_chart
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 
 
 def test_every_stage_has_its_time(tiny_bundle: Bundle, demo_images: list[Path], tmp_path: Path) -> None:

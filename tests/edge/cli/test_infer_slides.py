@@ -17,7 +17,7 @@ import tifffile
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image, decode, resize
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 
 Run = Callable[..., Any]
 

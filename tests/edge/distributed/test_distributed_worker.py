@@ -21,7 +21,7 @@ from ssr_edge.distributed.worker import PartWorker, Work
 from ssr_edge.images.opencv import cv2
 from ssr_edge.pipeline import Failure, classify
 from ssr_edge.results.rows import fields
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 from ssr_edge.sources.inputs import still
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ssr_edge.images.preprocess import Image
 from ssr_edge.pipeline import classify
 from ssr_edge.results import Results, RunRecord
-from ssr_edge.runners import Outputs, Runner
+from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.sources.inputs import still
 
 RUN = RunRecord(bundle="0" * 64, engine="fake-fp32", version="1", device="CPU")

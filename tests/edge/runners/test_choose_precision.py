@@ -10,8 +10,8 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Candidate, Choice, Manifest
 from ssr_edge.common.errors import UsageError
-from ssr_edge.runners import choose_precision, open_runner
-from ssr_edge.runners import openvino as openvino_runner
+from ssr_edge.runners.choose import choose_precision, open_runner
+from ssr_edge.runners.openvino.runner import runner as openvino_runner
 
 
 def having(bundle: Bundle, **chosen: Choice) -> Bundle:

@@ -13,7 +13,7 @@ import torch
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import load
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.dataset import normalise, to_rgb
 

@@ -10,7 +10,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.machine import gpu
 from ssr_edge.machine.gpu import Gpu
-from ssr_edge.runners import RUNTIMES, choose_precision, choose_runtime, open_runner
+from ssr_edge.runners.choose import RUNTIMES, choose_precision, choose_runtime, open_runner
 
 
 def without(bundle: Bundle, *names: str) -> Bundle:

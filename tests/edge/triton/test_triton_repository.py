@@ -14,7 +14,7 @@ from ssr_edge.bench.schema import read_bench
 from ssr_edge.bundle.bundle import Bundle, model_file, write_manifest
 from ssr_edge.common.errors import BundleError, OutputError, UsageError
 from ssr_edge.images.preprocess import load, load_first
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 from ssr_edge.triton.models import plan_models
 from ssr_edge.triton.repository import write_repository
 
@@ -150,7 +150,7 @@ def test_the_ir_computes_what_the_bundles_engine_computes_for_any_number_of_imag
 ) -> None:
     import openvino
 
-    from ssr_edge.runners.openvino import compile_options
+    from ssr_edge.runners.openvino.runner import compile_options
 
     write(tiny_bundle, tmp_path, runtime="openvino", precisions=[precision])
     core, images = openvino.Core(), np.stack(load_first(demo_images, 5))

@@ -12,7 +12,7 @@ import pytest
 from ssr_edge.bench.peers import benchmark_app, open_peer
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
-from ssr_edge.runners.openvino import openvino_version
+from ssr_edge.runners.openvino.runner import openvino_version
 from tests.no_network import NO_NETWORK
 
 

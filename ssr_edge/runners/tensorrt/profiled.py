@@ -7,7 +7,7 @@ from typing import Any
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
-from ssr_edge.runners.tensorrt import TensorRtRunner
+from ssr_edge.runners.tensorrt.runner import TensorRtRunner
 
 
 class ProfiledTensorRtRunner(TensorRtRunner):

@@ -14,8 +14,8 @@ from ssr_edge.common.errors import BundleError, UsageError
 from ssr_edge.images.preprocess import Image
 from ssr_edge.machine.gpu_memory import no_room
 from ssr_edge.runners.base import Outputs, Phases, Runner
-from ssr_edge.runners.cuda import open_cuda
-from ssr_edge.runners.tensorrt_engine import (
+from ssr_edge.runners.tensorrt.cuda import open_cuda
+from ssr_edge.runners.tensorrt.engine import (
     IMAGE_SHAPE,
     INPUT,
     check_tensors,
@@ -24,7 +24,7 @@ from ssr_edge.runners.tensorrt_engine import (
     is_version_compatible,
     rebuild,
 )
-from ssr_edge.runners.tensorrt_slot import Slot, listen
+from ssr_edge.runners.tensorrt.slot import Slot, listen
 
 
 class TensorRtRunner(Runner):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.runners.server_address import ServerAddress
+from ssr_edge.runners.server.address import ServerAddress
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.machine.gpu import Gpu
-from ssr_edge.runners import RUNTIMES, ready
-from ssr_edge.runners.ready import check_runtime
+from ssr_edge.runners import health as ready
+from ssr_edge.runners.choose import RUNTIMES
+from ssr_edge.runners.health import check_runtime
 from tests.doubles.api import RTX
 from tests.doubles.install import install
 from tests.doubles.machine import Machine

@@ -12,7 +12,7 @@ from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silence
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
-from ssr_edge.runners.saturation import int8_saturates, seven_bit_weights
+from ssr_edge.runners.openvino.saturation import int8_saturates, seven_bit_weights
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,7 @@ from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 
 
 @pytest.fixture(scope="module")

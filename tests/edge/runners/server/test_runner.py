@@ -13,9 +13,9 @@ import pytest
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import RuntimeUnavailable, ServerError
-from ssr_edge.runners import open_server_runner
 from ssr_edge.runners.base import Runner
-from ssr_edge.runners.server_address import Patience, ServerAddress
+from ssr_edge.runners.choose import open_server_runner
+from ssr_edge.runners.server.address import Patience, ServerAddress
 from tests.doubles.kserve import MODEL, Script, probabilities, serving
 
 UNAVAILABLE, INVALID = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INVALID_ARGUMENT
@@ -238,7 +238,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up_within_the_deadline
 
 
 def test_without_the_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "ssr_edge.runners.server", raising=False)
+    monkeypatch.delitem(sys.modules, "ssr_edge.runners.server.runner", raising=False)
     monkeypatch.setitem(sys.modules, "tritonclient", None)
     monkeypatch.setitem(sys.modules, "tritonclient.grpc", None)
     with pytest.raises(RuntimeUnavailable, match="client of KServe v2 servers can't be imported") as error:

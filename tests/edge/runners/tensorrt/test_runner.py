@@ -19,9 +19,9 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, SsrEdgeError, UsageError
-from ssr_edge.runners import cuda, open_runner
 from ssr_edge.runners.base import Outputs
-from ssr_edge.runners.tensorrt import TensorRtRunner
+from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.tensorrt.runner import TensorRtRunner, cuda
 from tests.doubles.api import RTX, TENSORRT, VERSIONS, load
 from tests.doubles.install import fake_plan, install, tiny_network, write_bundle
 from tests.doubles.machine import Machine

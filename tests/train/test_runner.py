@@ -9,8 +9,8 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import load
-from ssr_edge.runners import open_runner
-from ssr_edge.runners.torch import TorchRunner
+from ssr_edge.runners.choose import open_runner
+from ssr_train.runner import TorchRunner
 
 
 def test_it_computes_what_the_folded_model_computes(tiny_bundle: Bundle, image_folder: Path) -> None:

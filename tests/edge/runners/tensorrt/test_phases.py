@@ -16,9 +16,10 @@ from ssr_edge.bench.phases import time_phases
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
-from ssr_edge.runners import TimesPhases, open_runner
-from ssr_edge.runners.openvino import OpenVinoRunner
-from ssr_edge.runners.tensorrt import TensorRtRunner
+from ssr_edge.runners.base import TimesPhases
+from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.openvino.runner import OpenVinoRunner
+from ssr_edge.runners.tensorrt.runner import TensorRtRunner
 from tests.doubles.api import RTX, VERSIONS, load
 from tests.doubles.install import fake_plan, install, tiny_network, write_bundle
 from tests.doubles.machine import ContractViolation, Machine

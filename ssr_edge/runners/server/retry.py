@@ -12,7 +12,7 @@ from typing import TypeVar
 from tritonclient.utils import InferenceServerException
 
 from ssr_edge.common.errors import ServerError
-from ssr_edge.runners.server_address import Patience, ServerAddress
+from ssr_edge.runners.server.address import Patience, ServerAddress
 
 Answer = TypeVar("Answer")
 # Of a server that is busy, gone or starting again. A model that was there is not found while its server loads it, and

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
 from ssr_edge.common.errors import ServerError
-from ssr_edge.runners import server_retry
-from ssr_edge.runners.server_address import Patience, ServerAddress
-from ssr_edge.runners.server_retry import LONGEST_PAUSE_S, Retries, in_words
+from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries, in_words
+from ssr_edge.runners.server.runner import retry as server_retry
 
 ADDRESS = ServerAddress("host:8001", "breast")
 

@@ -14,7 +14,7 @@ from ssr_edge.bench.layers import LayerTime
 from ssr_edge.bench.profilers import profile_engine
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
-from ssr_edge.runners.tensorrt_profiled import ProfiledTensorRtRunner
+from ssr_edge.runners.tensorrt.profiled import ProfiledTensorRtRunner
 from tests.doubles.api import RTX, VERSIONS, load
 from tests.doubles.install import fake_plan, install, tiny_network, write_bundle
 from tests.doubles.machine import ContractViolation, Machine

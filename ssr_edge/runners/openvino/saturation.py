@@ -26,7 +26,7 @@ def int8_saturates() -> bool:
 
     x86 processors with AVX-VNNI or AVX-512 VNNI are free of it, and so are ARM's.
     """
-    from ssr_edge.runners.openvino import openvino_core
+    from ssr_edge.runners.openvino.runner import openvino_core
 
     core = openvino_core()
     compiled = core.compile_model(core.read_model(_probe().SerializeToString()), "CPU")

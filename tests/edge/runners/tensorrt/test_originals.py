@@ -20,8 +20,9 @@ from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, decode, load
 from ssr_edge.pipeline import Failure, classify
-from ssr_edge.runners import Runner, TakesOriginals, open_runner
-from ssr_edge.runners.tensorrt import TensorRtOriginalsRunner
+from ssr_edge.runners.base import Runner, TakesOriginals
+from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.tensorrt.runner import TensorRtOriginalsRunner
 from ssr_edge.sources.inputs import still
 from tests.doubles.api import RTX, VERSIONS
 from tests.doubles.api import load as load_api

@@ -12,10 +12,10 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import ServerError
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
-from ssr_edge.runners.server_address import Patience, ServerAddress
-from ssr_edge.runners.server_model import image_input, inspect_model
-from ssr_edge.runners.server_retry import LONGEST_PAUSE_S, Retries
-from ssr_edge.runners.tensorrt_engine import CAM
+from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server.model import image_input, inspect_model
+from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries
+from ssr_edge.runners.tensorrt.engine import CAM
 
 RUNTIME = "server"
 # A connection that was lost is opened again about as often as requests are sent again: gRPC's own pauses grow to two
