@@ -30,9 +30,9 @@ import numpy as np
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.cli.infer import FAILED_INPUTS
-from ssr_edge.decide import decide
 from ssr_edge.distributed.part_file import PartRecord, read_results, to_parquet
 from ssr_edge.distributed.parts import Part, cut, pack_inputs
+from ssr_edge.inference.prediction import decide
 from ssr_edge.machine.environment import machine_facts, usable_cores
 from ssr_edge.results import Results
 from ssr_edge.sources.inputs import still

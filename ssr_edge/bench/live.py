@@ -8,9 +8,9 @@ from functools import partial
 from threading import Event
 from typing import Any
 
-from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, decode, load_first
-from ssr_edge.live import Newest, classify_live
+from ssr_edge.inference.live import Newest, classify_live
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import Input
 

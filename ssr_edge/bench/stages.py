@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.decide import decide
 from ssr_edge.images.preprocess import Image, decode, resize
+from ssr_edge.inference.prediction import decide
 from ssr_edge.runners.base import Runner
 
 STAGES = ("decode", "resize", "engine", "decide")

@@ -24,14 +24,14 @@ from ssr_edge.bench.phases import state_under_load, time_phases
 from ssr_edge.bench.stages import time_stages
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import InputError, SsrEdgeError
-from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, load_first
+from ssr_edge.inference.pipeline import classify
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.machine.contention import ContentionClock
 from ssr_edge.machine.energy.clock import EnergyClock
 from ssr_edge.machine.energy.find import find_meters
 from ssr_edge.machine.environment import usable_cores
 from ssr_edge.machine.memory import device_mb, peak_rss_mb
-from ssr_edge.pipeline import classify
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import still
 

@@ -119,10 +119,10 @@ def infer(
     from ssr_edge.cli.engine import local_engine, served_engine
     from ssr_edge.common.interrupt import interruptible
     from ssr_edge.common.progress import progress
+    from ssr_edge.inference.run import run_source
     from ssr_edge.machine.environment import usable_cores
     from ssr_edge.overlay import open_sinks
     from ssr_edge.results import Results, RunRecord
-    from ssr_edge.run import run_source
     from ssr_edge.runners.server.address import Patience
     from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources.choose import open_source

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ssr_edge.common.errors import OutputError, UsageError
 from ssr_edge.common.files import replacing
-from ssr_edge.decide import Prediction
 from ssr_edge.distributed.part_file import PartRecord, read_record, read_results
 from ssr_edge.distributed.parts import Part
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.record import RunRecord
 from ssr_edge.results.writers import writable
 

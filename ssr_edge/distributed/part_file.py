@@ -12,8 +12,8 @@ import pyarrow
 import pyarrow.parquet
 from pydantic import ValidationError
 
-from ssr_edge.decide import Prediction
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.parquet import SCHEMA
 from ssr_edge.results.record import RunRecord
 from ssr_edge.results.rows import fields, prediction_of

@@ -15,7 +15,7 @@ from ssr_edge.common.errors import BundleError, RuntimeUnavailable, SsrEdgeError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.distributed.parts import Part, unpack
 from ssr_edge.images.opencv import cv2
-from ssr_edge.pipeline import classify
+from ssr_edge.inference.pipeline import classify
 from ssr_edge.results.record import RunRecord
 from ssr_edge.runners.base import Runner
 from ssr_edge.runners.choose import choose_precision, choose_runtime, open_runner

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ssr_edge.breakhis.names import CLASS_NAMES, MALIGNANT
-from ssr_edge.decide import Prediction
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
+from ssr_edge.inference.prediction import Prediction
 
 DISCLAIMER = "Research use only, not a medical device"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
-from ssr_edge.decide import Prediction
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.overlay.sink import Sink
 from ssr_edge.sources.capture import is_utf8
 from ssr_edge.sources.choose import Source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image
+from ssr_edge.inference.prediction import Prediction
 
 
 class Sink(Protocol):

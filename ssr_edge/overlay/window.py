@@ -7,9 +7,9 @@ import sys
 from threading import Event
 
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.decide import Prediction
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
+from ssr_edge.inference.prediction import Prediction
 
 _TITLE = "ssr-edge: q ends the run"
 _KEYS_THAT_END = (ord("q"), 27)  # Esc

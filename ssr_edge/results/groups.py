@@ -12,7 +12,7 @@ import numpy as np
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
-from ssr_edge.decide import Prediction
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import DECIMALS, NAMES, rounded, write_row
 
 PATIENT = "patient"

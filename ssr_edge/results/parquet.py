@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.decide import Prediction
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import fields
 
 try:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.decide import Prediction
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import COLUMNS, NAMES, prediction_of
 
 FAILURE_COLUMNS = ("source", "reason")

@@ -12,8 +12,8 @@ from typing import TextIO
 from typing_extensions import Self
 
 from ssr_edge.common.errors import OutputError, UsageError
-from ssr_edge.decide import Prediction
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.groups import Groups
 from ssr_edge.results.readers import FAILURE_COLUMNS
 from ssr_edge.results.record import RunRecord

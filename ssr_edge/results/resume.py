@@ -14,8 +14,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.decide import Prediction
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.readers import Records, read_failures, read_predictions
 from ssr_edge.sources.inputs import Input
 

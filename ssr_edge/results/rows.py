@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.decide import Prediction
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.slides.field import Region
 
 # A tile's place in its slide; empty for everything else.

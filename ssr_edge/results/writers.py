@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.decide import Prediction
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import COLUMNS, NAMES, fields, write_row
 
 STDOUT = "-"

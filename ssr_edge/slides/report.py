@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ssr_edge.common.errors import InputError, UsageError
 from ssr_edge.common.files import replacing
-from ssr_edge.decide import Prediction
 from ssr_edge.images.opencv import cv2
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.slides.heat_map import HeatMap
 from ssr_edge.slides.tiles import SlideTiles
 from ssr_edge.sources.inputs import Input, unreadable

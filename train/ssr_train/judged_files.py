@@ -9,9 +9,9 @@ from ssr_edge.bench.mistakes import worst_mistakes
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
-from ssr_edge.decide import decide
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode
+from ssr_edge.inference.prediction import decide
 from ssr_edge.overlay import draw
 from ssr_edge.overlay.cam import draw_cam
 from ssr_edge.overlay.contact_sheet import MOST, contact_sheet

@@ -251,7 +251,7 @@ def test_colours_are_told_apart_in_both_schemes() -> None:
 
 def test_what_infer_imports_has_no_template_engine() -> None:
     code = (
-        "import sys, ssr_edge.pipeline, ssr_edge.results, ssr_edge.cli.infer, ssr_edge.bench.command;"
+        "import sys, ssr_edge.inference.pipeline, ssr_edge.results, ssr_edge.cli.infer, ssr_edge.bench.command;"
         "print([m for m in ('jinja2', 'markupsafe', 'matplotlib', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
-from ssr_edge.decide import Prediction, decide
 from ssr_edge.distributed.folder import JobRecord, PartsFolder
 from ssr_edge.distributed.part_file import PartRecord, read_record, read_results, to_parquet
 from ssr_edge.distributed.parts import Part
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction, decide
 from ssr_edge.results.rows import fields
 from ssr_edge.sources.inputs import still
 

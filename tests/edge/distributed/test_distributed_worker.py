@@ -14,12 +14,12 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.files import sha256_of
-from ssr_edge.decide import Prediction
 from ssr_edge.distributed.part_file import read_results, record_in
 from ssr_edge.distributed.parts import Part, pack_inputs
 from ssr_edge.distributed.worker import PartWorker, Work
 from ssr_edge.images.opencv import cv2
-from ssr_edge.pipeline import Failure, classify
+from ssr_edge.inference.pipeline import Failure, classify
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import fields
 from ssr_edge.runners.choose import open_runner
 from ssr_edge.sources.inputs import still

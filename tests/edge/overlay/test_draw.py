@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.decide import Prediction
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.overlay import draw
 from ssr_edge.overlay.draw import DISCLAIMER
 

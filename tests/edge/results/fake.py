@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ssr_edge.images.preprocess import Image
-from ssr_edge.pipeline import classify
+from ssr_edge.inference.pipeline import classify
 from ssr_edge.results import Results, RunRecord
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.sources.inputs import still

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.decide import Prediction
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results import COLUMNS, Results
 from tests.edge.results.fake import RUN
 

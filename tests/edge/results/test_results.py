@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import OutputError, UsageError
-from ssr_edge.decide import Prediction
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results import COLUMNS, Results, RunRecord
 
 DESIGN = (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from made_slides import COLUMNS, HEIGHT, PLACES, ROWS, WIDTH, MadeSlide, write_slide
 
-from ssr_edge.decide import Prediction, decide
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction, decide
 from ssr_edge.slides.report import SlideReports
 from ssr_edge.sources.inputs import Input, still
 

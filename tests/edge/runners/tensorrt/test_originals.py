@@ -13,13 +13,13 @@ import onnx
 import onnxruntime
 import pytest
 
-from ssr_edge import read_ahead
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
-from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, decode, load
-from ssr_edge.pipeline import Failure, classify
+from ssr_edge.inference import read_ahead
+from ssr_edge.inference.pipeline import Failure, classify
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Runner, TakesOriginals
 from ssr_edge.runners.choose import open_runner
 from ssr_edge.runners.tensorrt.runner import TensorRtOriginalsRunner

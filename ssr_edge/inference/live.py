@@ -11,10 +11,10 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from ssr_edge.decide import Prediction
-from ssr_edge.latency import Latencies
-from ssr_edge.pipeline import Failure, submit, to_result
-from ssr_edge.read_ahead import JOIN_S, decode_input
+from ssr_edge.inference.latency import Latencies
+from ssr_edge.inference.pipeline import Failure, submit, to_result
+from ssr_edge.inference.prediction import Prediction
+from ssr_edge.inference.read_ahead import JOIN_S, decode_input
 from ssr_edge.runners.base import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input
 

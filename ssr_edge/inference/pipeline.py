@@ -12,9 +12,9 @@ from threading import Event
 import numpy as np
 
 from ssr_edge.common.errors import SsrEdgeError
-from ssr_edge.decide import Prediction, decide
 from ssr_edge.images.preprocess import Image
-from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
+from ssr_edge.inference.prediction import Prediction, decide
+from ssr_edge.inference.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners.base import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
-from ssr_edge.decide import Prediction, decide
+from ssr_edge.inference.prediction import Prediction, decide
 
 LARGE = (460, 700, 3)
 

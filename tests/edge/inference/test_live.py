@@ -13,10 +13,10 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import InputError
-from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, decode, resize
-from ssr_edge.live import LiveReport, Newest, classify_live
-from ssr_edge.pipeline import Failure
+from ssr_edge.inference.live import LiveReport, Newest, classify_live
+from ssr_edge.inference.pipeline import Failure
+from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.choose import open_runner
 from ssr_edge.sources.inputs import Input, unreadable
@@ -141,7 +141,7 @@ def test_an_engine_that_breaks_stops_the_source(image: Image) -> None:
 def test_the_report_counts_frames_drops_and_latency(
     runner: Runner, image: Image, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ssr_edge.live.REPORT_EVERY_S", 0.4)
+    monkeypatch.setattr("ssr_edge.inference.live.REPORT_EVERY_S", 0.4)
     with Newest(frames(image, 100, 0.01), Event()) as newest:
         report = LiveReport(newest)
         results = [result for result in classify_live(newest, Slow(runner, 0.05)) if isinstance(result, Prediction)]
@@ -156,7 +156,7 @@ def test_the_report_counts_frames_drops_and_latency(
 
 def test_a_report_now_and_then(runner: Runner, image: Image, capsys: pytest.CaptureFixture[str]) -> None:
     with Newest(frames(image, 40, 0.02), Event()) as newest, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssr_edge.live.REPORT_EVERY_S", 0.2)
+        patch.setattr("ssr_edge.inference.live.REPORT_EVERY_S", 0.2)
         report = LiveReport(newest)
         for result in classify_live(newest, runner):
             assert isinstance(result, Prediction)

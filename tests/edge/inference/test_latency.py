@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.latency import Latencies
+from ssr_edge.inference.latency import Latencies
 
 
 def counted(values: list[float]) -> Latencies:

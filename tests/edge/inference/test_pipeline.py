@@ -14,10 +14,10 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ServerError
-from ssr_edge.decide import Prediction
 from ssr_edge.images.preprocess import Image, load
-from ssr_edge.pipeline import Failure, classify
-from ssr_edge.read_ahead import Decoded, NotYet, ReadAhead
+from ssr_edge.inference.pipeline import Failure, classify
+from ssr_edge.inference.prediction import Prediction
+from ssr_edge.inference.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.choose import open_runner
 from ssr_edge.sources.inputs import Input, still
