@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 
 from judge import Logits, run_openvino, true_classes
+from ssr_edge.evaluation.metrics import measure
 from ssr_edge.images.preprocess import Image, load
-from ssr_edge.metrics import measure
 from ssr_export.calibrate import calibrate
 from ssr_export.equalise import equalise
 from ssr_export.fold import fold

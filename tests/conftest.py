@@ -153,7 +153,7 @@ def tiny_checkpoint(
     tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path, make_network: Callable[..., SSResNeXt]
 ) -> Path:
     """A checkpoint of the smallest network, its card naming `breakhis_tree` and an image split of it."""
-    from ssr_edge.metrics import measure
+    from ssr_edge.evaluation.metrics import measure
     from ssr_train.arch import arch_by_name
     from ssr_train.breakhis import contradictory_twins, read
     from ssr_train.checkpoint import CheckpointCard, save_checkpoint

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.bootstrap import paired_drops, share_interval
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Drop, EngineEntry, GateResult
 from ssr_edge.common.errors import GateRefused, InputError
+from ssr_edge.evaluation.bootstrap import paired_drops, share_interval
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.choose import open_runner

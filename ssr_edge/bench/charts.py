@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ssr_edge.bench.report import Result, Speedup, scenario_name
 from ssr_edge.bench.svg import WIDTH, Drawing, Scale, engine_style, padded
-from ssr_edge.metrics import scores
+from ssr_edge.evaluation.metrics import scores
 
 _LEFT, _RIGHT = 46.0, WIDTH - 14.0
 _TOP, _BOTTOM = 12.0, 218.0

@@ -23,7 +23,6 @@ from ssr_edge.bench.charts import (
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.gpu_words import gpu_in_words
 from ssr_edge.bench.layers_table import in_a_sentence
-from ssr_edge.bench.mistakes import worst_mistakes
 from ssr_edge.bench.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
 from ssr_edge.bench.roofline_chart import roofline_chart
 from ssr_edge.bench.schedule import SCENARIOS
@@ -33,7 +32,8 @@ from ssr_edge.bench.stages_chart import stages_chart
 from ssr_edge.bench.summary import accuracy_cost, comparison, disturbance, fastest, noise_in_words
 from ssr_edge.bench.svg import engine_style, mark_path
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES, parse_name
-from ssr_edge.metrics import Metrics, measure
+from ssr_edge.evaluation.metrics import Metrics, measure
+from ssr_edge.evaluation.mistakes import worst_mistakes
 
 _MISTAKES = 6
 

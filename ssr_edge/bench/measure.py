@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.process import WorkerProcess, Workers
 from ssr_edge.bench.schedule import QUERY, Effort, Schedule, Task, best_batch
 from ssr_edge.common.progress import progress
+from ssr_edge.evaluation.accuracy import Predicted
 
 # What `infer` hands to an engine at once.
 END_TO_END_BATCH = 8

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.measure import (
     END_TO_END_BATCH,
@@ -22,6 +21,7 @@ from ssr_edge.bench.report import Noise
 from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.statistics import paired_speedup
 from ssr_edge.breakhis.labels import ImagesWithTruth
+from ssr_edge.evaluation.accuracy import Predicted
 
 # Of the fastest engine's second process, in no table.
 _TWIN = " (again)"

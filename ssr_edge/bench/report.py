@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bench.accuracy import Accuracy, Predicted
 from ssr_edge.bench.against_peer import AgainstPeer
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.layers import Profile
@@ -25,6 +24,7 @@ from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percen
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
+from ssr_edge.evaluation.accuracy import Accuracy, Predicted
 
 METHOD = (
     "Timed: uint8 BGR 224x224 images in host memory -> probabilities in host memory, one call after the other, "

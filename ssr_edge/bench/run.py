@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.bench.accuracy import Accuracy, Predicted, judge
 from ssr_edge.bench.against_peer import run_against_peer
 from ssr_edge.bench.analysis import engines_to_profile, rooflines_of
 from ssr_edge.bench.engines import BASELINES, EngineSpec, plan_engines
@@ -30,6 +29,7 @@ from ssr_edge.breakhis.labels import ImagesWithTruth, label_images
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.files import sha256_of
+from ssr_edge.evaluation.accuracy import Accuracy, Predicted, judge
 from ssr_edge.machine.environment import machine_facts
 from ssr_edge.sources.paths import find_sources
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ssr_edge.bench.accuracy import Accuracy
 from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.report import Report, Speedup, scenario_name
+from ssr_edge.evaluation.accuracy import Accuracy
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 

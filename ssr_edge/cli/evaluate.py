@@ -48,10 +48,10 @@ def evaluate(
         from ssr_train.judge import judge_bundle, judge_checkpoint
         from ssr_train.judged_files import write_cams, write_pictures
 
-    from ssr_edge.bootstrap import malignancy_intervals
     from ssr_edge.bundle.bundle import MANIFEST, Bundle
     from ssr_edge.cli.output import write_json
     from ssr_edge.cli.tables import metrics_table
+    from ssr_edge.evaluation.bootstrap import malignancy_intervals
 
     if source is not None and (source / MANIFEST).exists():
         judged = judge_bundle(Bundle.open(source), data, part, runtime, precision, tta, cam is not None)
@@ -76,7 +76,7 @@ def evaluate(
 def _json(
     judged: Judged, part: str, tta: bool, intervals: tuple[tuple[float, float] | None, tuple[float, float] | None]
 ) -> str:
-    from ssr_edge.metrics import by_class
+    from ssr_edge.evaluation.metrics import by_class
 
     return json.dumps(
         {

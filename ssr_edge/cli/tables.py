@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from ssr_edge.bootstrap import Interval
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES
-from ssr_edge.metrics import Metrics, by_class
+from ssr_edge.evaluation.bootstrap import Interval
+from ssr_edge.evaluation.metrics import Metrics, by_class
 from ssr_edge.results import Results
 
 

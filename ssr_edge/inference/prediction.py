@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.breakhis.names import CLASSES, parse_name
+from ssr_edge.evaluation.metrics import IS_MALIGNANT
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
-from ssr_edge.metrics import IS_MALIGNANT
 from ssr_edge.slides.field import Region
 
 LOW_CONFIDENCE = 0.5

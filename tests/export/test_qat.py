@@ -13,8 +13,8 @@ import torch
 from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
+from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import load
-from ssr_edge.metrics import Metrics
 from ssr_export import qat
 from ssr_export.fold import fold
 from ssr_export.make_bundle import BundlePlan, make_bundle

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssr_edge.metrics import measure
+from ssr_edge.evaluation.metrics import measure
 from ssr_train.breakhis import read
 from ssr_train.dataset import LabelledImages, load_images, normalise, to_rgb
 from ssr_train.evaluate import evaluate_images

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ssr_edge.common.errors import DataError, TrainingError
-from ssr_edge.metrics import Metrics
+from ssr_edge.evaluation.metrics import Metrics
 from ssr_train import loop
 from ssr_train.arch import ArchConfig, arch_by_name
 from ssr_train.breakhis import Record, read

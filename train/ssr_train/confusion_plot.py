@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
-from ssr_edge.metrics import Metrics
+from ssr_edge.evaluation.metrics import Metrics
 
 
 def plot_confusion(metrics: Metrics, title: str) -> Figure:

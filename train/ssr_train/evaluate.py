@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ssr_edge.metrics import Metrics, measure
+from ssr_edge.evaluation.metrics import Metrics, measure
 from ssr_train.dataset import LabelledImages, normalise
 
 # A CPU has no use for more; a GPU takes hardly longer for many images than for few.

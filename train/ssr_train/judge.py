@@ -14,8 +14,8 @@ import torch
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.common.progress import progress
+from ssr_edge.evaluation.metrics import Metrics, measure
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
-from ssr_edge.metrics import Metrics, measure
 from ssr_edge.runners.base import Outputs
 from ssr_edge.runners.choose import choose_precision, open_runner
 from ssr_train.breakhis import contradictory_twins, read

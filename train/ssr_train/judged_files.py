@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_edge.bench.accuracy import Predicted
-from ssr_edge.bench.mistakes import worst_mistakes
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
+from ssr_edge.evaluation.accuracy import Predicted
+from ssr_edge.evaluation.contact_sheet import MOST, contact_sheet
+from ssr_edge.evaluation.mistakes import worst_mistakes
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode
 from ssr_edge.inference.prediction import decide
 from ssr_edge.overlay import draw
 from ssr_edge.overlay.cam import draw_cam
-from ssr_edge.overlay.contact_sheet import MOST, contact_sheet
 from ssr_train.judge import Judged
 
 CONFUSION, MISTAKES = "confusion", "mistakes.png"

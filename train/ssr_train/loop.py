@@ -25,8 +25,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ssr_edge.common.errors import DataError, TrainingError
 from ssr_edge.common.progress import progress
+from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_edge.metrics import Metrics
 from ssr_train.arch import Arch
 from ssr_train.augment import STORED_SIZE, Augment
 from ssr_train.breakhis import Record, contradictory_twins, read

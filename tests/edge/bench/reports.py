@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ssr_edge.bench.accuracy import Predicted, judge
 from ssr_edge.bench.against_peer import AgainstPeer
 from ssr_edge.bench.cost import BlockCost
 from ssr_edge.bench.engines import BASELINES
@@ -20,6 +19,7 @@ from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.bench.stages import STAGES
 from ssr_edge.bench.statistics import Percentiles, Ratio
 from ssr_edge.breakhis.labels import ImagesWithTruth
+from ssr_edge.evaluation.accuracy import Predicted, judge
 from ssr_edge.machine.environment import machine_facts
 
 # Of this machine, looked up once.

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from reports import judged, make_report, with_everything
 
-from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.html import render
 from ssr_edge.bench.schedule import Task
+from ssr_edge.evaluation.accuracy import Predicted
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(_CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")

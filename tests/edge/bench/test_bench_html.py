@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from reports import INT8, TORCH, judged, make_report
 
-from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.charts import macro_f1_interval
 from ssr_edge.bench.html import render, write_html
 from ssr_edge.bench.report import Report
 from ssr_edge.bench.schedule import Task
 from ssr_edge.common.errors import UsageError
+from ssr_edge.evaluation.accuracy import Predicted
 
 _TIMES = {
     TORCH: [[60.0, 62.0], [61.0, 60.0]],

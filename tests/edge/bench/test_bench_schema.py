@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import INT8, TORCH, judged, make_report
 
-from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.bench.report import Report, as_bench_file, as_json, as_text, write_json
 from ssr_edge.bench.schema import json_schema, read_bench
 from ssr_edge.common.errors import UsageError
+from ssr_edge.evaluation.accuracy import Predicted
 
 _PUBLISHED = Path(__file__).parents[3] / "docs" / "bench.schema.json"
 

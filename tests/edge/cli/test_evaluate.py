@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ssr_edge.bootstrap import malignancy_intervals
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.metrics import by_class
+from ssr_edge.evaluation.bootstrap import malignancy_intervals
+from ssr_edge.evaluation.metrics import by_class
 from ssr_train.judge import judge_checkpoint
 
 Run = Callable[..., Any]

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssr_edge.bootstrap import malignancy_intervals
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
+from ssr_edge.evaluation.bootstrap import malignancy_intervals
 from ssr_train.study.malignancy_table import malignancy_table, side_figures
 from ssr_train.study.outcomes import gather
 from ssr_train.study.plan import Cell, Model

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.bootstrap import Interval, ratio_interval
-from ssr_edge.metrics import IS_MALIGNANT
+from ssr_edge.evaluation.bootstrap import Interval, ratio_interval
+from ssr_edge.evaluation.metrics import IS_MALIGNANT
 from ssr_train.splits import SplitKind
 from ssr_train.study.outcomes import Outcome, Study
 from ssr_train.study.plan import Cell

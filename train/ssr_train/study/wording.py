@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_edge.bootstrap import Interval
+from ssr_edge.evaluation.bootstrap import Interval
 from ssr_train.study import paper
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Model, StudyPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssr_edge.metrics import measure
+from ssr_edge.evaluation.metrics import measure
 
 Labels = Sequence[int | None]
 

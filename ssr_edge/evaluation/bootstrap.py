@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.metrics import IS_MALIGNANT, Scores, scores
+from ssr_edge.evaluation.metrics import IS_MALIGNANT, Scores, scores
 
 _RESAMPLES, _SEED = 2000, 0
 _LEVELS = (2.5, 97.5)

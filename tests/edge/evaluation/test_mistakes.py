@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ssr_edge.bench.accuracy import Predicted
-from ssr_edge.bench.mistakes import worst_mistakes
 from ssr_edge.breakhis.labels import ImagesWithTruth
+from ssr_edge.evaluation.accuracy import Predicted
+from ssr_edge.evaluation.mistakes import worst_mistakes
 
 
 def _decoded(uri: str) -> np.ndarray:

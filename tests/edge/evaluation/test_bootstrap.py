@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.bootstrap import malignancy_intervals, paired_drops, ratio_interval, share_interval
 from ssr_edge.breakhis.names import CLASSES
+from ssr_edge.evaluation.bootstrap import malignancy_intervals, paired_drops, ratio_interval, share_interval
 
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
 

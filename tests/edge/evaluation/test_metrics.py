@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, recall_score
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_edge.metrics import by_class, measure
+from ssr_edge.evaluation.metrics import by_class, measure
 
 classes = st.integers(0, 7)
 pairs = st.lists(st.tuples(classes, classes), min_size=1, max_size=60)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssr_edge.bench.accuracy import judge
+from ssr_edge.evaluation.accuracy import judge
 
 
 def test_known_confusion() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssr_edge.bench.mistakes import Mistake
 from ssr_edge.breakhis.names import CLASS_NAMES
+from ssr_edge.evaluation.mistakes import Mistake
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode
 

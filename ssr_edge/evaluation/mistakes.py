@@ -6,10 +6,10 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.bench.accuracy import Predicted
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import InputError
+from ssr_edge.evaluation.accuracy import Predicted
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import decode
 
