@@ -34,7 +34,7 @@ from ssr_edge.distributed.part_file import PartRecord, read_results, to_parquet
 from ssr_edge.distributed.parts import Part, cut, pack_inputs
 from ssr_edge.inference.prediction import decide
 from ssr_edge.machine.environment import machine_facts, usable_cores
-from ssr_edge.results import Results
+from ssr_edge.results.results import Results
 from ssr_edge.sources.inputs import still
 from ssr_edge.sources.paths import find_sources
 

@@ -16,7 +16,8 @@ import typer
 from ssr_edge.common.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
-    from ssr_edge.results import Groups, Results
+    from ssr_edge.results.groups import Groups
+    from ssr_edge.results.results import Results
 
 FAILED_INPUTS = 3
 
@@ -121,8 +122,9 @@ def infer(
     from ssr_edge.common.progress import progress
     from ssr_edge.inference.run import run_source
     from ssr_edge.machine.environment import usable_cores
-    from ssr_edge.overlay import open_sinks
-    from ssr_edge.results import Results, RunRecord
+    from ssr_edge.overlay.sinks import open_sinks
+    from ssr_edge.results.record import RunRecord
+    from ssr_edge.results.results import Results
     from ssr_edge.runners.server.address import Patience
     from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources.choose import open_source

@@ -8,7 +8,7 @@ from rich.table import Table
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES
 from ssr_edge.evaluation.bootstrap import Interval
 from ssr_edge.evaluation.metrics import Metrics, by_class
-from ssr_edge.results import Results
+from ssr_edge.results.results import Results
 
 
 def metrics_table(

@@ -19,7 +19,7 @@ from ssr_edge.distributed.cluster import joined, nodes, room
 from ssr_edge.distributed.inputs import open_files
 from ssr_edge.distributed.parts import Part, cut
 from ssr_edge.distributed.worker import Work
-from ssr_edge.results import Results
+from ssr_edge.results.results import Results
 
 if TYPE_CHECKING:
     from ssr_edge.distributed.folder import PartsFolder

@@ -11,7 +11,8 @@ from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.inference.live import LiveReport, Newest, classify_live
 from ssr_edge.inference.pipeline import Failure, classify
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.overlay import Sink, draw
+from ssr_edge.overlay.draw import draw
+from ssr_edge.overlay.sink import Sink
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.choose import Source
 

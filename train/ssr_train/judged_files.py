@@ -13,8 +13,8 @@ from ssr_edge.evaluation.mistakes import worst_mistakes
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode
 from ssr_edge.inference.prediction import decide
-from ssr_edge.overlay import draw
 from ssr_edge.overlay.cam import draw_cam
+from ssr_edge.overlay.draw import draw
 from ssr_train.judge import Judged
 
 CONFUSION, MISTAKES = "confusion", "mistakes.png"

@@ -16,7 +16,7 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.images.preprocess import load
-from ssr_edge.results import COLUMNS
+from ssr_edge.results.rows import COLUMNS
 from ssr_edge.runners.choose import choose_precision, open_runner
 from tests.doubles.host_kernels import HostKernels
 from tests.doubles.install import fake_plan, install, tiny_network, write_bundle

@@ -17,7 +17,7 @@ import pytest
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.results import COLUMNS
+from ssr_edge.results.rows import COLUMNS
 from tests.edge.image_files import many_images
 
 Run = Callable[..., Any]

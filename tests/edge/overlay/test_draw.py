@@ -9,8 +9,7 @@ import pytest
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.overlay import draw
-from ssr_edge.overlay.draw import DISCLAIMER
+from ssr_edge.overlay.draw import DISCLAIMER, draw
 
 # height, width
 SIZES = [(460, 700), (1080, 1920), (224, 224), (2160, 3840)]

@@ -10,7 +10,7 @@ import pytest
 
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.overlay import open_sinks
+from ssr_edge.overlay.sinks import open_sinks
 from ssr_edge.sources.choose import Source, open_source
 from tests.edge.conftest import FPS, FRAMES
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ssr_edge.images.preprocess import Image
 from ssr_edge.inference.pipeline import classify
-from ssr_edge.results import Results, RunRecord
+from ssr_edge.results.record import RunRecord
+from ssr_edge.results.results import Results
 from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.sources.inputs import still
 

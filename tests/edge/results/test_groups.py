@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import UsageError
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.results import Groups
-from ssr_edge.results.groups import GROUP_COLUMNS
+from ssr_edge.results.groups import GROUP_COLUMNS, Groups
 
 
 def prediction(source: str, *probabilities: float) -> Prediction:

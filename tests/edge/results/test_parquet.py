@@ -13,7 +13,8 @@ import pytest
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.results import COLUMNS, Results
+from ssr_edge.results.results import Results
+from ssr_edge.results.rows import COLUMNS
 from tests.edge.results.fake import RUN
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="the extra 'parquet'")

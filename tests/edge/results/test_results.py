@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from ssr_edge.common.errors import OutputError, UsageError
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.results import COLUMNS, Results, RunRecord
+from ssr_edge.results.record import RunRecord
+from ssr_edge.results.results import Results
+from ssr_edge.results.rows import COLUMNS
 
 DESIGN = (
     "source,frame,label,confidence,malignant_probability,flags,p_A,p_F,p_PT,p_TA,p_DC,p_LC,p_MC,p_PC,latency_ms,seconds"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.results import Results
+from ssr_edge.results.results import Results
 from ssr_edge.results.rows import fields, prediction_of
 from tests.edge.results.fake import RUN, image, run
 
