@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from ssr_edge.bench.statistics import paired_speedup
+from ssr_edge.bench.measure.statistics import paired_speedup
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.images.preprocess import Image, load_first

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssr_edge.bench.engines import EngineSpec
-from ssr_edge.bench.measure import Times, run_rounds, start_engine, warm_batch
-from ssr_edge.bench.process import Workers
-from ssr_edge.bench.schedule import Effort, Task, plan_schedule
-from ssr_edge.bench.statistics import paired_speedup, percentiles
+from ssr_edge.bench.measure.engines import EngineSpec
+from ssr_edge.bench.measure.measure import Times, run_rounds, start_engine, warm_batch
+from ssr_edge.bench.measure.process import Workers
+from ssr_edge.bench.measure.schedule import Effort, Task, plan_schedule
+from ssr_edge.bench.measure.statistics import paired_speedup, percentiles
 from ssr_edge.bundle.manifest import PRECISIONS, Candidate, Choice, EngineEntry, Precision
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.sources.paths import find_sources

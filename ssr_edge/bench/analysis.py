@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ssr_edge.bench.cost import network_cost
 from ssr_edge.bench.layers import Profile
+from ssr_edge.bench.measure.prepare import Prepared
+from ssr_edge.bench.measure.process import WorkerError
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.prepare import Prepared
-from ssr_edge.bench.process import WorkerError
 from ssr_edge.bench.profiling import measure_peaks_apart
 from ssr_edge.bench.report import Result
 from ssr_edge.bench.roofline import Roofline, roofline

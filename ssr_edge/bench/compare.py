@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.bench.engines import BASELINES
+from ssr_edge.bench.measure.engines import BASELINES
+from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.report import counterpart, scenario_name
-from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import AccuracyFacts, BenchFile, Environment, Images, ResultFacts
 
 # Shared by all rows of a comparison: if nothing changed, every verdict is "within noise" 19 times out of 20.

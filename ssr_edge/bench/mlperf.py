@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ssr_edge.bench.measure.schedule import MLPERF, MLPERF_OFFLINE_SAMPLES
 from ssr_edge.bench.report import Result
-from ssr_edge.bench.schedule import MLPERF, MLPERF_OFFLINE_SAMPLES
 
 _SCENARIOS = ("single-stream", "multi-stream", "offline")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.bench.schedule import FULL, MLPERF, QUICK, Effort
+from ssr_edge.bench.measure.schedule import FULL, MLPERF, QUICK, Effort
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssr_edge.bench.layers import Profile
+from ssr_edge.bench.measure.process import WorkerError, WorkerProcess, Workers
 from ssr_edge.bench.peaks import Peaks
-from ssr_edge.bench.process import WorkerError, WorkerProcess, Workers
 
 
 def profile_engines(workers: Workers, engines: Sequence[str], calls: int) -> tuple[dict[str, Profile], dict[str, str]]:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bench.against_peer import AgainstPeer
-from ssr_edge.bench.engines import BASELINES
 from ssr_edge.bench.layers import Profile
-from ssr_edge.bench.measure import Loaded, Times, Warm
-from ssr_edge.bench.on_gpu import OnGpu
+from ssr_edge.bench.measure.against_peer import AgainstPeer
+from ssr_edge.bench.measure.engines import BASELINES
+from ssr_edge.bench.measure.measure import Loaded, Times, Warm
+from ssr_edge.bench.measure.on_gpu import OnGpu
+from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.measure.statistics import Percentiles, Ratio, paired_speedup, percentiles
 from ssr_edge.bench.roofline import Roofline
-from ssr_edge.bench.schedule import Task
 from ssr_edge.bench.schema import BenchFile, BundleFacts
-from ssr_edge.bench.statistics import Percentiles, Ratio, paired_speedup, percentiles
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing

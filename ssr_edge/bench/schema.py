@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ssr_edge.bench.schedule import Scenario
+from ssr_edge.bench.measure.schedule import Scenario
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import UsageError
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from ssr_edge.bench.stages import STAGES
+from ssr_edge.bench.measure.stages import STAGES
 from ssr_edge.bench.svg import WIDTH, Drawing, Scale
 
 _LEFT, _RIGHT = 10.0, WIDTH - 14.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_edge.bench.engines import BASELINES
+from ssr_edge.bench.measure.engines import BASELINES
 from ssr_edge.bench.report import Report, Speedup, scenario_name
 from ssr_edge.evaluation.accuracy import Accuracy
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssr_edge.bench.schedule import QUERY, Scenario
+from ssr_edge.bench.measure.schedule import QUERY, Scenario
+from ssr_edge.bench.measure.statistics import Ratio, paired_speedup
 from ssr_edge.bench.schema import BenchFile
-from ssr_edge.bench.statistics import Ratio, paired_speedup
 from ssr_edge.bundle.manifest import Manifest
 from ssr_edge.common.errors import UsageError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssr_edge.bench.phases import state_under_load
+from ssr_edge.bench.measure.phases import state_under_load
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.machine.memory import device_mb
 from ssr_edge.runners.base import TimesPhases

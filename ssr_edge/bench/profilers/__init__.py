@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.layers import Profile
+from ssr_edge.bench.measure.engines import EngineSpec
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from tiny_images import TINY, write_image
 
-from ssr_edge.bench import options, schedule
+from ssr_edge.bench import options
+from ssr_edge.bench.measure.measure import schedule
+from ssr_edge.bench.measure.schedule import Effort
 from ssr_edge.bench.random_weights import random_bundle
-from ssr_edge.bench.schedule import Effort
 from ssr_edge.bundle.bundle import Bundle
 
 # Rounds enough to see them work; the figures are not looked at.

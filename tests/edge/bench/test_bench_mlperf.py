@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reports import make_report
 
+from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.mlperf import departures
-from ssr_edge.bench.schedule import Task
 
 
 def test_short_rows_and_few_images_are_named() -> None:

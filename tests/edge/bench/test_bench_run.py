@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 from tiny_images import TINY, write_image
 
-from ssr_edge.bench import measure, options, random_weights
+from ssr_edge.bench import options, random_weights
 from ssr_edge.bench.command import BenchRequest, bench_and_print
-from ssr_edge.bench.engines import EngineSpec
+from ssr_edge.bench.measure.engines import EngineSpec
+from ssr_edge.bench.measure.measure import measure
+from ssr_edge.bench.measure.process import WorkerProcess, Workers
+from ssr_edge.bench.measure.schedule import SCENARIOS
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.process import WorkerProcess, Workers
 from ssr_edge.bench.report import as_json
 from ssr_edge.bench.run import run_bench
-from ssr_edge.bench.schedule import SCENARIOS
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
@@ -242,7 +243,10 @@ def test_an_engine_that_dies_under_way_is_a_failed_row(
     tiny_bundle: Bundle, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The second process of the fastest engine crashes, too, and is nobody's row.
-    sound, crashes = (sys.executable, "-m", "ssr_edge.bench.worker"), (sys.executable, "-c", _CRASHES_WHEN_TIMED)
+    sound, crashes = (
+        (sys.executable, "-m", "ssr_edge.bench.measure.worker"),
+        (sys.executable, "-c", _CRASHES_WHEN_TIMED),
+    )
     commands = chain([sound], repeat(crashes))
     monkeypatch.setattr(measure, "WorkerProcess", lambda: WorkerProcess(next(commands)))
     report = run_bench(tiny_bundle, BenchOptions(image_folder, ("openvino",), ("int8",), (1,), quick=True))
@@ -262,7 +266,7 @@ def test_when_nothing_runs_the_reasons_are_named(
         (broken / name).write_bytes(os.urandom(1000))
     manifest = tiny_bundle.manifest.model_copy(deep=True)
     write_manifest(broken, manifest)
-    monkeypatch.setattr("ssr_edge.bench.engines.find_spec", lambda _: None)
+    monkeypatch.setattr("ssr_edge.bench.measure.engines.find_spec", lambda _: None)
     with pytest.raises(RuntimeUnavailable) as caught:
         run_bench(Bundle.open(broken), BenchOptions(image_folder, quick=True))
     assert caught.value.exit_code == 1

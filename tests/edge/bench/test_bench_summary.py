@@ -5,9 +5,9 @@ from pathlib import Path
 
 from reports import INT8, TORCH, judged, make_report
 
+from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.measure.statistics import Ratio
 from ssr_edge.bench.report import Noise, as_json
-from ssr_edge.bench.schedule import Task
-from ssr_edge.bench.statistics import Ratio
 from ssr_edge.bench.summary import accuracy_cost, fastest, noise_in_words, summary
 from ssr_edge.evaluation.accuracy import Predicted
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ssr_edge.bench.blocks import CONVERSIONS, OTHER, PREPROCESSING
-from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.layers import Profile, by_block
-from ssr_edge.bench.process import WorkerProcess, Workers
+from ssr_edge.bench.measure.engines import EngineSpec
+from ssr_edge.bench.measure.process import WorkerProcess, Workers
 from ssr_edge.bench.profilers import profile_engine
 from ssr_edge.bench.profilers.calls import one_at_a_time
 from ssr_edge.bench.profiling import measure_peaks_apart, profile_engines

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from ssr_edge.bench.phases import time_phases
+from ssr_edge.bench.measure.phases import time_phases
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from ssr_edge.bench.engines import EngineSpec
 from ssr_edge.bench.layers import LayerTime
+from ssr_edge.bench.measure.engines import EngineSpec
 from ssr_edge.bench.profilers import profile_engine
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry

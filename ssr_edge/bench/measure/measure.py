@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bench.engines import EngineSpec
-from ssr_edge.bench.process import WorkerProcess, Workers
-from ssr_edge.bench.schedule import QUERY, Effort, Schedule, Task, best_batch
+from ssr_edge.bench.measure.engines import EngineSpec
+from ssr_edge.bench.measure.process import WorkerProcess, Workers
+from ssr_edge.bench.measure.schedule import QUERY, Effort, Schedule, Task, best_batch
 from ssr_edge.common.progress import progress
 from ssr_edge.evaluation.accuracy import Predicted
 

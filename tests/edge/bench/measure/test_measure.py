@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from ssr_edge.bench.measure import Energy, warm_engine
-from ssr_edge.bench.process import WorkerProcess, Workers
-from ssr_edge.bench.schedule import FULL, Task
+from ssr_edge.bench.measure.measure import Energy, warm_engine
+from ssr_edge.bench.measure.process import WorkerProcess, Workers
+from ssr_edge.bench.measure.schedule import FULL, Task
 
 
 class Engine:

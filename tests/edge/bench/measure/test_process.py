@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ssr_edge.bench.process import WorkerError, WorkerProcess, Workers
+from ssr_edge.bench.measure.process import WorkerError, WorkerProcess, Workers
 
 # A worker whose engine writes to stdout in every way a library can.
 _CHATTY = """

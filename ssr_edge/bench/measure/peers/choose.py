@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_edge.bench.peers.base import Peer, PeerTimes
+from ssr_edge.bench.measure.peers.base import Peer, PeerTimes
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import UsageError
 
@@ -22,9 +22,9 @@ def open_peer(name: str, bundle: Bundle, precision: str) -> Peer:
     if name not in PEERS:
         raise UsageError(f"peer {name!r} is not known", expected=", ".join(PEERS), next_step="ssr-edge bench --help")
     if name == "benchmark_app":
-        from ssr_edge.bench.peers.benchmark_app import BenchmarkApp
+        from ssr_edge.bench.measure.peers.benchmark_app import BenchmarkApp
 
         return BenchmarkApp(bundle, precision)
-    from ssr_edge.bench.peers.trtexec import Trtexec
+    from ssr_edge.bench.measure.peers.trtexec import Trtexec
 
     return Trtexec(bundle, precision)

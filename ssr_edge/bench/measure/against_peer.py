@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.bench.measure import take_turn
-from ssr_edge.bench.peers import PEERS, Peer, PeerTimes, open_peer
-from ssr_edge.bench.process import Workers
-from ssr_edge.bench.schedule import Task
-from ssr_edge.bench.statistics import Ratio, paired_speedup
+from ssr_edge.bench.measure.measure import take_turn
+from ssr_edge.bench.measure.peers.base import Peer, PeerTimes
+from ssr_edge.bench.measure.peers.choose import PEERS, open_peer
+from ssr_edge.bench.measure.process import Workers
+from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.measure.statistics import Ratio, paired_speedup
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import PRECISIONS
 from ssr_edge.common.errors import SsrEdgeError

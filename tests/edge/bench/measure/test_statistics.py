@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.bench.statistics import Ratio, paired_speedup, percentiles
+from ssr_edge.bench.measure.statistics import Ratio, paired_speedup, percentiles
 
 
 def test_percentiles_of_known_times() -> None:

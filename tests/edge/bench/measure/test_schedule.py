@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bench.schedule import (
+from ssr_edge.bench.measure.schedule import (
     FULL,
     MAX_ROUNDS,
     MIN_ROUNDS,

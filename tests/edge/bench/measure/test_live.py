@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssr_edge.bench.live import time_live
+from ssr_edge.bench.measure.live import time_live
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner

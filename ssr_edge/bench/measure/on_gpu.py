@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from ssr_edge.bench.measure import Finished
-from ssr_edge.bench.phases import PhasesAt
-from ssr_edge.bench.process import WorkerError, Workers
-from ssr_edge.bench.schedule import Task
+from ssr_edge.bench.measure.measure import Finished
+from ssr_edge.bench.measure.phases import PhasesAt
+from ssr_edge.bench.measure.process import WorkerError, Workers
+from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
 

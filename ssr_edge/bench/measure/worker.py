@@ -1,7 +1,7 @@
 """One engine in a process of its own: asleep on its stdin until asked, then one JSON line in, one JSON line out.
 
 Engines that share a process spoil each other's timing: PyTorch's threads go on spinning after a call and slow whatever
-runs next. Started as `python -m ssr_edge.bench.worker` by `ssr_edge.bench.process`.
+runs next. Started as `python -m ssr_edge.bench.measure.worker` by `ssr_edge.bench.measure.process`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ssr_edge.bench.engines import EngineSpec, open_engine
-from ssr_edge.bench.live import time_live
-from ssr_edge.bench.phases import state_under_load, time_phases
-from ssr_edge.bench.stages import time_stages
+from ssr_edge.bench.measure.engines import EngineSpec, open_engine
+from ssr_edge.bench.measure.live import time_live
+from ssr_edge.bench.measure.phases import state_under_load, time_phases
+from ssr_edge.bench.measure.stages import time_stages
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import InputError, SsrEdgeError
 from ssr_edge.images.preprocess import Image, load_first

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from ssr_edge.bench import against_peer
-from ssr_edge.bench.against_peer import TURNS, run_against_peer
-from ssr_edge.bench.peers import PeerTimes
-from ssr_edge.bench.process import WorkerProcess, Workers
+from ssr_edge.bench.measure.against_peer import TURNS, run_against_peer
+from ssr_edge.bench.measure.measure import against_peer
+from ssr_edge.bench.measure.peers.base import PeerTimes
+from ssr_edge.bench.measure.process import WorkerProcess, Workers
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 

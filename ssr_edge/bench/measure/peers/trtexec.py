@@ -14,7 +14,7 @@ import shutil
 from math import ceil
 from pathlib import Path
 
-from ssr_edge.bench.peers.base import PeerTimes, find_in, run_tool, tool_failed
+from ssr_edge.bench.measure.peers.base import PeerTimes, find_in, run_tool, tool_failed
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import IMAGE_SIZE

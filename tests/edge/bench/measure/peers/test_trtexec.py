@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from ssr_edge.bench.measure.measure.peers import trtexec
 
-from ssr_edge.bench.peers import open_peer, trtexec
+from ssr_edge.bench.measure.peers.choose import open_peer
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable

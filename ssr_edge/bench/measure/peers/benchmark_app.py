@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 
-from ssr_edge.bench.peers.base import PeerTimes, find_in, run_tool
+from ssr_edge.bench.measure.peers.base import PeerTimes, find_in, run_tool
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silenced_environment

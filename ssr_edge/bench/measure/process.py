@@ -15,7 +15,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-WORKER = (sys.executable, "-m", "ssr_edge.bench.worker")
+WORKER = (sys.executable, "-m", "ssr_edge.bench.measure.worker")
 # Longer than any runtime takes to load or to answer; a worker silent for so long hangs.
 SILENCE_S = 300.0
 _GOODBYE_S = 5.0

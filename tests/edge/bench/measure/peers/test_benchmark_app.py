@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from ssr_edge.bench.measure.measure.peers import benchmark_app
 
-from ssr_edge.bench.peers import benchmark_app, open_peer
+from ssr_edge.bench.measure.peers.choose import open_peer
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
 from ssr_edge.runners.openvino.runner import openvino_version

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssr_edge.bench.engines import EngineSpec
-from ssr_edge.bench.measure import (
+from ssr_edge.bench.measure.engines import EngineSpec
+from ssr_edge.bench.measure.measure import (
     END_TO_END_BATCH,
     Loaded,
     Times,
@@ -15,11 +15,11 @@ from ssr_edge.bench.measure import (
     start_engine,
     warm_engine,
 )
+from ssr_edge.bench.measure.process import Workers
+from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.measure.statistics import paired_speedup
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.process import Workers
 from ssr_edge.bench.report import Noise
-from ssr_edge.bench.schedule import Task
-from ssr_edge.bench.statistics import paired_speedup
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.evaluation.accuracy import Predicted
 
