@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from ssr_edge.bench.layers import Profile, by_block
-from ssr_edge.bench.roofline import BlockRoof, Roofline
+from ssr_edge.bench.profile.layers import Profile, by_block
+from ssr_edge.bench.profile.roofline import BlockRoof, Roofline
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bench.layers import Profile
 from ssr_edge.bench.measure.against_peer import AgainstPeer
 from ssr_edge.bench.measure.engines import BASELINES
 from ssr_edge.bench.measure.measure import Loaded, Times, Warm
 from ssr_edge.bench.measure.on_gpu import OnGpu
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.statistics import Percentiles, Ratio, paired_speedup, percentiles
-from ssr_edge.bench.roofline import Roofline
+from ssr_edge.bench.profile.layers import Profile
+from ssr_edge.bench.profile.roofline import Roofline
 from ssr_edge.bench.schema import BenchFile, BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError

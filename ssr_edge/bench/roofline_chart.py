@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ssr_edge.bench.blocks import network_order
 from ssr_edge.bench.charts import three_figures
-from ssr_edge.bench.roofline import BlockRoof, Roofline
+from ssr_edge.bench.profile.blocks import network_order
+from ssr_edge.bench.profile.roofline import BlockRoof, Roofline
 from ssr_edge.bench.svg import WIDTH, Drawing, Scale, padded
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 14.0, 26.0, 238.0

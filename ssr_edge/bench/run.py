@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.bench.analysis import engines_to_profile, rooflines_of
 from ssr_edge.bench.gpu_words import gpu_warnings
 from ssr_edge.bench.measure.against_peer import run_against_peer
 from ssr_edge.bench.measure.engines import BASELINES, EngineSpec, plan_engines
@@ -22,7 +21,8 @@ from ssr_edge.bench.measure.schedule import Effort, plan_schedule
 from ssr_edge.bench.measure.statistics import percentiles
 from ssr_edge.bench.mlperf import departures
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.profiling import profile_engines
+from ssr_edge.bench.profile.analysis import engines_to_profile, rooflines_of
+from ssr_edge.bench.profile.profiling import profile_engines
 from ssr_edge.bench.report import Live, Report, printable, summarise_times
 from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth, label_images

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ssr_edge.bench.layers import Profile, by_block
-from ssr_edge.bench.roofline import Roofline
+from ssr_edge.bench.profile.layers import Profile, by_block
+from ssr_edge.bench.profile.roofline import Roofline
 from ssr_edge.bench.svg import WIDTH, Drawing, Scale, engine_style
 
 # Names to the left of the bars, figures to the right.

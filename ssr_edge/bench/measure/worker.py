@@ -140,13 +140,13 @@ class Worker:
 
     def profile(self, calls: int) -> Reply:
         """What each layer of the engine takes, at batch 1; it is opened anew for it, so ask after `finish`."""
-        from ssr_edge.bench.profilers import profile_engine
+        from ssr_edge.bench.profile.runtimes.choose import profile_engine
 
         return profile_engine(self._spec, self.pool, calls).as_json()
 
     def peaks(self, seconds: float) -> Reply:
         """What the machine can do at most, each peak measured for about so long; needs no engine."""
-        from ssr_edge.bench.peaks import measure_peaks
+        from ssr_edge.bench.profile.peaks import measure_peaks
 
         return asdict(measure_peaks(seconds))
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ssr_edge.bench.cost import BlockCost
-from ssr_edge.bench.layers import LayerTime, Profile
 from ssr_edge.bench.measure.against_peer import AgainstPeer
 from ssr_edge.bench.measure.engines import BASELINES
 from ssr_edge.bench.measure.measure import Loaded, Warm
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.stages import STAGES
 from ssr_edge.bench.measure.statistics import Percentiles, Ratio
-from ssr_edge.bench.peaks import Peaks
+from ssr_edge.bench.profile.cost import BlockCost
+from ssr_edge.bench.profile.layers import LayerTime, Profile
+from ssr_edge.bench.profile.peaks import Peaks
+from ssr_edge.bench.profile.roofline import roofline
 from ssr_edge.bench.report import Live, Noise, Report, summarise_times
-from ssr_edge.bench.roofline import roofline
 from ssr_edge.bench.schema import BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.evaluation.accuracy import Predicted, judge

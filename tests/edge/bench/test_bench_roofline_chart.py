@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from profiles import PEAKS, PROFILE, make_roofline
 
-from ssr_edge.bench.peaks import Peaks
-from ssr_edge.bench.roofline import Roofline
+from ssr_edge.bench.profile.peaks import Peaks
+from ssr_edge.bench.profile.roofline import Roofline
 from ssr_edge.bench.roofline_chart import roofline_chart
 from ssr_edge.bench.share_chart import share_chart
 

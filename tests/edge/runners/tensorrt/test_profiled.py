@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from ssr_edge.bench.layers import LayerTime
 from ssr_edge.bench.measure.engines import EngineSpec
-from ssr_edge.bench.profilers import profile_engine
+from ssr_edge.bench.profile.layers import LayerTime
+from ssr_edge.bench.profile.runtimes.choose import profile_engine
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.runners.tensorrt.profiled import ProfiledTensorRtRunner

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_edge.bench.peaks import convolutions, measure_peaks, runs_in
+from ssr_edge.bench.profile.peaks import convolutions, measure_peaks, runs_in
 from ssr_edge.runners.openvino.runner import compile_options, has_bf16, openvino_core
 
 

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bench.blocks import CONVERSIONS, OTHER, PREPROCESSING, block_of, graph_blocks, named_block, network_order
+from ssr_edge.bench.profile.blocks import (
+    CONVERSIONS,
+    OTHER,
+    PREPROCESSING,
+    block_of,
+    graph_blocks,
+    named_block,
+    network_order,
+)
 from ssr_edge.bundle.bundle import Bundle
 from tests.doubles.install import tiny_network
 

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ssr_edge.bench.blocks import OTHER
-from ssr_edge.bench.cost import network_cost
+from ssr_edge.bench.profile.blocks import OTHER
+from ssr_edge.bench.profile.cost import network_cost
 from ssr_edge.bundle.bundle import Bundle, model_file
 from tests.doubles.install import tiny_network
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from profiles import PROFILE
 
-from ssr_edge.bench.layers import LayerTime, Profile, by_block, by_kind, median_layers, precision_of
+from ssr_edge.bench.profile.layers import LayerTime, Profile, by_block, by_kind, median_layers, precision_of
 
 
 def test_sums_by_block_and_kind() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ssr_edge.bench.cost import network_cost
-from ssr_edge.bench.layers import Profile
 from ssr_edge.bench.measure.prepare import Prepared
 from ssr_edge.bench.measure.process import WorkerError
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.profiling import measure_peaks_apart
+from ssr_edge.bench.profile.cost import network_cost
+from ssr_edge.bench.profile.layers import Profile
+from ssr_edge.bench.profile.profiling import measure_peaks_apart
+from ssr_edge.bench.profile.roofline import Roofline, roofline
 from ssr_edge.bench.report import Result
-from ssr_edge.bench.roofline import Roofline, roofline
 from ssr_edge.bundle.bundle import Bundle, model_file
 
 # For each of the machine's peaks.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ssr_edge.bench.cost import BlockCost
-from ssr_edge.bench.layers import LayerTime, Profile
-from ssr_edge.bench.peaks import Peaks
-from ssr_edge.bench.roofline import Roofline, roofline
+from ssr_edge.bench.profile.cost import BlockCost
+from ssr_edge.bench.profile.layers import LayerTime, Profile
+from ssr_edge.bench.profile.peaks import Peaks
+from ssr_edge.bench.profile.roofline import Roofline, roofline
 
 PEAKS = Peaks({"fp32": 80e9, "int8": 160e9}, copy_bytes_per_s=10e9, cache_copy_bytes_per_s=50e9)
 # Bounds, in ms: nothing but 0.1 of bytes; 1 in fp32; 2 in int8 and 0.25 in fp32.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssr_edge.bench.blocks import block_of, graph_blocks
-from ssr_edge.bench.layers import LayerTime, Profile, median_layers, precision_of
-from ssr_edge.bench.profilers.calls import one_at_a_time
+from ssr_edge.bench.profile.blocks import block_of, graph_blocks
+from ssr_edge.bench.profile.layers import LayerTime, Profile, median_layers, precision_of
+from ssr_edge.bench.profile.runtimes.calls import one_at_a_time
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.openvino.runner import check_cpu, compile_network, openvino_core

@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssr_edge.bench.blocks import graph_blocks
+from ssr_edge.bench.profile.blocks import graph_blocks
 
 if TYPE_CHECKING:
     import onnx

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ssr_edge.bench.blocks import block_of, graph_blocks
-from ssr_edge.bench.layers import LayerTime, Profile, median_layers
-from ssr_edge.bench.profilers.calls import one_at_a_time
+from ssr_edge.bench.profile.blocks import block_of, graph_blocks
+from ssr_edge.bench.profile.layers import LayerTime, Profile, median_layers
+from ssr_edge.bench.profile.runtimes.calls import one_at_a_time
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.tensorrt.profiled import ProfiledTensorRtRunner

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from profiles import COSTS, MEASURED_MS, PEAKS, PROFILE, make_roofline
 
-from ssr_edge.bench.cost import BlockCost
-from ssr_edge.bench.layers import LayerTime, Profile
-from ssr_edge.bench.peaks import Peaks
-from ssr_edge.bench.roofline import roofline
+from ssr_edge.bench.profile.cost import BlockCost
+from ssr_edge.bench.profile.layers import LayerTime, Profile
+from ssr_edge.bench.profile.peaks import Peaks
+from ssr_edge.bench.profile.roofline import roofline
 
 
 def test_bounds_and_gap_by_hand() -> None:

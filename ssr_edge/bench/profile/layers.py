@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bench.blocks import network_order
+from ssr_edge.bench.profile.blocks import network_order
 
 # What runtimes call a type, in kernel names and elsewhere.
 _PRECISIONS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ssr_edge.bench.layers import Profile
 from ssr_edge.bench.measure.process import WorkerError, WorkerProcess, Workers
-from ssr_edge.bench.peaks import Peaks
+from ssr_edge.bench.profile.layers import Profile
+from ssr_edge.bench.profile.peaks import Peaks
 
 
 def profile_engines(workers: Workers, engines: Sequence[str], calls: int) -> tuple[dict[str, Profile], dict[str, str]]:

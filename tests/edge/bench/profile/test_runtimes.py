@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssr_edge.bench.blocks import CONVERSIONS, OTHER, PREPROCESSING
-from ssr_edge.bench.layers import Profile, by_block
 from ssr_edge.bench.measure.engines import EngineSpec
 from ssr_edge.bench.measure.process import WorkerProcess, Workers
-from ssr_edge.bench.profilers import profile_engine
-from ssr_edge.bench.profilers.calls import one_at_a_time
-from ssr_edge.bench.profiling import measure_peaks_apart, profile_engines
+from ssr_edge.bench.profile.blocks import CONVERSIONS, OTHER, PREPROCESSING
+from ssr_edge.bench.profile.layers import Profile, by_block
+from ssr_edge.bench.profile.profiling import measure_peaks_apart, profile_engines
+from ssr_edge.bench.profile.runtimes.calls import one_at_a_time
+from ssr_edge.bench.profile.runtimes.choose import profile_engine
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load_first

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_edge.bench.layers import Profile
 from ssr_edge.bench.measure.engines import EngineSpec
+from ssr_edge.bench.profile.layers import Profile
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image
@@ -20,7 +20,7 @@ def profile_engine(spec: EngineSpec, images: Image, calls: int) -> Profile:
         RuntimeUnavailable, BundleError, CheckpointError: as the runner does that runs the engine.
     """
     if spec.runtime in ("torch", "torch-folded"):
-        from ssr_edge.bench.profilers.torch import profile_torch
+        from ssr_train.profile import profile_torch
 
         assert spec.arch is not None
         checkpoint = None if spec.checkpoint is None else Path(spec.checkpoint)
@@ -39,13 +39,13 @@ def profile_engine(spec: EngineSpec, images: Image, calls: int) -> Profile:
         )
     bundle = Bundle.open(Path(spec.bundle))
     if spec.runtime == "openvino":
-        from ssr_edge.bench.profilers.openvino import profile_openvino
+        from ssr_edge.bench.profile.runtimes.openvino import profile_openvino
 
         return profile_openvino(bundle, spec.precision, images, calls)
     if spec.runtime == "onnxruntime":
-        from ssr_edge.bench.profilers.onnxruntime import profile_onnxruntime
+        from ssr_edge.bench.profile.runtimes.onnxruntime import profile_onnxruntime
 
         return profile_onnxruntime(bundle, spec.precision, images, calls)
-    from ssr_edge.bench.profilers.tensorrt import profile_tensorrt
+    from ssr_edge.bench.profile.runtimes.tensorrt import profile_tensorrt
 
     return profile_tensorrt(bundle, spec.runtime, spec.precision, images, calls)

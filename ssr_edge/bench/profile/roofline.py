@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssr_edge.bench.blocks import network_order
-from ssr_edge.bench.cost import BlockCost
-from ssr_edge.bench.layers import Profile, by_block
-from ssr_edge.bench.peaks import Peaks
+from ssr_edge.bench.profile.blocks import network_order
+from ssr_edge.bench.profile.cost import BlockCost
+from ssr_edge.bench.profile.layers import Profile, by_block
+from ssr_edge.bench.profile.peaks import Peaks
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ssr_edge.bench.blocks import block_of, graph_blocks
-from ssr_edge.bench.layers import LayerTime, Profile, median_layers, precision_of
-from ssr_edge.bench.profilers.calls import WARM_UP_CALLS, one_at_a_time
+from ssr_edge.bench.profile.blocks import block_of, graph_blocks
+from ssr_edge.bench.profile.layers import LayerTime, Profile, median_layers, precision_of
+from ssr_edge.bench.profile.runtimes.calls import WARM_UP_CALLS, one_at_a_time
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime

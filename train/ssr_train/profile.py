@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssr_edge.bench.blocks import PREPROCESSING, named_block
-from ssr_edge.bench.layers import LayerTime, Profile, median_layers, precision_of
-from ssr_edge.bench.profilers.calls import one_at_a_time
+from ssr_edge.bench.profile.blocks import PREPROCESSING, named_block
+from ssr_edge.bench.profile.layers import LayerTime, Profile, median_layers, precision_of
+from ssr_edge.bench.profile.runtimes.calls import one_at_a_time
 from ssr_edge.images.preprocess import Image
 from ssr_train.runner import TorchRunner
 
