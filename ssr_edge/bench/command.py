@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from ssr_edge.bench.compare import compare
-from ssr_edge.bench.comparison_table import print_comparison
-from ssr_edge.bench.layers_table import print_layers
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.report import Report, as_bench_file, as_text, write_json
+from ssr_edge.bench.report.compare import compare
+from ssr_edge.bench.report.comparison_table import print_comparison
+from ssr_edge.bench.report.layers_table import print_layers
+from ssr_edge.bench.report.report import Report, as_bench_file, as_text, write_json
+from ssr_edge.bench.report.schema import BenchFile, read_bench
+from ssr_edge.bench.report.tables import print_report
 from ssr_edge.bench.run import run_bench
-from ssr_edge.bench.schema import BenchFile, read_bench
-from ssr_edge.bench.table import print_report
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import Regression, UsageError
@@ -104,7 +104,7 @@ def _write(report: Report, request: BenchRequest, out: TextIO) -> None:
         print(f"wrote {request.json}", file=out)
     if request.html is not None:
         # Only here: a template engine is nothing that measuring needs.
-        from ssr_edge.bench.html import write_html
+        from ssr_edge.bench.report.html import write_html
 
         write_html(report, request.html)
         print(f"wrote {request.html}", file=out)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.bench.gpu_words import gpu_warnings
 from ssr_edge.bench.measure.against_peer import run_against_peer
 from ssr_edge.bench.measure.engines import BASELINES, EngineSpec, plan_engines
 from ssr_edge.bench.measure.measure import END_TO_END_BATCH, Energy, Loaded, ask_each, finish_engines, run_rounds
@@ -19,12 +18,13 @@ from ssr_edge.bench.measure.prepare import noise_pairs, prepare, start_twin
 from ssr_edge.bench.measure.process import Workers
 from ssr_edge.bench.measure.schedule import Effort, plan_schedule
 from ssr_edge.bench.measure.statistics import percentiles
-from ssr_edge.bench.mlperf import departures
 from ssr_edge.bench.options import BenchOptions
 from ssr_edge.bench.profile.analysis import engines_to_profile, rooflines_of
 from ssr_edge.bench.profile.profiling import profile_engines
-from ssr_edge.bench.report import Live, Report, printable, summarise_times
-from ssr_edge.bench.schema import BundleFacts
+from ssr_edge.bench.report.gpu_words import gpu_warnings
+from ssr_edge.bench.report.mlperf import departures
+from ssr_edge.bench.report.report import Live, Report, printable, summarise_times
+from ssr_edge.bench.report.schema import BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth, label_images
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable

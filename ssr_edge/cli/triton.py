@@ -38,7 +38,7 @@ def triton(
         import grpc  # noqa: F401  (tritonclient says RuntimeError where it is missing)
 
         from ssr_edge.triton.repository import write_repository
-    from ssr_edge.bench.schema import read_bench
+    from ssr_edge.bench.report.schema import read_bench
     from ssr_edge.bundle.bundle import Bundle
     from ssr_edge.triton.models import plan_models
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ssr_edge.bench.measure.schedule import QUERY, Scenario
 from ssr_edge.bench.measure.statistics import Ratio, paired_speedup
-from ssr_edge.bench.schema import BenchFile
+from ssr_edge.bench.report.schema import BenchFile
 from ssr_edge.bundle.manifest import Manifest
 from ssr_edge.common.errors import UsageError
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssr_edge.bench.schema import BenchFile
+from ssr_edge.bench.report.schema import BenchFile
 from ssr_edge.bundle.bundle import MANIFEST, Bundle, model_file
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import OutputError, UsageError

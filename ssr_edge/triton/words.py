@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_edge.bench.schema import BenchFile
+from ssr_edge.bench.report.schema import BenchFile
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.triton.batching import Batching, how_to_measure
 from ssr_edge.triton.config import batch_limits

@@ -19,7 +19,7 @@ from ssr_edge.bench.measure.process import Workers
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.statistics import paired_speedup
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.report import Noise
+from ssr_edge.bench.report.report import Noise
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.evaluation.accuracy import Predicted
 

@@ -11,7 +11,7 @@ from ssr_edge.bench.profile.cost import network_cost
 from ssr_edge.bench.profile.layers import Profile
 from ssr_edge.bench.profile.profiling import measure_peaks_apart
 from ssr_edge.bench.profile.roofline import Roofline, roofline
-from ssr_edge.bench.report import Result
+from ssr_edge.bench.report.report import Result
 from ssr_edge.bundle.bundle import Bundle, model_file
 
 # For each of the machine's peaks.

@@ -59,8 +59,8 @@ def make_bench(tmp_path: Path) -> Callable[..., Path]:
     By batch and round, ms of a call. Batch 1 is single-stream, others are offline.
     """
     from ssr_edge.bench.measure.schedule import Task
-    from ssr_edge.bench.report import as_bench_file
-    from tests.edge.bench.reports import make_report
+    from ssr_edge.bench.report.report import as_bench_file
+    from tests.edge.bench.report.reports import make_report
 
     def make(bundle: Bundle, engines: dict[str, dict[int, list[float]]], **fields: Any) -> Path:
         times = {

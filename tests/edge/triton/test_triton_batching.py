@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.bench.measure.statistics import paired_speedup
-from ssr_edge.bench.schema import read_bench
+from ssr_edge.bench.report.schema import read_bench
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import UsageError
 from ssr_edge.triton.batching import GAIN, check_same_bundle, choose_batching, image_times

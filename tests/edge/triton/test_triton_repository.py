@@ -10,7 +10,7 @@ import onnx
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
-from ssr_edge.bench.schema import read_bench
+from ssr_edge.bench.report.schema import read_bench
 from ssr_edge.bundle.bundle import Bundle, model_file, write_manifest
 from ssr_edge.common.errors import BundleError, OutputError, UsageError
 from ssr_edge.images.preprocess import load, load_first

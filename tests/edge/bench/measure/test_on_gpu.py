@@ -13,15 +13,15 @@ import jsonschema
 import pytest
 from reports import INT8, TORCH, make_report
 
-from ssr_edge.bench.html import render
 from ssr_edge.bench.measure.measure import Finished, finish_engines
 from ssr_edge.bench.measure.on_gpu import OnGpu, ask_gpu_state, ask_on_gpu
 from ssr_edge.bench.measure.phases import PhasesAt
 from ssr_edge.bench.measure.process import WorkerProcess, Workers
 from ssr_edge.bench.measure.schedule import Task
-from ssr_edge.bench.report import Report, as_json, write_json
-from ssr_edge.bench.schema import read_bench
-from ssr_edge.bench.table import print_report
+from ssr_edge.bench.report.html import render
+from ssr_edge.bench.report.report import Report, as_json, write_json
+from ssr_edge.bench.report.schema import read_bench
+from ssr_edge.bench.report.tables import print_report
 from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
 

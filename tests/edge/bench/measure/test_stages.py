@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.bench.measure.stages import STAGES, time_stages
-from ssr_edge.bench.stages_chart import stages_chart
+from ssr_edge.bench.report.stages_chart import stages_chart
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.runners.choose import open_runner
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.bench.gpu_words import gpu_in_words, gpu_warnings
+from ssr_edge.bench.report.gpu_words import gpu_in_words, gpu_warnings
 from ssr_edge.machine.energy import nvml
 from ssr_edge.machine.energy.nvml import GpuState
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from ssr_edge.bench.measure.stages import STAGES
-from ssr_edge.bench.svg import WIDTH, Drawing, Scale
+from ssr_edge.bench.report.svg import WIDTH, Drawing, Scale
 
 _LEFT, _RIGHT = 10.0, WIDTH - 14.0
 _MIDDLE, _BAR, _HEIGHT = 24.0, 22.0, 82.0

@@ -1,4 +1,4 @@
-"""The schema of bench.json; `python -m ssr_edge.bench.schema` prints it as docs/bench.schema.json has it."""
+"""The schema of bench.json; `python -m ssr_edge.bench.report.schema` prints it as docs/bench.schema.json has it."""
 
 from __future__ import annotations
 

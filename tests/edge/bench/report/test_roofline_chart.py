@@ -9,8 +9,8 @@ from profiles import PEAKS, PROFILE, make_roofline
 
 from ssr_edge.bench.profile.peaks import Peaks
 from ssr_edge.bench.profile.roofline import Roofline
-from ssr_edge.bench.roofline_chart import roofline_chart
-from ssr_edge.bench.share_chart import share_chart
+from ssr_edge.bench.report.roofline_chart import roofline_chart
+from ssr_edge.bench.report.share_chart import share_chart
 
 
 def _texts(root: ElementTree.Element) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 from reports import INT8, TORCH, make_report
 
 from ssr_edge.bench import command
-from ssr_edge.bench.report import Report, write_json
-from ssr_edge.bench.schema import read_bench
+from ssr_edge.bench.report.report import Report, write_json
+from ssr_edge.bench.report.schema import read_bench
 
 Run = Callable[..., Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssr_edge.bench.measure.engines import BASELINES
-from ssr_edge.bench.report import Report, Speedup, scenario_name
+from ssr_edge.bench.report.report import Report, Speedup, scenario_name
 from ssr_edge.evaluation.accuracy import Accuracy
 
 _TIMES = "\N{MULTIPLICATION SIGN}"

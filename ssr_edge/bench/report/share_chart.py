@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from ssr_edge.bench.profile.layers import Profile, by_block
 from ssr_edge.bench.profile.roofline import Roofline
-from ssr_edge.bench.svg import WIDTH, Drawing, Scale, engine_style
+from ssr_edge.bench.report.svg import WIDTH, Drawing, Scale, engine_style
 
 # Names to the left of the bars, figures to the right.
 _NAMES_END, _BARS_END = 122.0, 284.0

@@ -24,7 +24,7 @@ from ssr_edge.bench.measure.measure import measure
 from ssr_edge.bench.measure.process import WorkerProcess, Workers
 from ssr_edge.bench.measure.schedule import SCENARIOS
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.report import as_json
+from ssr_edge.bench.report.report import as_json
 from ssr_edge.bench.run import run_bench
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.bundle.bundle import Bundle, write_manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssr_edge.bench.measure.schedule import MLPERF, MLPERF_OFFLINE_SAMPLES
-from ssr_edge.bench.report import Result
+from ssr_edge.bench.report.report import Result
 
 _SCENARIOS = ("single-stream", "multi-stream", "offline")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TextIO
 
-from ssr_edge.bench.compare import Change, Comparison
-from ssr_edge.bench.report import scenario_name
+from ssr_edge.bench.report.compare import Change, Comparison
+from ssr_edge.bench.report.report import scenario_name
 
 if TYPE_CHECKING:
     from rich.table import Table

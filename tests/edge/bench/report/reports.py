@@ -16,8 +16,8 @@ from ssr_edge.bench.profile.cost import BlockCost
 from ssr_edge.bench.profile.layers import LayerTime, Profile
 from ssr_edge.bench.profile.peaks import Peaks
 from ssr_edge.bench.profile.roofline import roofline
-from ssr_edge.bench.report import Live, Noise, Report, summarise_times
-from ssr_edge.bench.schema import BundleFacts
+from ssr_edge.bench.report.report import Live, Noise, Report, summarise_times
+from ssr_edge.bench.report.schema import BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.evaluation.accuracy import Predicted, judge
 from ssr_edge.machine.environment import machine_facts

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ssr_edge.bench.svg import Drawing, Scale, linear_ticks, log_ticks, padded
+from ssr_edge.bench.report.svg import Drawing, Scale, linear_ticks, log_ticks, padded
 
 _SIZES = st.floats(1e-3, 1e6)
 

@@ -20,7 +20,7 @@ from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.statistics import Percentiles, Ratio, paired_speedup, percentiles
 from ssr_edge.bench.profile.layers import Profile
 from ssr_edge.bench.profile.roofline import Roofline
-from ssr_edge.bench.schema import BenchFile, BundleFacts
+from ssr_edge.bench.report.schema import BenchFile, BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ssr_edge.bench.charts import three_figures
 from ssr_edge.bench.profile.blocks import network_order
 from ssr_edge.bench.profile.roofline import BlockRoof, Roofline
-from ssr_edge.bench.svg import WIDTH, Drawing, Scale, padded
+from ssr_edge.bench.report.charts import three_figures
+from ssr_edge.bench.report.svg import WIDTH, Drawing, Scale, padded
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 14.0, 26.0, 238.0
 _HEIGHT = 350.0

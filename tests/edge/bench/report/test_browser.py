@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from reports import judged, make_report, with_everything
 
-from ssr_edge.bench.html import render
 from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.report.html import render
 from ssr_edge.evaluation.accuracy import Predicted
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

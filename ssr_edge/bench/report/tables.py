@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING, TextIO
 
-from ssr_edge.bench.gpu_words import gpu_in_words
-from ssr_edge.bench.layers_table import in_a_sentence
 from ssr_edge.bench.measure.on_gpu import OnGpu
 from ssr_edge.bench.measure.stages import STAGES
-from ssr_edge.bench.report import METHOD, Report, Speedup, scenario_name
-from ssr_edge.bench.summary import noise_in_words, summary
+from ssr_edge.bench.report.gpu_words import gpu_in_words
+from ssr_edge.bench.report.layers_table import in_a_sentence
+from ssr_edge.bench.report.report import METHOD, Report, Speedup, scenario_name
+from ssr_edge.bench.report.summary import noise_in_words, summary
 
 if TYPE_CHECKING:
     from rich.console import Console

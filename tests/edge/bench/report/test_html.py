@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from reports import INT8, TORCH, judged, make_report
 
-from ssr_edge.bench.charts import macro_f1_interval
-from ssr_edge.bench.html import render, write_html
 from ssr_edge.bench.measure.schedule import Task
-from ssr_edge.bench.report import Report
+from ssr_edge.bench.report.charts import macro_f1_interval
+from ssr_edge.bench.report.html import render, write_html
+from ssr_edge.bench.report.report import Report
 from ssr_edge.common.errors import UsageError
 from ssr_edge.evaluation.accuracy import Predicted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reports import make_report
 
 from ssr_edge.bench.measure.schedule import Task
-from ssr_edge.bench.mlperf import departures
+from ssr_edge.bench.report.mlperf import departures
 
 
 def test_short_rows_and_few_images_are_named() -> None:

@@ -7,8 +7,8 @@ from reports import INT8, TORCH, judged, make_report
 
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.statistics import Ratio
-from ssr_edge.bench.report import Noise, as_json
-from ssr_edge.bench.summary import accuracy_cost, fastest, noise_in_words, summary
+from ssr_edge.bench.report.report import Noise, as_json
+from ssr_edge.bench.report.summary import accuracy_cost, fastest, noise_in_words, summary
 from ssr_edge.evaluation.accuracy import Predicted
 
 _TIMES = {TORCH: [[60.0]], INT8: [[10.0]]}

@@ -4,8 +4,8 @@ import io
 
 from profiles import PROFILE, make_roofline
 
-from ssr_edge.bench.layers_table import print_layers
 from ssr_edge.bench.profile.roofline import Roofline
+from ssr_edge.bench.report.layers_table import print_layers
 
 
 def _printed(roofline: Roofline | None) -> list[str]:

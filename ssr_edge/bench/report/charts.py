@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from ssr_edge.bench.report import Result, Speedup, scenario_name
-from ssr_edge.bench.svg import WIDTH, Drawing, Scale, engine_style, padded
+from ssr_edge.bench.report.report import Result, Speedup, scenario_name
+from ssr_edge.bench.report.svg import WIDTH, Drawing, Scale, engine_style, padded
 from ssr_edge.evaluation.metrics import scores
 
 _LEFT, _RIGHT = 46.0, WIDTH - 14.0

@@ -12,7 +12,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ssr_edge.bench.charts import (
+from ssr_edge.bench.measure.engines import BASELINES
+from ssr_edge.bench.measure.schedule import SCENARIOS
+from ssr_edge.bench.measure.stages import STAGES
+from ssr_edge.bench.report.charts import (
     SpeedAccuracyPoint,
     latency_chart,
     macro_f1_interval,
@@ -20,17 +23,14 @@ from ssr_edge.bench.charts import (
     speedup_chart,
     three_figures,
 )
-from ssr_edge.bench.gpu_words import gpu_in_words
-from ssr_edge.bench.layers_table import in_a_sentence
-from ssr_edge.bench.measure.engines import BASELINES
-from ssr_edge.bench.measure.schedule import SCENARIOS
-from ssr_edge.bench.measure.stages import STAGES
-from ssr_edge.bench.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
-from ssr_edge.bench.roofline_chart import roofline_chart
-from ssr_edge.bench.share_chart import share_chart
-from ssr_edge.bench.stages_chart import stages_chart
-from ssr_edge.bench.summary import accuracy_cost, comparison, disturbance, fastest, noise_in_words
-from ssr_edge.bench.svg import engine_style, mark_path
+from ssr_edge.bench.report.gpu_words import gpu_in_words
+from ssr_edge.bench.report.layers_table import in_a_sentence
+from ssr_edge.bench.report.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
+from ssr_edge.bench.report.roofline_chart import roofline_chart
+from ssr_edge.bench.report.share_chart import share_chart
+from ssr_edge.bench.report.stages_chart import stages_chart
+from ssr_edge.bench.report.summary import accuracy_cost, comparison, disturbance, fastest, noise_in_words
+from ssr_edge.bench.report.svg import engine_style, mark_path
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES, parse_name
 from ssr_edge.evaluation.metrics import Metrics, measure
 from ssr_edge.evaluation.mistakes import worst_mistakes

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import INT8, TORCH, judged, make_report
 
-from ssr_edge.bench.report import Report, as_bench_file, as_json, as_text, write_json
-from ssr_edge.bench.schema import json_schema, read_bench
+from ssr_edge.bench.report.report import Report, as_bench_file, as_json, as_text, write_json
+from ssr_edge.bench.report.schema import json_schema, read_bench
 from ssr_edge.common.errors import UsageError
 from ssr_edge.evaluation.accuracy import Predicted
 
@@ -26,7 +26,7 @@ def report() -> Report:
 
 
 def test_the_published_schema_is_the_one_in_force() -> None:
-    # To write it anew: python -m ssr_edge.bench.schema > docs/bench.schema.json
+    # To write it anew: python -m ssr_edge.bench.report.schema > docs/bench.schema.json
     assert json.loads(_PUBLISHED.read_text()) == json_schema()
 
 

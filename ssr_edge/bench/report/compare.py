@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ssr_edge.bench.measure.engines import BASELINES
 from ssr_edge.bench.measure.schedule import Task
-from ssr_edge.bench.report import counterpart, scenario_name
-from ssr_edge.bench.schema import AccuracyFacts, BenchFile, Environment, Images, ResultFacts
+from ssr_edge.bench.report.report import counterpart, scenario_name
+from ssr_edge.bench.report.schema import AccuracyFacts, BenchFile, Environment, Images, ResultFacts
 
 # Shared by all rows of a comparison: if nothing changed, every verdict is "within noise" 19 times out of 20.
 _FALSE_ALARMS = 0.05
