@@ -110,8 +110,8 @@ def plain(job: Job) -> list[float]:
 def prepare(data: Path, magnification: int | None, images: int, folder: Path) -> int:
     """Links a part of the data set twice, as ours reads it and as ImageFolder does; returns its training images."""
     from ssr_edge.breakhis.names import CLASSES
-    from ssr_train.breakhis import contradictory_twins, read
-    from ssr_train.splits import Part, Split
+    from ssr_train.data.breakhis import contradictory_twins, read
+    from ssr_train.data.splits import Part, Split
 
     records, _ = contradictory_twins(read(data, magnification))
     by_class = defaultdict(list)

@@ -17,7 +17,7 @@ from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import DataError
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES, Image, load_first
 from ssr_edge.machine.environment import usable_cores
-from ssr_train.breakhis import pixel_digest, read
+from ssr_train.data.breakhis import pixel_digest, read
 
 if TYPE_CHECKING:
     from ssr_train.checkpoint import CheckpointCard  # with PyTorch, which a bundle is built again without

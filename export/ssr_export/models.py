@@ -28,7 +28,7 @@ from ssr_export.remedies import Remedies
 from ssr_export.supported import has_int8
 from ssr_train.checkpoint import CheckpointCard
 from ssr_train.complexity import multiply_adds, parameter_count
-from ssr_train.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.network import Network, SSResNeXt
 
 Say = Callable[[str], None]

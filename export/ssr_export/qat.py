@@ -21,7 +21,7 @@ from ssr_export.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quant
 from ssr_export.image_sets import first_readable, image_sets_of_split
 from ssr_export.onnx import export_onnx
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.loop import Source, Start
 from ssr_train.network import Network
 

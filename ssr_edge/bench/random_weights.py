@@ -78,7 +78,7 @@ def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) 
 
     from ssr_train.arch import arch_from_dict
     from ssr_train.build import build_network
-    from ssr_train.dataset import normalise, to_rgb
+    from ssr_train.data.dataset import normalise, to_rgb
     from ssr_train.network import Block
 
     torch.manual_seed(seed)

@@ -21,9 +21,9 @@ def compare(a: str, b: str | None, data: Path | None, json_file: str | None) -> 
         DataError: a list or the folder of images can't be used.
     """
     from ssr_edge.breakhis.verify.originals import Originals
-    from ssr_train.breakhis import read
-    from ssr_train.leakage import digests_of, in_words, leakage
-    from ssr_train.lists import parts_of, read_list
+    from ssr_train.data.breakhis import read
+    from ssr_train.data.leakage import digests_of, in_words, leakage
+    from ssr_train.data.lists import parts_of, read_list
 
     at_hand = {} if data is None else {record.name: record for record in read(data)}
     if b is not None:

@@ -15,8 +15,8 @@ from ssr_edge.cli.extras import importing
 from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssr_train.breakhis import Record
-    from ssr_train.splits import Split
+    from ssr_train.data.breakhis import Record
+    from ssr_train.data.splits import Split
 
 _FOLDS = 5
 
@@ -45,8 +45,8 @@ def divide(asked: Division) -> None:
     """
     _check(asked)
     with importing("train"):
-        from ssr_train.breakhis import contradictory_twins, read
-        from ssr_train.split_words import misfits, why_classes_are_missing
+        from ssr_train.data.breakhis import contradictory_twins, read
+        from ssr_train.data.split_messages import misfits, why_classes_are_missing
 
     records = read(asked.path, asked.magnification)
     if asked.kind != "official":  # the authors' folds stay as they are; train drops twins in any case
@@ -80,9 +80,9 @@ def _write(split: Split, file: Path) -> None:
 
 
 def _splits(asked: Division, records: list[Record]) -> dict[int, Split]:
-    from ssr_train.folds import make_folds
-    from ssr_train.official_folds import OFFICIAL_FOLDS, official_split
-    from ssr_train.splits import make_split
+    from ssr_train.data.folds import make_folds
+    from ssr_train.data.official_folds import OFFICIAL_FOLDS, official_split
+    from ssr_train.data.splits import make_split
 
     if asked.kind == "official":
         assert asked.folds_dir is not None
@@ -112,7 +112,7 @@ def _check(asked: Division) -> None:
 
 
 def _table(title: str, records: list[Record], split: Split) -> None:
-    from ssr_train.splits import PARTS
+    from ssr_train.data.splits import PARTS
 
     console = Console(highlight=False)
     console.print(title, markup=False, soft_wrap=True)

@@ -96,9 +96,9 @@ def _plan(
     from typing import get_args
 
     from ssr_train.arch import arch_by_name
-    from ssr_train.breakhis import read
+    from ssr_train.data.breakhis import read
+    from ssr_train.data.splits import SplitKind
     from ssr_train.recipe import load_recipe
-    from ssr_train.splits import SplitKind
     from ssr_train.study.plan import StudyPlan
 
     if unknown := [split for split in splits if split not in get_args(SplitKind)]:

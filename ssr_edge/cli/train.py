@@ -15,9 +15,9 @@ from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
     from ssr_train.arch import Arch
+    from ssr_train.data.splits import SplitKind
     from ssr_train.loop import Source, Start, TrainOptions
     from ssr_train.recipe import Recipe
-    from ssr_train.splits import SplitKind
 
 _ARCH = "ssresnext50_32x4d"
 
@@ -218,7 +218,7 @@ def _qat_options(
 
 
 def _split(asked: str | None) -> SplitKind | Path:
-    from ssr_train.splits import Split
+    from ssr_train.data.splits import Split
 
     if asked is None or asked == "image":
         return "image"

@@ -23,7 +23,7 @@ from ssr_export.fold import fold
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_train.arch import ArchConfig
-from ssr_train.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.network import Block, ParallelKernels, SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]

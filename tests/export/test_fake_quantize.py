@@ -34,7 +34,7 @@ from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantization_points, quantize, quantize_weight
 from ssr_train.arch import ArchConfig
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.network import SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]

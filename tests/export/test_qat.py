@@ -21,10 +21,10 @@ from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_export.qat import qat_start
 from ssr_train import loop
 from ssr_train.arch import ArchConfig
-from ssr_train.breakhis import read
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.complexity import parameter_count
-from ssr_train.dataset import load_images
+from ssr_train.data.breakhis import read
+from ssr_train.data.dataset import load_images
 from ssr_train.evaluate import evaluate_images
 from ssr_train.folded import is_folded
 from ssr_train.loop import Source, Start, TrainOptions, train

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ssr_edge.evaluation.metrics import measure
-from ssr_train.breakhis import read
-from ssr_train.dataset import LabelledImages, load_images, normalise, to_rgb
+from ssr_train.data.breakhis import read
+from ssr_train.data.dataset import LabelledImages, load_images, normalise, to_rgb
 from ssr_train.evaluate import evaluate_images
 from ssr_train.network import SSResNeXt
 

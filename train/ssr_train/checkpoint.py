@@ -14,9 +14,9 @@ from ssr_edge.common.errors import CheckpointError
 from ssr_edge.common.files import replacing
 from ssr_train.arch import arch_from_dict
 from ssr_train.build import build_network
+from ssr_train.data.splits import Split
 from ssr_train.folded import take_folded_form
 from ssr_train.network import Network
-from ssr_train.splits import Split
 
 _METADATA_KEY = "ssr_edge"
 

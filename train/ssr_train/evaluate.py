@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssr_edge.evaluation.metrics import Metrics, measure
-from ssr_train.dataset import LabelledImages, normalise
+from ssr_train.data.dataset import LabelledImages, normalise
 
 # A CPU has no use for more; a GPU takes hardly longer for many images than for few.
 _BATCH, _GPU_BATCH = 16, 64

@@ -28,25 +28,25 @@ from ssr_edge.common.progress import progress
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.arch import Arch
-from ssr_train.augment import STORED_SIZE, Augment
-from ssr_train.breakhis import Record, contradictory_twins, read
 from ssr_train.build import build_network
 from ssr_train.checkpoint import CheckpointCard, save_checkpoint
 from ssr_train.cuda_graph import record_graphs
-from ssr_train.dataset import LabelledImages, draw_order, load_images, normalise, upload
+from ssr_train.data.augment import STORED_SIZE, Augment
+from ssr_train.data.breakhis import Record, contradictory_twins, read
+from ssr_train.data.dataset import LabelledImages, draw_order, load_images, normalise, upload
+from ssr_train.data.image_cache import open_image_cache
+from ssr_train.data.split_messages import misfits, why_classes_are_missing
+from ssr_train.data.splits import Part, Split, SplitKind, make_split
 from ssr_train.device import autocast_dtype, tool_versions
 from ssr_train.evaluate import evaluate_images
 from ssr_train.folded import is_folded
 from ssr_train.gradients import backward
-from ssr_train.image_cache import open_image_cache
 from ssr_train.journal import draw_curves, log_epoch, open_board
 from ssr_train.losses import classification_loss
 from ssr_train.network import Network
 from ssr_train.pretrained import load_pretrained
 from ssr_train.processes import Processes, check_batch, joined_processes
 from ssr_train.recipe import Recipe
-from ssr_train.split_words import misfits, why_classes_are_missing
-from ssr_train.splits import Part, Split, SplitKind, make_split
 from ssr_train.state import STATE, load_state, save_state
 
 # Of the time. A GPU trains an epoch of a small data set faster than a disk takes the state of a large network.

@@ -15,7 +15,7 @@ from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalise, to_rgb
 
 
 def test_logits_are_pytorchs(tiny_bundle: Bundle, tiny_checkpoint: Path, demo_images: list[Path]) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.breakhis.names import CLASSES
+from ssr_train.data.splits import Split, SplitKind
 from ssr_train.recipe import load_recipe
-from ssr_train.splits import Split, SplitKind
 from ssr_train.study import paper
 from ssr_train.study.grid import FAILURE
 from ssr_train.study.outcomes import Study, gather

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ssr_train.splits import SplitKind
+from ssr_train.data.splits import SplitKind
 from ssr_train.study.outcomes import Outcome, Study
 from ssr_train.study.plan import Cell, Model
 from ssr_train.study.statistics import PairedTest, corrected_resampled_t, holm

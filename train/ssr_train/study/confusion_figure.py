@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_train.splits import SplitKind
+from ssr_train.data.splits import SplitKind
 from ssr_train.study.drawing import entitle
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model

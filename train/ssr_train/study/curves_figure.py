@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
+from ssr_train.data.splits import SplitKind
 from ssr_train.journal import read_metrics
-from ssr_train.splits import SplitKind
 from ssr_train.study.drawing import Style, entitle, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import RUNS, Cell

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
-from ssr_train.splits import SplitKind
+from ssr_train.data.splits import SplitKind
 from ssr_train.study import paper
 from ssr_train.study.comparisons import Comparison, compare
 from ssr_train.study.drawing import Style, entitle, fitted, legend_below, styles

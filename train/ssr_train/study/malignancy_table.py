@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ssr_edge.evaluation.bootstrap import Interval, ratio_interval
 from ssr_edge.evaluation.metrics import IS_MALIGNANT
-from ssr_train.splits import SplitKind
+from ssr_train.data.splits import SplitKind
 from ssr_train.study.outcomes import Outcome, Study
 from ssr_train.study.plan import Cell
 from ssr_train.study.predictions import Predictions

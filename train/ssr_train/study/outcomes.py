@@ -12,7 +12,7 @@ import numpy as np
 from ssr_edge.common.errors import DataError
 from ssr_edge.evaluation.bootstrap import Interval, ratio_interval
 from ssr_edge.evaluation.metrics import Metrics, measure
-from ssr_train.splits import Split
+from ssr_train.data.splits import Split
 from ssr_train.study.grid import FAILURE
 from ssr_train.study.plan import RUNS, Cell, RunSpec, StudyPlan
 from ssr_train.study.predictions import PREDICTIONS, Predictions

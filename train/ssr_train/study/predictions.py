@@ -81,9 +81,9 @@ def predict_test(checkpoint: Path, device: str) -> Predictions:
     import torch
 
     from ssr_edge.images.preprocess import IMAGE_SIZE
-    from ssr_train.breakhis import read
     from ssr_train.checkpoint import load_checkpoint
-    from ssr_train.dataset import load_images
+    from ssr_train.data.breakhis import read
+    from ssr_train.data.dataset import load_images
     from ssr_train.evaluate import evaluate_images
 
     network, card = load_checkpoint(checkpoint)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssr_edge.common.files import replacing
 from ssr_edge.machine.environment import machine_facts
-from ssr_train.splits import SplitKind
+from ssr_train.data.splits import SplitKind
 from ssr_train.study.complexity_table import table_4
 from ssr_train.study.confusion_figure import confusion_matrices
 from ssr_train.study.curves_figure import training_curves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_train.splits import SplitKind
+from ssr_train.data.splits import SplitKind
 from ssr_train.study.comparisons import compare
 from ssr_train.study.outcomes import Outcome, Study, image_interval, patient_interval
 from ssr_train.study.plan import Cell

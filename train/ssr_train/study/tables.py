@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ssr_train.splits import SplitKind
+from ssr_train.data.splits import SplitKind
 from ssr_train.study import paper
 from ssr_train.study.outcomes import Outcome, Study
 from ssr_train.study.plan import Cell, Model

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as torchvision
 
 from ssr_edge.images.preprocess import load
-from ssr_train.colour import (
+from ssr_train.data.color import (
     RGB_FROM_HED,
     adjust_brightness,
     adjust_contrast,
@@ -20,7 +20,7 @@ from ssr_train.colour import (
     adjust_saturation,
     perturb_stain,
 )
-from ssr_train.dataset import to_rgb
+from ssr_train.data.dataset import to_rgb
 
 Adjust = Callable[[Tensor, Tensor], Tensor]
 PAIRS: dict[str, tuple[Adjust, Callable[..., Tensor]]] = {

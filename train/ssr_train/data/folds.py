@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssr_edge.common.errors import DataError
-from ssr_train.allot import allot_patients
-from ssr_train.breakhis import Record
-from ssr_train.splits import Part, Split, SplitKind
+from ssr_train.data.assign_patients import allot_patients
+from ssr_train.data.breakhis import Record
+from ssr_train.data.splits import Part, Split, SplitKind
 
 
 def make_folds(records: Sequence[Record], unit: SplitKind, folds: int, seed: int) -> list[Split]:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import DataError, SsrEdgeError, UsageError
-from ssr_train.breakhis import Record
-from ssr_train.lists import Listed, parts_of, read_list
-from ssr_train.splits import Split
+from ssr_train.data.breakhis import Record
+from ssr_train.data.lists import Listed, parts_of, read_list
+from ssr_train.data.splits import Split
 
 NAME = "SOB_M_DC-14-2523-100-001"
 RECORD = Record("mine", Path("/data/mine.tif"), "A", "14-1", 100)

@@ -10,8 +10,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
 from ssr_edge.images.preprocess import load
-from ssr_train.augment import STORED_SIZE, Augment
-from ssr_train.dataset import to_rgb
+from ssr_train.data.augment import STORED_SIZE, Augment
+from ssr_train.data.dataset import to_rgb
 from ssr_train.recipe import AugmentRecipe
 
 NOTHING = AugmentRecipe(crop_scale=1.0, right_angle_rotations=False, horizontal_flip=False)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_train.breakhis import Record
-from ssr_train.split_words import misfits, why_classes_are_missing
-from ssr_train.splits import Part, Split
+from ssr_train.data.breakhis import Record
+from ssr_train.data.split_messages import misfits, why_classes_are_missing
+from ssr_train.data.splits import Part, Split
 
 
 def records(label: str, *patients: str) -> list[Record]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import DataError
-from ssr_train.breakhis import Record, read
-from ssr_train.official_folds import official_split, read_fold
+from ssr_train.data.breakhis import Record, read
+from ssr_train.data.official_folds import official_split, read_fold
 
 LINE = "SOB_B_A-14-22549AB-100-001.png|100|1|train\n"
 TESTED = ("14-22549CD", "14-21998CD", "14-29315EF", "14-16184", "14-14926", "14-12204", "14-16456", "14-15704")

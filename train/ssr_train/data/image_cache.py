@@ -26,8 +26,8 @@ from ssr_edge.common.files import sha256_of
 from ssr_edge.common.progress import progress
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode, resize
-from ssr_train.breakhis import Record
-from ssr_train.dataset import LabelledImages, load_or_reason
+from ssr_train.data.breakhis import Record
+from ssr_train.data.dataset import LabelledImages, load_or_reason
 
 # To be raised when `ssr_edge.images.preprocess` or the files change, so that no older cache is taken.
 _VERSION = 1

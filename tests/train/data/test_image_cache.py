@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from ssr_train import image_cache
-from ssr_train.breakhis import Record, contradictory_twins, read
-from ssr_train.dataset import load_images
-from ssr_train.image_cache import ImageCache, open_image_cache
+from ssr_train.data import image_cache
+from ssr_train.data.breakhis import Record, contradictory_twins, read
+from ssr_train.data.dataset import load_images
+from ssr_train.data.image_cache import ImageCache, open_image_cache
 
 SIZES = (64, 32)
 BUILD = """
 import sys
 from pathlib import Path
-from ssr_train.breakhis import read
-from ssr_train.image_cache import open_image_cache
+from ssr_train.data.breakhis import read
+from ssr_train.data.image_cache import open_image_cache
 open_image_cache(Path(sys.argv[2]), read(Path(sys.argv[1])), (64, 32), print)
 """
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import DataError
-from ssr_train.breakhis import Record, contradictory_twins, read
-from ssr_train.split_words import why_classes_are_missing
-from ssr_train.splits import Split, SplitKind, fold_count, make_split
+from ssr_train.data.breakhis import Record, contradictory_twins, read
+from ssr_train.data.split_messages import why_classes_are_missing
+from ssr_train.data.splits import Split, SplitKind, fold_count, make_split
 
 PARTS = ("train", "val", "test")
 seeds = st.integers(0, 2**31)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, Image, load
-from ssr_train.breakhis import Record
+from ssr_train.data.breakhis import Record
 
 
 @dataclass(frozen=True)

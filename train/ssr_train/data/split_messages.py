@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_train.breakhis import Record
-from ssr_train.splits import PARTS, Split, fold_count
+from ssr_train.data.breakhis import Record
+from ssr_train.data.splits import PARTS, Split, fold_count
 
 
 def why_classes_are_missing(records: Sequence[Record], split: Split) -> list[str]:

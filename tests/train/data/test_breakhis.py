@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import DataError
-from ssr_train.breakhis import Record, contradictory_twins, read
+from ssr_train.data.breakhis import Record, contradictory_twins, read
 
 TWINS = ["SOB_M_DC-14-13412-100-001", "SOB_M_LC-14-13412-100-001"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssr_edge.common.progress import progress
-from ssr_train.breakhis import pixel_digest
-from ssr_train.lists import ImageList, Listed
+from ssr_train.data.breakhis import pixel_digest
+from ssr_train.data.lists import ImageList, Listed
 
 Pair = tuple[str, str]
 

@@ -8,8 +8,8 @@ import torch
 from torchvision.transforms.v2 import functional as transforms
 
 from ssr_edge.images.preprocess import load
-from ssr_train.breakhis import Record, read
-from ssr_train.dataset import draw_order, load_images, normalise, to_rgb
+from ssr_train.data.breakhis import Record, read
+from ssr_train.data.dataset import draw_order, load_images, normalise, to_rgb
 
 
 def test_images_come_as_preprocessing_gives_them_in_the_order_of_the_records(breakhis_tree: Path) -> None:

@@ -10,8 +10,8 @@ from typing import get_args
 from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES
-from ssr_train.breakhis import INDEX, Record, read
-from ssr_train.splits import Part, Split
+from ssr_train.data.breakhis import INDEX, Record, read
+from ssr_train.data.splits import Part, Split
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ssr_edge.breakhis.names import parse_name
 from ssr_edge.breakhis.verify.originals import Originals
-from ssr_train.allot import Labels, allot_patients
+from ssr_train.data.assign_patients import Labels, allot_patients
 
 SHARES = (0.70, 0.12, 0.18)
 seeds = st.integers(0, 2**31)

@@ -13,9 +13,9 @@ import numpy as np
 
 from ssr_edge.breakhis.names import HOME, parse_name
 from ssr_edge.common.errors import DataError
-from ssr_train.allot import allot_patients
-from ssr_train.breakhis import Record
-from ssr_train.splits import TEST_FRACTION, VAL_FRACTION, Part, Split
+from ssr_train.data.assign_patients import allot_patients
+from ssr_train.data.breakhis import Record
+from ssr_train.data.splits import TEST_FRACTION, VAL_FRACTION, Part, Split
 
 OFFICIAL_FOLDS = 5
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_train.leakage import Leakage, digests_of, in_words, leakage
-from ssr_train.lists import ImageList, Listed
+from ssr_train.data.leakage import Leakage, digests_of, in_words, leakage
+from ssr_train.data.lists import ImageList, Listed
 
 
 def image(name: str, label: str | None = None, patient: str | None = None, path: str | None = None) -> Listed:

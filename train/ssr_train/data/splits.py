@@ -14,8 +14,8 @@ import numpy as np
 
 from ssr_edge.common.errors import DataError
 from ssr_edge.common.files import replacing
-from ssr_train.allot import allot_patients
-from ssr_train.breakhis import Record
+from ssr_train.data.assign_patients import allot_patients
+from ssr_train.data.breakhis import Record
 
 SplitKind = Literal["image", "patient"]
 Part = Literal["train", "val", "test"]

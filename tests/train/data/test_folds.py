@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import DataError
-from ssr_train.breakhis import Record
-from ssr_train.folds import make_folds
-from ssr_train.splits import Split, SplitKind
+from ssr_train.data.breakhis import Record
+from ssr_train.data.folds import make_folds
+from ssr_train.data.splits import Split, SplitKind
 
 RECORDS = [
     Record(f"{label}-{patient}-{image}", Path("x.png"), label, f"{label}-{patient}", 100)
