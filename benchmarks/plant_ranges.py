@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ssr_train.checkpoint import load_checkpoint, save_checkpoint
-from ssr_train.network import Block, ParallelKernels, SqueezeExcite
+from ssr_train.models.network import Block, ParallelKernels, SqueezeExcite
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.network import Network
+from ssr_train.models.network import Network
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from ssr_edge.common.telemetry import silence
 
 if TYPE_CHECKING:
     from ssr_edge.bundle.bundle import Bundle
-    from ssr_train.network import SSResNeXt
+    from ssr_train.models.network import SSResNeXt
     from tests.doubles.host_kernels import HostKernels
 
 # Read by PyTorch when it is imported: on a busy machine its threads wait for one another far longer than they work,
@@ -106,8 +106,8 @@ def make_network() -> Callable[..., SSResNeXt]:
     def make(arch_name: str, seed: int = 0) -> SSResNeXt:
         import torch
 
-        from ssr_train.arch import arch_by_name
-        from ssr_train.network import SSResNeXt
+        from ssr_train.models.arch import arch_by_name
+        from ssr_train.models.network import SSResNeXt
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -154,11 +154,11 @@ def tiny_checkpoint(
 ) -> Path:
     """A checkpoint of the smallest network, its card naming `breakhis_tree` and an image split of it."""
     from ssr_edge.evaluation.metrics import measure
-    from ssr_train.arch import arch_by_name
     from ssr_train.checkpoint import CheckpointCard, save_checkpoint
     from ssr_train.data.breakhis import contradictory_twins, read
     from ssr_train.data.splits import make_split
     from ssr_train.device import tool_versions
+    from ssr_train.models.arch import arch_by_name
     from ssr_train.recipe import load_recipe
 
     records, _ = contradictory_twins(read(breakhis_tree, MAGNIFICATION))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ssr_edge.common.errors import ExportError
-from ssr_train.network import Block, Network, SqueezeExcite
+from ssr_train.models.network import Block, Network, SqueezeExcite
 
 # FP32 rounds every rescaled weight once; SSResNeXt-50's logits then move by about 1e-6 of the largest.
 LIMIT = 1e-4

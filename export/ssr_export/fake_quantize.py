@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ssr_export.quantize import QMAX, is_quantized_conv
-from ssr_train.network import Block, Network
+from ssr_train.models.network import Block, Network
 
 # A tensor is quantised by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).
 _QMIN_ACTIVATION, _QMIN_WEIGHT = -QMAX - 1, -QMAX

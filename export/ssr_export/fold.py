@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ssr_edge.common.errors import ExportError
-from ssr_train.bhcnet import BhcNet, SmallSeBlock
-from ssr_train.folded import conv_with_bias, is_folded
-from ssr_train.network import Block, Network, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
+from ssr_train.models.bhcnet import BhcNet, SmallSeBlock
+from ssr_train.models.folded import conv_with_bias, is_folded
+from ssr_train.models.network import Block, Network, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
 
 
 def fold(network: Network) -> Network:

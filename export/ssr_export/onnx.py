@@ -24,7 +24,7 @@ from ssr_edge.common.errors import ExportError
 from ssr_edge.common.files import replacing
 from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime
-from ssr_train.network import Network
+from ssr_train.models.network import Network
 
 # TensorRT 10.3 (JetPack 6) reads opsets up to 20 and this IR version; 19 is the first whose Q/DQ takes FP16.
 OPSET = 19

@@ -23,7 +23,7 @@ from ssr_export.onnx import export_onnx
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.loop import Source, Start
-from ssr_train.network import Network
+from ssr_train.models.network import Network
 
 _PROOF_IMAGES = 8
 

@@ -15,7 +15,7 @@ from ssr_export.engines import Workshop
 from ssr_export.image_sets import image_files
 from ssr_export.plan import BundlePlan
 from ssr_export.supported import supported
-from ssr_train.arch import arch_from_dict
+from ssr_train.models.arch import arch_from_dict
 
 Say = Callable[[str], None]
 

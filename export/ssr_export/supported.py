@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ssr_edge.common.errors import UsageError
 from ssr_export.build import EngineRequest
-from ssr_train.arch import Arch, SwinConfig
+from ssr_train.models.arch import Arch, SwinConfig
 
 
 def has_int8(arch: Arch) -> bool:

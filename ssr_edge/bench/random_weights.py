@@ -16,7 +16,7 @@ from ssr_edge.images.preprocess import load
 from ssr_edge.machine.environment import installed_versions
 
 if TYPE_CHECKING:
-    from ssr_train.network import Network
+    from ssr_train.models.network import Network
 
 # Enough for BatchNorm's statistics and INT8's ranges to be of the right size; speed depends on neither.
 _IMAGES = 8
@@ -26,7 +26,7 @@ _IMAGES = 8
 def random_bundle(arch: str, paths: Sequence[Path], seed: int) -> Iterator[Bundle]:
     """Yields a bundle in a temporary folder: the models of an architecture with random weights, without engines.
 
-    arch: a name known to `ssr_train.arch`. paths: image files to run through it, at least one of them readable.
+    arch: a name known to `ssr_train.models.arch`. paths: image files to run through it, at least one of them readable.
 
     Raises:
         UsageError: no such architecture. InputError: none of the images can be read.
@@ -34,7 +34,7 @@ def random_bundle(arch: str, paths: Sequence[Path], seed: int) -> Iterator[Bundl
     """
     try:
         from ssr_export.make_bundle import BundlePlan, make_bundle
-        from ssr_train.arch import arch_by_name
+        from ssr_train.models.arch import arch_by_name
     except ImportError as error:
         raise RuntimeUnavailable(
             f"random weights need the export stage: {error}",
@@ -76,10 +76,10 @@ def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) 
     import numpy as np
     import torch
 
-    from ssr_train.arch import arch_from_dict
-    from ssr_train.build import build_network
     from ssr_train.data.dataset import normalise, to_rgb
-    from ssr_train.network import Block
+    from ssr_train.models.arch import arch_from_dict
+    from ssr_train.models.build import build_network
+    from ssr_train.models.network import Block
 
     torch.manual_seed(seed)
     network = build_network(arch_from_dict(arch)).train()

@@ -95,9 +95,9 @@ def _plan(
     from collections import Counter
     from typing import get_args
 
-    from ssr_train.arch import arch_by_name
     from ssr_train.data.breakhis import read
     from ssr_train.data.splits import SplitKind
+    from ssr_train.models.arch import arch_by_name
     from ssr_train.recipe import load_recipe
     from ssr_train.study.plan import StudyPlan
 

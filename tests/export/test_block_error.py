@@ -26,7 +26,7 @@ from ssr_export.fold import fold
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import QMAX, quantize, quantize_weight
 from ssr_export.ranges import choose_range
-from ssr_train.network import SSResNeXt
+from ssr_train.models.network import SSResNeXt
 
 TINY = "ssresnext14_8x4d"
 

@@ -22,9 +22,9 @@ from ssr_export.equalise import Link, equalise, factors, links, rescale
 from ssr_export.fold import fold
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
-from ssr_train.arch import ArchConfig
 from ssr_train.data.dataset import normalise, to_rgb
-from ssr_train.network import Block, ParallelKernels, SSResNeXt
+from ssr_train.models.arch import ArchConfig
+from ssr_train.models.network import Block, ParallelKernels, SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
 TINY = "ssresnext14_8x4d"

@@ -14,10 +14,10 @@ from torch import nn
 
 from ssr_edge.common.errors import ExportError
 from ssr_export.fold import fold
-from ssr_train.arch import ArchConfig, arch_by_name
-from ssr_train.complexity import multiply_adds, parameter_count
-from ssr_train.folded import is_folded, take_folded_form
-from ssr_train.network import ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
+from ssr_train.models.arch import ArchConfig, arch_by_name
+from ssr_train.models.complexity import multiply_adds, parameter_count
+from ssr_train.models.folded import is_folded, take_folded_form
+from ssr_train.models.network import ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
 

@@ -17,7 +17,7 @@ from ssr_edge.images.preprocess import load
 from ssr_export.fold import fold
 from ssr_export.onnx import OPSET, check_onnx, export_onnx
 from ssr_train.data.dataset import normalise, to_rgb
-from ssr_train.network import SSResNeXt
+from ssr_train.models.network import SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
 

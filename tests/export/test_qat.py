@@ -20,14 +20,14 @@ from ssr_export.fold import fold
 from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_export.qat import qat_start
 from ssr_train import loop
-from ssr_train.arch import ArchConfig
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.complexity import parameter_count
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images
 from ssr_train.evaluate import evaluate_images
-from ssr_train.folded import is_folded
 from ssr_train.loop import Source, Start, TrainOptions, train
+from ssr_train.models.arch import ArchConfig
+from ssr_train.models.complexity import parameter_count
+from ssr_train.models.folded import is_folded
 from ssr_train.recipe import load_recipe
 from ssr_train.runner import TorchRunner
 

@@ -20,7 +20,7 @@ from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import choose_range
 from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
-from ssr_train.network import SSResNeXt
+from ssr_train.models.network import SSResNeXt
 
 trt = pytest.importorskip("tensorrt_rtx_bindings")
 

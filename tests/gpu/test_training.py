@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ssr_edge.images.preprocess import load
-from ssr_train.arch import arch_by_name
-from ssr_train.build import build_network
 from ssr_train.checkpoint import load_checkpoint
 from ssr_train.cuda_graph import record_graphs
 from ssr_train.data.augment import STORED_SIZE, Augment
@@ -23,6 +21,8 @@ from ssr_train.data.dataset import load_images, to_rgb
 from ssr_train.evaluate import evaluate_images
 from ssr_train.loop import TrainOptions, train
 from ssr_train.losses import classification_loss
+from ssr_train.models.arch import arch_by_name
+from ssr_train.models.build import build_network
 from ssr_train.recipe import load_recipe
 
 pytestmark = [

@@ -12,11 +12,11 @@ from torch import Tensor
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import CheckpointError
 from ssr_edge.common.files import replacing
-from ssr_train.arch import arch_from_dict
-from ssr_train.build import build_network
 from ssr_train.data.splits import Split
-from ssr_train.folded import take_folded_form
-from ssr_train.network import Network
+from ssr_train.models.arch import arch_from_dict
+from ssr_train.models.build import build_network
+from ssr_train.models.folded import take_folded_form
+from ssr_train.models.network import Network
 
 _METADATA_KEY = "ssr_edge"
 

@@ -10,7 +10,7 @@ import warnings
 import torch
 
 from ssr_train.gradients import as_if_never_called
-from ssr_train.network import Network
+from ssr_train.models.network import Network
 
 
 def record_graphs(network: Network, batch_size: int, size: int, dtype: torch.dtype | None) -> None:

@@ -21,7 +21,7 @@ from ssr_edge.runners.choose import choose_precision, open_runner
 from ssr_train.checkpoint import CheckpointCard, load_checkpoint
 from ssr_train.data.breakhis import contradictory_twins, read
 from ssr_train.data.dataset import LabelledImages, load_images, normalise, to_rgb
-from ssr_train.network import Network
+from ssr_train.models.network import Network
 from ssr_train.symmetries import symmetries
 
 WhichPart = Literal["val", "test", "all"]

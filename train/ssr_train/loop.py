@@ -27,8 +27,6 @@ from ssr_edge.common.errors import DataError, TrainingError
 from ssr_edge.common.progress import progress
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_train.arch import Arch
-from ssr_train.build import build_network
 from ssr_train.checkpoint import CheckpointCard, save_checkpoint
 from ssr_train.cuda_graph import record_graphs
 from ssr_train.data.augment import STORED_SIZE, Augment
@@ -39,12 +37,14 @@ from ssr_train.data.split_messages import misfits, why_classes_are_missing
 from ssr_train.data.splits import Part, Split, SplitKind, make_split
 from ssr_train.device import autocast_dtype, tool_versions
 from ssr_train.evaluate import evaluate_images
-from ssr_train.folded import is_folded
 from ssr_train.gradients import backward
 from ssr_train.journal import draw_curves, log_epoch, open_board
 from ssr_train.losses import classification_loss
-from ssr_train.network import Network
-from ssr_train.pretrained import load_pretrained
+from ssr_train.models.arch import Arch
+from ssr_train.models.build import build_network
+from ssr_train.models.folded import is_folded
+from ssr_train.models.network import Network
+from ssr_train.models.pretrained import load_pretrained
 from ssr_train.processes import Processes, check_batch, joined_processes
 from ssr_train.recipe import Recipe
 from ssr_train.state import STATE, load_state, save_state
@@ -68,7 +68,7 @@ class TrainOptions:
     split: what to divide by, or the file of a division that was made before. source: of a fine-tuning run; `arch`,
     `magnification` and, as a word, `split` are then its. cache: folder of decoded images that runs share; None decodes
     for this run alone. tensorboard: also write events for it into the run's folder. init_from: public weights to start
-    from (`ssr_train.pretrained`).
+    from (`ssr_train.models.pretrained`).
     """
 
     run: Path

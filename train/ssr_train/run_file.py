@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
-from ssr_train.arch import arch_from_dict
 from ssr_train.loop import Source, TrainOptions
+from ssr_train.models.arch import arch_from_dict
 from ssr_train.recipe import Recipe
 
 RUN = "run.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_train.complexity import HEADS, complexity_rows
+from ssr_train.models.complexity import HEADS, complexity_rows
 from ssr_train.study import paper
 from ssr_train.study.plan import StudyPlan
 from ssr_train.study.table import Table, Value

@@ -1,7 +1,7 @@
 """The paper's figures as data: what the study's tables stand beside.
 
 Bo Xu, Faming Li, Ying Wu, "SSResNeXt: A Novel Deep Learning Architecture for Multi-class Breast Cancer Pathological
-Image Classification" (2024), section 4. Keys are architecture names of `ssr_train.arch`, and magnifications.
+Image Classification" (2024), section 4. Keys are architecture names of `ssr_train.models.arch`, and magnifications.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ssr_edge.images.preprocess import load
-from ssr_train.arch import arch_by_name
 from ssr_train.data.dataset import normalise, to_rgb
-from ssr_train.network import Block, ParallelKernels, SharedKernels, SqueezeExcite, SSResNeXt, Stage
+from ssr_train.models.arch import arch_by_name
+from ssr_train.models.network import Block, ParallelKernels, SharedKernels, SqueezeExcite, SSResNeXt, Stage
 
 MakeNetwork = Callable[..., SSResNeXt]
 

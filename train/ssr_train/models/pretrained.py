@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 from ssr_edge.common.errors import CheckpointError
 from ssr_edge.common.files import sha256_of
-from ssr_train.arch import ArchConfig, SwinConfig
-from ssr_train.network import Block, Network, ParallelKernels, SharedKernels, SqueezeExcite, SSResNeXt, Stage
+from ssr_train.models.arch import ArchConfig, SwinConfig
+from ssr_train.models.network import Block, Network, ParallelKernels, SharedKernels, SqueezeExcite, SSResNeXt, Stage
 
 
 def load_pretrained(path: Path, network: Network, sha256: str | None = None) -> None:

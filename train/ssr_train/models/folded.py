@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from ssr_train.bhcnet import BhcNet, SmallSeBlock
-from ssr_train.network import Block, Network, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
+from ssr_train.models.bhcnet import BhcNet, SmallSeBlock
+from ssr_train.models.network import Block, Network, ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
 
 
 def is_folded(network: Network) -> bool:

@@ -18,8 +18,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ssr_train.arch import BhcNetConfig
-from ssr_train.network import Network, ResidualBlock, SqueezeExcite, Stage
+from ssr_train.models.arch import BhcNetConfig
+from ssr_train.models.network import Network, ResidualBlock, SqueezeExcite, Stage
 
 
 class SmallSeBlock(ResidualBlock):

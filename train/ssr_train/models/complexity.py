@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_train.arch import arch_by_name, arch_names
-from ssr_train.build import build_network
-from ssr_train.folded import take_folded_form
+from ssr_train.models.arch import arch_by_name, arch_names
+from ssr_train.models.build import build_network
+from ssr_train.models.folded import take_folded_form
 
 # With the second the paper counts its two baselines: the public networks of ImageNet.
 HEADS = (8, 1000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torchvision.models.swin_transformer import SwinTransformer
 
-from ssr_train.arch import SwinConfig
-from ssr_train.build import build_network
-from ssr_train.pretrained import OUR_NAME
+from ssr_train.models.arch import SwinConfig
+from ssr_train.models.build import build_network
+from ssr_train.models.pretrained import OUR_NAME
 
 SMALL = SwinConfig("small", (2, 1, 1, 1), width=24, heads=1)
 

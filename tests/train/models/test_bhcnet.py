@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ssr_export.fold import fold
-from ssr_train.arch import BhcNetConfig, arch_by_name
-from ssr_train.bhcnet import BhcNet, SmallSeBlock
-from ssr_train.build import build_network
-from ssr_train.folded import is_folded, take_folded_form
+from ssr_train.models.arch import BhcNetConfig, arch_by_name
+from ssr_train.models.bhcnet import BhcNet, SmallSeBlock
+from ssr_train.models.build import build_network
+from ssr_train.models.folded import is_folded, take_folded_form
 
 SMALL = BhcNetConfig("small", (2, 1, 2), width=8, se_reduction=4)
 

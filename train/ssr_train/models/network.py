@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ssr_train.arch import Arch, ArchConfig
+from ssr_train.models.arch import Arch, ArchConfig
 
 
 class Network(nn.Module):

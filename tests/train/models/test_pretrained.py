@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from ssr_edge.common.errors import CheckpointError
 from ssr_edge.common.files import sha256_of
-from ssr_train.arch import ArchConfig, arch_by_name
-from ssr_train.build import build_network
 from ssr_train.checkpoint import load_checkpoint
-from ssr_train.network import Network
-from ssr_train.pretrained import load_pretrained
+from ssr_train.models.arch import ArchConfig, arch_by_name
+from ssr_train.models.build import build_network
+from ssr_train.models.network import Network
+from ssr_train.models.pretrained import load_pretrained
 from ssr_train.recipe import RECIPES
 
 # A stage of four blocks and one of three; small images, so that the whole file takes seconds.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_train.arch import Arch, ArchConfig, BhcNetConfig
-from ssr_train.bhcnet import BhcNet
-from ssr_train.network import Network, SSResNeXt
-from ssr_train.swin import Swin
+from ssr_train.models.arch import Arch, ArchConfig, BhcNetConfig
+from ssr_train.models.bhcnet import BhcNet
+from ssr_train.models.network import Network, SSResNeXt
+from ssr_train.models.swin import Swin
 
 
 def build_network(arch: Arch, classes: int = len(CLASSES)) -> Network:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ssr_edge.common.errors import UsageError
-from ssr_train.arch import ArchConfig, arch_by_name, arch_from_dict, arch_names
+from ssr_train.models.arch import ArchConfig, arch_by_name, arch_from_dict, arch_names
 
 
 def test_the_papers_network_is_the_first_of_the_list() -> None:

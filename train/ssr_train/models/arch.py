@@ -13,7 +13,7 @@ SpatialKernels = Literal["single", "parallel", "shared"]
 
 @dataclass(frozen=True)
 class ArchConfig:
-    """Fields of the one network in `ssr_train.network` (paper section 3; Table 2 switches three of them off).
+    """Fields of the one network in `ssr_train.models.network` (paper section 3; Table 2 switches three of them off).
 
     blocks: bottleneck blocks in each of the four stages.
     stem_width: channels of the 7x7 stem.
@@ -48,7 +48,7 @@ class ArchConfig:
 
 @dataclass(frozen=True)
 class BhcNetConfig:
-    """Fields of the network in `ssr_train.bhcnet`. blocks: small SE-ResNet modules in each of the three stages.
+    """Fields of the network in `ssr_train.models.bhcnet`. blocks: small SE-ResNet modules in each of the three stages.
 
     width: channels of the stem and of stage 1; doubles at each stage. se_reduction: of the squeeze-and-excitation MLP.
     """
@@ -65,7 +65,7 @@ class BhcNetConfig:
 
 @dataclass(frozen=True)
 class SwinConfig:
-    """Fields of the network in `ssr_train.swin`. blocks: transformer blocks in each of the four stages.
+    """Fields of the network in `ssr_train.models.swin`. blocks: transformer blocks in each of the four stages.
 
     width: channels of the patch embedding; doubles at each stage. heads: attention heads of stage 1; doubles too.
     """

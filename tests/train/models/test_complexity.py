@@ -7,10 +7,10 @@ import torch
 import torchvision
 from torch import nn
 
-from ssr_train.arch import arch_by_name, arch_names
-from ssr_train.build import build_network
-from ssr_train.complexity import complexity_rows, multiply_adds, parameter_count
-from ssr_train.network import Network
+from ssr_train.models.arch import arch_by_name, arch_names
+from ssr_train.models.build import build_network
+from ssr_train.models.complexity import complexity_rows, multiply_adds, parameter_count
+from ssr_train.models.network import Network
 
 PARAMETERS = {
     "ssresnext50_32x4d": 25_235_576,

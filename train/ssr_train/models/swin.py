@@ -8,8 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import SwinTransformer
 
-from ssr_train.arch import SwinConfig
-from ssr_train.network import Network
+from ssr_train.models.arch import SwinConfig
+from ssr_train.models.network import Network
 
 PATCH, WINDOW = 4, 7
 # As torchvision trains Swin-T.
