@@ -25,8 +25,8 @@ from ssr_export.fold import fold
 from ssr_export.image_sets import choose_images
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.breakhis import read
+from ssr_train.training.checkpoint import load_checkpoint
 
 COUNTS = (16, 32, 64, 128, 256)
 SEEDS = range(3)

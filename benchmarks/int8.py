@@ -42,7 +42,7 @@ from ssr_export.onnx import export_onnx
 from ssr_export.qdq_rules import check_qdq
 from ssr_export.ranges import Method
 from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
-from ssr_train.checkpoint import load_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint
 
 ROUNDS, WARM_UP = 60, 5
 FP32 = "FP32"

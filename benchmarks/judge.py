@@ -13,7 +13,7 @@ from ssr_edge.evaluation.metrics import measure
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.runners.openvino.runner import compile_options, openvino_core
 from ssr_export.image_sets import ImageSets, find_image_sets
-from ssr_train.checkpoint import CheckpointCard
+from ssr_train.training.checkpoint import CheckpointCard
 
 BATCH = 8
 Logits = npt.NDArray[np.float32]

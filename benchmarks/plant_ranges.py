@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from ssr_train.checkpoint import load_checkpoint, save_checkpoint
 from ssr_train.models.network import Block, ParallelKernels, SqueezeExcite
+from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from ssr_export.image_sets import image_sets_of_split
 from ssr_export.models import normalised_batches
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
-from ssr_train.checkpoint import load_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ from ssr_export.models import normalised_batches
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.models.network import Network
+from ssr_train.training.checkpoint import load_checkpoint
 
 
 def main() -> None:

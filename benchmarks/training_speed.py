@@ -42,10 +42,10 @@ class Job:
 
 
 def ours(job: Job) -> list[float]:
-    """Seconds of each epoch of `ssr_train.loop.train`, judging and saving included."""
-    from ssr_train.device import choose_device
-    from ssr_train.loop import TrainOptions, train
+    """Seconds of each epoch of `ssr_train.training.loop.train`, judging and saving included."""
     from ssr_train.models.arch import arch_by_name
+    from ssr_train.training.device import choose_device
+    from ssr_train.training.loop import TrainOptions, train
 
     run = job.folder / f"run-{time.monotonic_ns()}"
     run.mkdir()
@@ -72,9 +72,9 @@ def plain(job: Job) -> list[float]:
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2
 
-    from ssr_train.losses import classification_loss
     from ssr_train.models.arch import arch_by_name
     from ssr_train.models.build import build_network
+    from ssr_train.training.losses import classification_loss
 
     recipe, strength = _recipe(job), _recipe(job).augment.colour_jitter
     as_input = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
@@ -166,7 +166,7 @@ def interval(ratios: list[float]) -> tuple[float, float, float]:
 
 
 def _recipe(job: Job):  # type: ignore[no-untyped-def]
-    from ssr_train.recipe import load_recipe
+    from ssr_train.training.recipe import load_recipe
 
     changes = {"epochs": EPOCHS, "batch_size": job.batch_size, "warmup_epochs": 0.0}
     return load_recipe("modern").model_copy(update=changes)

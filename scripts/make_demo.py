@@ -13,9 +13,9 @@ import shutil
 from pathlib import Path
 
 from ssr_edge.breakhis.names import CLASSES
-from ssr_train.checkpoint import load_checkpoint, save_checkpoint
 from ssr_train.data.breakhis import Record, read
 from ssr_train.data.splits import Part
+from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
 
 DEMO = Path(__file__).resolve().parent.parent / "ssr_edge" / "demo"
 A_CLASS = 3

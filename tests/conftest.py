@@ -154,12 +154,12 @@ def tiny_checkpoint(
 ) -> Path:
     """A checkpoint of the smallest network, its card naming `breakhis_tree` and an image split of it."""
     from ssr_edge.evaluation.metrics import measure
-    from ssr_train.checkpoint import CheckpointCard, save_checkpoint
     from ssr_train.data.breakhis import contradictory_twins, read
     from ssr_train.data.splits import make_split
-    from ssr_train.device import tool_versions
     from ssr_train.models.arch import arch_by_name
-    from ssr_train.recipe import load_recipe
+    from ssr_train.training.checkpoint import CheckpointCard, save_checkpoint
+    from ssr_train.training.device import tool_versions
+    from ssr_train.training.recipe import load_recipe
 
     records, _ = contradictory_twins(read(breakhis_tree, MAGNIFICATION))
     split = make_split(records, "image", 0)

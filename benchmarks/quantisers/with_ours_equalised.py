@@ -15,7 +15,7 @@ from ssr_export.equalise import equalise
 from ssr_export.fold import fold
 from ssr_export.models import normalised_batches
 from ssr_export.onnx import export_onnx
-from ssr_train.checkpoint import load_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint
 
 
 def quantise(task: Task) -> None:

@@ -34,7 +34,7 @@ def fold(network: Network) -> Network:
         raise ExportError(
             "the network is in training mode, where BatchNorm depends on the batch",
             expected="network.eval()",
-            next_step="load it with ssr_train.checkpoint.load_checkpoint",
+            next_step="load it with ssr_train.training.checkpoint.load_checkpoint",
         )
     folded = copy.deepcopy(network).double()
     if is_folded(folded):

@@ -20,7 +20,7 @@ from ssr_edge.machine.environment import usable_cores
 from ssr_train.data.breakhis import pixel_digest, read
 
 if TYPE_CHECKING:
-    from ssr_train.checkpoint import CheckpointCard  # with PyTorch, which a bundle is built again without
+    from ssr_train.training.checkpoint import CheckpointCard  # with PyTorch, which a bundle is built again without
 
 CALIBRATION_IMAGES = 128
 

@@ -15,7 +15,7 @@ from ssr_export.models import write_models
 from ssr_export.plan import BundlePlan
 from ssr_export.rebuild import add_engines, rebuild
 from ssr_export.supported import has_int8, supported
-from ssr_train.checkpoint import load_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint
 
 __all__ = ["BundlePlan", "make_bundle"]
 

@@ -26,10 +26,10 @@ from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
 from ssr_export.remedies import Remedies
 from ssr_export.supported import has_int8
-from ssr_train.checkpoint import CheckpointCard
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.complexity import multiply_adds, parameter_count
 from ssr_train.models.network import Network, SSResNeXt
+from ssr_train.training.checkpoint import CheckpointCard
 
 Say = Callable[[str], None]
 _PROOF_IMAGES = 8

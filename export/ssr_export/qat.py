@@ -20,16 +20,16 @@ from ssr_export.certificate import fold_with_certificate
 from ssr_export.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quantisers, without_fake_quantisers
 from ssr_export.image_sets import first_readable, image_sets_of_split
 from ssr_export.onnx import export_onnx
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.dataset import normalise, to_rgb
-from ssr_train.loop import Source, Start
 from ssr_train.models.network import Network
+from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.loop import Source, Start
 
 _PROOF_IMAGES = 8
 
 
 def qat_start(source: Source, data: Path, say: Callable[[str], None]) -> Start:
-    """Folds and calibrates a checkpoint for `ssr_train.loop.train`. data: the data set that it was trained on.
+    """Folds and calibrates a checkpoint for `ssr_train.training.loop.train`. data: the data set that it was trained on.
 
     Raises:
         CheckpointError: the checkpoint can't be used, or is another than when the run was begun.

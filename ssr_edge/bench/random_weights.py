@@ -95,7 +95,7 @@ def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) 
 
 
 def _save(path: Path, network: Network, seed: int) -> None:
-    from ssr_train.checkpoint import CheckpointCard, save_checkpoint
+    from ssr_train.training.checkpoint import CheckpointCard, save_checkpoint
 
     card = CheckpointCard(
         arch=network.arch.to_dict(),

@@ -49,12 +49,12 @@ def study(
 ) -> None:
     """Train a grid of networks and write the paper's tables and figures; the same command goes on after a kill."""
     with importing("train"):
-        from ssr_train.device import choose_device
         from ssr_train.study.grid import train_grid
         from ssr_train.study.outcomes import gather
         from ssr_train.study.plan import read_plan, settle_plan
         from ssr_train.study.report import write_report
         from ssr_train.study.tables import accuracy_table
+        from ssr_train.training.device import choose_device
 
     if tables_only:
         plan = read_plan(output)
@@ -98,8 +98,8 @@ def _plan(
     from ssr_train.data.breakhis import read
     from ssr_train.data.splits import SplitKind
     from ssr_train.models.arch import arch_by_name
-    from ssr_train.recipe import load_recipe
     from ssr_train.study.plan import StudyPlan
+    from ssr_train.training.recipe import load_recipe
 
     if unknown := [split for split in splits if split not in get_args(SplitKind)]:
         raise UsageError(

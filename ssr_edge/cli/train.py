@@ -15,9 +15,9 @@ from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
     from ssr_train.data.splits import SplitKind
-    from ssr_train.loop import Source, Start, TrainOptions
     from ssr_train.models.arch import Arch
-    from ssr_train.recipe import Recipe
+    from ssr_train.training.loop import Source, Start, TrainOptions
+    from ssr_train.training.recipe import Recipe
 
 _ARCH = "ssresnext50_32x4d"
 
@@ -83,13 +83,13 @@ def train(
 ) -> None:
     """Train a network: images in, checkpoint out."""
     with importing("train"):
-        from ssr_train.device import choose_device
-        from ssr_train.loop import TrainOptions
-        from ssr_train.loop import train as run_training
         from ssr_train.models.arch import arch_by_name
-        from ssr_train.processes import process_rank
-        from ssr_train.recipe import load_recipe
-        from ssr_train.run_file import read_options, write_options
+        from ssr_train.training.device import choose_device
+        from ssr_train.training.loop import TrainOptions
+        from ssr_train.training.loop import train as run_training
+        from ssr_train.training.processes import process_rank
+        from ssr_train.training.recipe import load_recipe
+        from ssr_train.training.run_file import read_options, write_options
 
     if qat is not None:
         _refuse_with_qat(
@@ -142,7 +142,7 @@ def train(
 
 
 def _check_processes(run: Path | None, qat: Path | None) -> None:
-    from ssr_train.processes import process_count
+    from ssr_train.training.processes import process_count
 
     if process_count() == 1:
         return
@@ -163,9 +163,9 @@ def _check_processes(run: Path | None, qat: Path | None) -> None:
 def _public_weights(path: Path, arch: Arch) -> Source:
     """Reads the file once before the run begins, so that one that does not fit leaves no run behind."""
     from ssr_edge.common.files import sha256_of
-    from ssr_train.loop import Source
     from ssr_train.models.build import build_network
     from ssr_train.models.pretrained import load_pretrained
+    from ssr_train.training.loop import Source
 
     load_pretrained(path, build_network(arch))
     return Source(path, sha256_of(path))
@@ -184,9 +184,9 @@ def _qat_options(
     asked: Path, run: Path | None, data: Path | None, recipe: Recipe, seed: int, device: str
 ) -> TrainOptions:
     from ssr_edge.common.files import sha256_of
-    from ssr_train.checkpoint import load_checkpoint
-    from ssr_train.loop import Source, TrainOptions
     from ssr_train.models.arch import ArchConfig, arch_from_dict
+    from ssr_train.training.checkpoint import load_checkpoint
+    from ssr_train.training.loop import Source, TrainOptions
 
     path = find_checkpoint(asked)
     card = load_checkpoint(path)[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.cli.defaults import DEMO_CHECKPOINT, DEMO_IMAGES
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.judge import judge_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint
 
 
 def test_the_demos_images_were_neither_trained_nor_calibrated_on(

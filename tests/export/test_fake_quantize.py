@@ -32,10 +32,10 @@ from ssr_export.fake_quantize import (
 from ssr_export.fold import fold
 from ssr_export.onnx import export_onnx
 from ssr_export.quantize import quantization_points, quantize, quantize_weight
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.network import SSResNeXt
+from ssr_train.training.checkpoint import load_checkpoint
 
 MakeNetwork = Callable[..., SSResNeXt]
 # Identity shortcuts, a stride of 2, and an addition between blocks that is not quantised.

@@ -18,7 +18,7 @@ from ssr_export.island_screen import Screen, Screened
 from ssr_export.islands import named_islands, search
 from ssr_export.qdq_rules import check_qdq
 from ssr_export.quantize import block_names, quantization_points, quantize
-from ssr_train.checkpoint import load_checkpoint, save_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
 
 PLANTED = "stages.3.blocks.0"
 BLOCKS = ["stem", "a", "b", "c", "d", "e", "f", "g"]

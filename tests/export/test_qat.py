@@ -19,17 +19,17 @@ from ssr_export import qat
 from ssr_export.fold import fold
 from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_export.qat import qat_start
-from ssr_train import loop
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images
 from ssr_train.evaluate import evaluate_images
-from ssr_train.loop import Source, Start, TrainOptions, train
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.complexity import parameter_count
 from ssr_train.models.folded import is_folded
-from ssr_train.recipe import load_recipe
 from ssr_train.runner import TorchRunner
+from ssr_train.training import loop
+from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.loop import Source, Start, TrainOptions, train
+from ssr_train.training.recipe import load_recipe
 
 RECIPE = load_recipe("qat").model_copy(update={"epochs": 2, "learning_rate": 1e-3, "ema_decay": 0.5})
 

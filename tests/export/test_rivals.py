@@ -13,10 +13,10 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.runners.choose import open_runner
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.models import arch as arch_module
 from ssr_train.models.arch import Arch, BhcNetConfig, SwinConfig, arch_from_dict
-from ssr_train.recipe import RECIPES
+from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.recipe import RECIPES
 
 Run = Callable[..., Any]
 SMALL: dict[str, Arch] = {

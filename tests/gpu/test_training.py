@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from ssr_edge.images.preprocess import load
-from ssr_train.checkpoint import load_checkpoint
-from ssr_train.cuda_graph import record_graphs
 from ssr_train.data.augment import STORED_SIZE, Augment
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images, to_rgb
 from ssr_train.evaluate import evaluate_images
-from ssr_train.loop import TrainOptions, train
-from ssr_train.losses import classification_loss
 from ssr_train.models.arch import arch_by_name
 from ssr_train.models.build import build_network
-from ssr_train.recipe import load_recipe
+from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.cuda_graph import record_graphs
+from ssr_train.training.loop import TrainOptions, train
+from ssr_train.training.losses import classification_loss
+from ssr_train.training.recipe import load_recipe
 
 pytestmark = [
     pytest.mark.gpu,

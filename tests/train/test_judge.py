@@ -11,11 +11,11 @@ import torch
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, DataError, UsageError
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.breakhis import contradictory_twins, read
 from ssr_train.data.dataset import load_images, normalise, to_rgb
 from ssr_train.evaluate import evaluate_images
 from ssr_train.judge import judge_bundle, judge_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint
 
 
 def test_a_checkpoint_is_judged_on_its_own_test_images(tiny_checkpoint: Path, breakhis_tree: Path) -> None:

@@ -30,10 +30,10 @@ class TorchRunner(Runner):
         try:
             import torch
 
-            from ssr_train.checkpoint import load_checkpoint
             from ssr_train.data import dataset
             from ssr_train.models.arch import arch_from_dict
             from ssr_train.models.build import build_network
+            from ssr_train.training.checkpoint import load_checkpoint
 
             if form != "torch":
                 from ssr_export.fold import fold

@@ -44,7 +44,7 @@ def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ssr_edge.cli.defaults import DEMO_CHECKPOINT
     from ssr_export.fold import fold
     from ssr_export.onnx import export_onnx
-    from ssr_train.checkpoint import load_checkpoint
+    from ssr_train.training.checkpoint import load_checkpoint
 
     path = tmp_path_factory.mktemp("demo") / "model.fp32.onnx"
     export_onnx(fold(load_checkpoint(DEMO_CHECKPOINT)[0]), path)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from ssr_edge.breakhis.verify.originals import originals_of
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.breakhis import read
 from ssr_train.data.splits import Split
+from ssr_train.training.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]
 

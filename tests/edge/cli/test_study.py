@@ -18,8 +18,8 @@ import torch
 from typer.testing import CliRunner
 
 from ssr_edge.cli.main import app
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.study.predictions import Predictions, predict_test
+from ssr_train.training.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ssr_edge.cli.defaults import DEMO_CHECKPOINT
-from ssr_train.checkpoint import load_checkpoint
+from ssr_train.training.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]
 

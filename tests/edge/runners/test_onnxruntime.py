@@ -14,8 +14,8 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.training.checkpoint import load_checkpoint
 
 
 def test_logits_are_pytorchs(tiny_bundle: Bundle, tiny_checkpoint: Path, demo_images: list[Path]) -> None:

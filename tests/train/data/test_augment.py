@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as transforms
 from ssr_edge.images.preprocess import load
 from ssr_train.data.augment import STORED_SIZE, Augment
 from ssr_train.data.dataset import to_rgb
-from ssr_train.recipe import AugmentRecipe
+from ssr_train.training.recipe import AugmentRecipe
 
 NOTHING = AugmentRecipe(crop_scale=1.0, right_angle_rotations=False, horizontal_flip=False)
 EVERYTHING = AugmentRecipe(crop_scale=0.4, right_angle_rotations=True, horizontal_flip=True, colour_jitter=0.25)

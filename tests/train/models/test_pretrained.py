@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from ssr_edge.common.errors import CheckpointError
 from ssr_edge.common.files import sha256_of
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.models.arch import ArchConfig, arch_by_name
 from ssr_train.models.build import build_network
 from ssr_train.models.network import Network
 from ssr_train.models.pretrained import load_pretrained
-from ssr_train.recipe import RECIPES
+from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.recipe import RECIPES
 
 # A stage of four blocks and one of three; small images, so that the whole file takes seconds.
 SIZE = 64

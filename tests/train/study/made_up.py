@@ -9,12 +9,12 @@ import numpy as np
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_train.data.splits import Split, SplitKind
-from ssr_train.recipe import load_recipe
 from ssr_train.study import paper
 from ssr_train.study.grid import FAILURE
 from ssr_train.study.outcomes import Study, gather
 from ssr_train.study.plan import RUNS, RunSpec, StudyPlan, settle_plan
 from ssr_train.study.predictions import PREDICTIONS, Predictions
+from ssr_train.training.recipe import load_recipe
 
 IMAGES, PATIENTS = 320, 16
 

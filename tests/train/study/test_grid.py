@@ -10,11 +10,11 @@ import pytest
 from filelock import FileLock
 
 from ssr_edge.common.errors import UsageError
-from ssr_train.run_file import write_options
 from ssr_train.study import grid
 from ssr_train.study.grid import train_grid
 from ssr_train.study.outcomes import gather
 from ssr_train.study.plan import StudyPlan
+from ssr_train.training.run_file import write_options
 from tests.train.study.made_up import plan
 
 # Stands in for `ssr-edge train --run RUN --resume --device cpu`; notes that it was called.
@@ -31,7 +31,7 @@ class Worker:
     """Puts a program in the place of training."""
 
     def __init__(self, folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from ssr_train.checkpoint import load_checkpoint
+        from ssr_train.training.checkpoint import load_checkpoint
 
         self._calls, self._checkpoint, self._split = folder / "calls", checkpoint, folder / "split.csv"
         load_checkpoint(checkpoint)[1].to_split().write(self._split)
@@ -130,7 +130,7 @@ def test_images_that_are_gone_cost_their_runs(worker: Worker, made: StudyPlan, t
     tree = tmp_path / "empty"
     tree.mkdir()
     copy = tmp_path / "moved.safetensors"
-    from ssr_train.checkpoint import load_checkpoint, save_checkpoint
+    from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
 
     network, card = load_checkpoint(worker._checkpoint)
     save_checkpoint(copy, network, card.model_copy(update={"data": str(tree)}))

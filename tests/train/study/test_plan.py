@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ssr_edge.common.errors import UsageError
-from ssr_train.recipe import load_recipe
 from ssr_train.study.plan import PLAN, StudyPlan, read_plan, settle_plan
+from ssr_train.training.recipe import load_recipe
 from tests.train.study.made_up import plan
 
 

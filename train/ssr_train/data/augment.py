@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.data.color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, perturb_stain
-from ssr_train.recipe import AugmentRecipe
+from ssr_train.training.recipe import AugmentRecipe
 
 # Images are held a little larger than the network's input, so that a crop still has 224 real pixels to choose from.
 STORED_SIZE = 256

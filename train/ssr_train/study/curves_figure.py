@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from ssr_train.data.splits import SplitKind
-from ssr_train.journal import read_metrics
 from ssr_train.study.drawing import Style, entitle, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import RUNS, Cell
 from ssr_train.study.wording import model_name, short_caveat
+from ssr_train.training.journal import read_metrics
 
 _FIGURES = {"train_loss": "training loss", "val_macro_f1": "macro-F1 on val"}
 _OUTLINE = [Stroke(linewidth=2.6, foreground="#222222"), Normal()]  # so that light colours are seen on white

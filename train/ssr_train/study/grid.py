@@ -19,10 +19,10 @@ from ssr_edge.common.errors import SsrEdgeError, UsageError
 from ssr_edge.common.files import replacing
 from ssr_edge.common.progress import progress
 from ssr_edge.machine.environment import usable_cores
-from ssr_train.loop import TrainOptions
-from ssr_train.run_file import RUN, read_options, write_options
 from ssr_train.study.plan import RunSpec, StudyPlan
 from ssr_train.study.predictions import PREDICTIONS, predict_test
+from ssr_train.training.loop import TrainOptions
+from ssr_train.training.run_file import RUN, read_options, write_options
 
 WORKER = (sys.executable, "-m", "ssr_train.study.worker")
 CHECKPOINT, LOG, FAILURE = "checkpoint.safetensors", "log.txt", "failure.txt"

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
 from ssr_train.data.splits import SplitKind
-from ssr_train.loop import TrainOptions
 from ssr_train.models.arch import arch_by_name
-from ssr_train.recipe import Recipe, recipe_names
+from ssr_train.training.loop import TrainOptions
+from ssr_train.training.recipe import Recipe, recipe_names
 
 PLAN = "study.json"
 RUNS = "runs"

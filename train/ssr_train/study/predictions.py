@@ -81,10 +81,10 @@ def predict_test(checkpoint: Path, device: str) -> Predictions:
     import torch
 
     from ssr_edge.images.preprocess import IMAGE_SIZE
-    from ssr_train.checkpoint import load_checkpoint
     from ssr_train.data.breakhis import read
     from ssr_train.data.dataset import load_images
     from ssr_train.evaluate import evaluate_images
+    from ssr_train.training.checkpoint import load_checkpoint
 
     network, card = load_checkpoint(checkpoint)
     # The split never held contradictory twins, so they need not be looked for again.

@@ -27,27 +27,27 @@ from ssr_edge.common.errors import DataError, TrainingError
 from ssr_edge.common.progress import progress
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_train.checkpoint import CheckpointCard, save_checkpoint
-from ssr_train.cuda_graph import record_graphs
 from ssr_train.data.augment import STORED_SIZE, Augment
 from ssr_train.data.breakhis import Record, contradictory_twins, read
 from ssr_train.data.dataset import LabelledImages, draw_order, load_images, normalise, upload
 from ssr_train.data.image_cache import open_image_cache
 from ssr_train.data.split_messages import misfits, why_classes_are_missing
 from ssr_train.data.splits import Part, Split, SplitKind, make_split
-from ssr_train.device import autocast_dtype, tool_versions
 from ssr_train.evaluate import evaluate_images
-from ssr_train.gradients import backward
-from ssr_train.journal import draw_curves, log_epoch, open_board
-from ssr_train.losses import classification_loss
 from ssr_train.models.arch import Arch
 from ssr_train.models.build import build_network
 from ssr_train.models.folded import is_folded
 from ssr_train.models.network import Network
 from ssr_train.models.pretrained import load_pretrained
-from ssr_train.processes import Processes, check_batch, joined_processes
-from ssr_train.recipe import Recipe
-from ssr_train.state import STATE, load_state, save_state
+from ssr_train.training.checkpoint import CheckpointCard, save_checkpoint
+from ssr_train.training.cuda_graph import record_graphs
+from ssr_train.training.device import autocast_dtype, tool_versions
+from ssr_train.training.gradients import backward
+from ssr_train.training.journal import draw_curves, log_epoch, open_board
+from ssr_train.training.losses import classification_loss
+from ssr_train.training.processes import Processes, check_batch, joined_processes
+from ssr_train.training.recipe import Recipe
+from ssr_train.training.state import STATE, load_state, save_state
 
 # Of the time. A GPU trains an epoch of a small data set faster than a disk takes the state of a large network.
 _SAVING_SHARE = 0.05

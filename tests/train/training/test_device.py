@@ -5,7 +5,7 @@ import torch
 
 from ssr_edge import __version__
 from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_train.device import autocast_dtype, choose_device, tool_versions
+from ssr_train.training.device import autocast_dtype, choose_device, tool_versions
 
 
 def test_auto_takes_a_gpu_only_where_there_is_one() -> None:

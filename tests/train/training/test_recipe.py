@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
-from ssr_train.recipe import RECIPES, Recipe, load_recipe, recipe_names
+from ssr_train.training.recipe import RECIPES, Recipe, load_recipe, recipe_names
 
 PAPER = (RECIPES / "paper.toml").read_text()
 STEPS = 50

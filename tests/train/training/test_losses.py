@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ssr_train.losses import classification_loss, dice_loss
+from ssr_train.training.losses import classification_loss, dice_loss
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.5, 0.0], [0.0, 0.0, 0.0], [-1.0, 3.0, 1.0]], dtype=torch.float64)
 TARGETS = torch.tensor([0, 1, 1, 2])

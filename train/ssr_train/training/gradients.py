@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from ssr_train.processes import Processes
+from ssr_train.training.processes import Processes
 
 
 def backward(

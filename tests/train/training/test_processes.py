@@ -15,15 +15,15 @@ import torch
 from torch import nn
 
 from ssr_edge.common.errors import UsageError
-from ssr_train import loop
-from ssr_train.batch_norm import with_global_batch_norm
-from ssr_train.checkpoint import load_checkpoint
-from ssr_train.loop import TrainOptions, train
 from ssr_train.models.arch import arch_by_name
 from ssr_train.models.network import SSResNeXt
-from ssr_train.processes import Processes, check_batch
-from ssr_train.recipe import load_recipe
-from ssr_train.run_file import read_options, write_options
+from ssr_train.training import loop
+from ssr_train.training.batch_norm import with_global_batch_norm
+from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.loop import TrainOptions, train
+from ssr_train.training.processes import Processes, check_batch
+from ssr_train.training.recipe import load_recipe
+from ssr_train.training.run_file import read_options, write_options
 
 RECIPE = """
 epochs = 2

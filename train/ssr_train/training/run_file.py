@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
-from ssr_train.loop import Source, TrainOptions
 from ssr_train.models.arch import arch_from_dict
-from ssr_train.recipe import Recipe
+from ssr_train.training.loop import Source, TrainOptions
+from ssr_train.training.recipe import Recipe
 
 RUN = "run.json"
 

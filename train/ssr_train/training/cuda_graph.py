@@ -9,8 +9,8 @@ import warnings
 
 import torch
 
-from ssr_train.gradients import as_if_never_called
 from ssr_train.models.network import Network
+from ssr_train.training.gradients import as_if_never_called
 
 
 def record_graphs(network: Network, batch_size: int, size: int, dtype: torch.dtype | None) -> None:

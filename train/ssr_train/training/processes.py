@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from ssr_edge.common.errors import TrainingError, UsageError
-from ssr_train.batch_norm import with_global_batch_norm
+from ssr_train.training.batch_norm import with_global_batch_norm
 
 
 @dataclass(frozen=True)

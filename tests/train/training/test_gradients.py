@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssr_train.gradients import backward
-from ssr_train.losses import classification_loss
 from ssr_train.models.network import SSResNeXt
-from ssr_train.processes import Processes
+from ssr_train.training.gradients import backward
+from ssr_train.training.losses import classification_loss
+from ssr_train.training.processes import Processes
 
 TARGETS = torch.tensor([0, 1, 1, 2, 5, 7, 7, 7])
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
-from ssr_train.loop import Source, TrainOptions
 from ssr_train.models.arch import arch_by_name
-from ssr_train.recipe import load_recipe
-from ssr_train.run_file import RUN, read_options, write_options
+from ssr_train.training.loop import Source, TrainOptions
+from ssr_train.training.recipe import load_recipe
+from ssr_train.training.run_file import RUN, read_options, write_options
 
 
 def options(run: Path) -> TrainOptions:

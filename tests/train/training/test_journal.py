@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_train.journal import CURVES, draw_curves, log_epoch, open_board, read_metrics
+from ssr_train.training.journal import CURVES, draw_curves, log_epoch, open_board, read_metrics
 
 
 def line(epoch: int) -> dict[str, float]:

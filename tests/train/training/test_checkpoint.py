@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import CheckpointError
-from ssr_train.checkpoint import CheckpointCard, load_checkpoint, save_checkpoint
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.folded import is_folded, take_folded_form
 from ssr_train.models.network import SSResNeXt
+from ssr_train.training.checkpoint import CheckpointCard, load_checkpoint, save_checkpoint
 
 MakeNetwork = Callable[..., SSResNeXt]
 

@@ -14,17 +14,17 @@ import torch
 
 from ssr_edge.common.errors import DataError, TrainingError
 from ssr_edge.evaluation.metrics import Metrics
-from ssr_train import loop
-from ssr_train.checkpoint import load_checkpoint
 from ssr_train.data.breakhis import Record, read
 from ssr_train.data.dataset import load_images, normalise, to_rgb
 from ssr_train.data.splits import Split
 from ssr_train.evaluate import evaluate_images
-from ssr_train.loop import TrainOptions, train
-from ssr_train.losses import classification_loss
 from ssr_train.models.arch import ArchConfig, arch_by_name
 from ssr_train.models.network import SSResNeXt
-from ssr_train.recipe import load_recipe
+from ssr_train.training import loop
+from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.loop import TrainOptions, train
+from ssr_train.training.losses import classification_loss
+from ssr_train.training.recipe import load_recipe
 
 # Every mechanism of the paper's network in a thousandth of its size.
 ARCH = ArchConfig(

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ssr_edge.common.errors import TrainingError
 from ssr_train.models.network import SSResNeXt
-from ssr_train.state import STATE, load_state, save_state
+from ssr_train.training.state import STATE, load_state, save_state
 
 MakeNetwork = Callable[..., SSResNeXt]
 TINY = "ssresnext14_8x4d"
