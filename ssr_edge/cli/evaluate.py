@@ -13,7 +13,7 @@ from ssr_edge.cli.defaults import find_checkpoint
 from ssr_edge.cli.extras import importing
 
 if TYPE_CHECKING:
-    from ssr_train.judge import Judged
+    from ssr_train.evaluation.evaluate import Judged
 
 
 def evaluate(
@@ -45,8 +45,8 @@ def evaluate(
 ) -> None:
     """Judge a checkpoint, or the engine of a bundle, on images it has not seen."""
     with importing("train"):
-        from ssr_train.judge import judge_bundle, judge_checkpoint
-        from ssr_train.judged_files import write_cams, write_pictures
+        from ssr_train.evaluation.evaluate import judge_bundle, judge_checkpoint
+        from ssr_train.evaluation.evaluation_plots import write_cams, write_pictures
 
     from ssr_edge.bundle.bundle import MANIFEST, Bundle
     from ssr_edge.cli.output import write_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.cli.defaults import DEMO_CHECKPOINT, DEMO_IMAGES
-from ssr_train.judge import judge_checkpoint
+from ssr_train.evaluation.evaluate import judge_checkpoint
 from ssr_train.training.checkpoint import load_checkpoint
 
 

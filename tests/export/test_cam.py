@@ -17,7 +17,7 @@ from ssr_edge.runners.choose import open_runner
 from ssr_export.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_train.data.dataset import normalise, to_rgb
-from ssr_train.judge import judge_bundle, judge_checkpoint
+from ssr_train.evaluation.evaluate import judge_bundle, judge_checkpoint
 from ssr_train.training.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]

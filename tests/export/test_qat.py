@@ -21,7 +21,7 @@ from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_export.qat import qat_start
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images
-from ssr_train.evaluate import evaluate_images
+from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.complexity import parameter_count
 from ssr_train.models.folded import is_folded

@@ -16,7 +16,7 @@ from ssr_edge.images.preprocess import load
 from ssr_train.data.augment import STORED_SIZE, Augment
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images, to_rgb
-from ssr_train.evaluate import evaluate_images
+from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.arch import arch_by_name
 from ssr_train.models.build import build_network
 from ssr_train.training.checkpoint import load_checkpoint

@@ -13,7 +13,7 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.evaluation.bootstrap import malignancy_intervals
 from ssr_edge.evaluation.metrics import by_class
-from ssr_train.judge import judge_checkpoint
+from ssr_train.evaluation.evaluate import judge_checkpoint
 
 Run = Callable[..., Any]
 

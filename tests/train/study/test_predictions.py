@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.common.errors import DataError
 from ssr_edge.evaluation.metrics import measure
-from ssr_train.judge import judge_checkpoint
+from ssr_train.evaluation.evaluate import judge_checkpoint
 from ssr_train.study.predictions import Predictions, predict_test
 
 

@@ -17,7 +17,7 @@ from ssr_edge.evaluation.metrics import Metrics
 from ssr_train.data.breakhis import Record, read
 from ssr_train.data.dataset import load_images, normalise, to_rgb
 from ssr_train.data.splits import Split
-from ssr_train.evaluate import evaluate_images
+from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.arch import ArchConfig, arch_by_name
 from ssr_train.models.network import SSResNeXt
 from ssr_train.training import loop

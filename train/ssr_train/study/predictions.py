@@ -83,7 +83,7 @@ def predict_test(checkpoint: Path, device: str) -> Predictions:
     from ssr_edge.images.preprocess import IMAGE_SIZE
     from ssr_train.data.breakhis import read
     from ssr_train.data.dataset import load_images
-    from ssr_train.evaluate import evaluate_images
+    from ssr_train.evaluation.predict import evaluate_images
     from ssr_train.training.checkpoint import load_checkpoint
 
     network, card = load_checkpoint(checkpoint)

@@ -33,7 +33,7 @@ from ssr_train.data.dataset import LabelledImages, draw_order, load_images, norm
 from ssr_train.data.image_cache import open_image_cache
 from ssr_train.data.split_messages import misfits, why_classes_are_missing
 from ssr_train.data.splits import Part, Split, SplitKind, make_split
-from ssr_train.evaluate import evaluate_images
+from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.arch import Arch
 from ssr_train.models.build import build_network
 from ssr_train.models.folded import is_folded

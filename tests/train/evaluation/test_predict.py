@@ -9,7 +9,7 @@ import torch
 from ssr_edge.evaluation.metrics import measure
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import LabelledImages, load_images, normalise, to_rgb
-from ssr_train.evaluate import evaluate_images
+from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.network import SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]

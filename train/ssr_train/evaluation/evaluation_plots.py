@@ -15,7 +15,7 @@ from ssr_edge.images.preprocess import Image, decode
 from ssr_edge.inference.prediction import decide
 from ssr_edge.overlay.cam import draw_cam
 from ssr_edge.overlay.draw import draw
-from ssr_train.judge import Judged
+from ssr_train.evaluation.evaluate import Judged
 
 CONFUSION, MISTAKES = "confusion", "mistakes.png"
 _QUALITY = 95
@@ -27,7 +27,7 @@ def write_pictures(judged: Judged, folder: Path) -> list[Path]:
     Raises:
         UsageError: the folder can't be written.
     """
-    from ssr_train.confusion_plot import plot_confusion
+    from ssr_train.evaluation.confusion_plot import plot_confusion
 
     _make(folder)
     figure = plot_confusion(judged.metrics, Path(judged.name).name)

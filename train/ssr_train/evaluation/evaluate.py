@@ -20,8 +20,8 @@ from ssr_edge.runners.base import Outputs
 from ssr_edge.runners.choose import choose_precision, open_runner
 from ssr_train.data.breakhis import contradictory_twins, read
 from ssr_train.data.dataset import LabelledImages, load_images, normalise, to_rgb
+from ssr_train.evaluation.symmetries import symmetries
 from ssr_train.models.network import Network
-from ssr_train.symmetries import symmetries
 from ssr_train.training.checkpoint import CheckpointCard, load_checkpoint
 
 WhichPart = Literal["val", "test", "all"]

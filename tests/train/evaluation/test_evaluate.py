@@ -13,8 +13,8 @@ from ssr_edge.common.errors import BundleError, DataError, UsageError
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.data.breakhis import contradictory_twins, read
 from ssr_train.data.dataset import load_images, normalise, to_rgb
-from ssr_train.evaluate import evaluate_images
-from ssr_train.judge import judge_bundle, judge_checkpoint
+from ssr_train.evaluation.evaluate import judge_bundle, judge_checkpoint
+from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.training.checkpoint import load_checkpoint
 
 

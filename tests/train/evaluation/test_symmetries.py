@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssr_train.symmetries import symmetries
+from ssr_train.evaluation.symmetries import symmetries
 
 
 def test_eight_different_views_the_first_as_it_is() -> None:
