@@ -37,9 +37,9 @@ from ssr_edge.images.preprocess import Image, load
 from ssr_edge.machine.environment import machine_facts
 from ssr_edge.runners.openvino.runner import compile_options, openvino_core
 from ssr_edge.runners.tensorrt.engine import import_tensorrt
-from ssr_export.fold import fold
-from ssr_export.onnx import export_onnx
-from ssr_export.qdq_rules import check_qdq
+from ssr_export.folding.fold import fold
+from ssr_export.onnx.qdq_rules import check_qdq
+from ssr_export.onnx.to_onnx import export_onnx
 from ssr_export.ranges import Method
 from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_train.training.checkpoint import load_checkpoint

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from quantisers import with_ours
 from quantisers.worker import Task, work
-from ssr_export.equalise import equalise
-from ssr_export.fold import fold
+from ssr_export.folding.equalize import equalise
+from ssr_export.folding.fold import fold
 from ssr_export.models import normalised_batches
-from ssr_export.onnx import export_onnx
+from ssr_export.onnx.to_onnx import export_onnx
 from ssr_train.training.checkpoint import load_checkpoint
 
 

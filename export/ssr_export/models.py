@@ -17,11 +17,11 @@ from ssr_edge.common.files import sha256_of
 from ssr_export.activations import readable_batches
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import Calibration, calibrate
-from ssr_export.certificate import fold_with_certificate
-from ssr_export.equalise import equalise
-from ssr_export.half import to_half
+from ssr_export.folding.equalize import equalise
+from ssr_export.folding.fold_check import fold_with_certificate
 from ssr_export.image_sets import ImageSets, first_readable
-from ssr_export.onnx import check_onnx, export_onnx
+from ssr_export.onnx.half import to_half
+from ssr_export.onnx.to_onnx import check_onnx, export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import Method
 from ssr_export.remedies import Remedies

@@ -22,8 +22,8 @@ from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, load
 from ssr_export.block_error import measure_quantisation
 from ssr_export.calibrate import collect_histograms
-from ssr_export.fold import fold
-from ssr_export.onnx import export_onnx
+from ssr_export.folding.fold import fold
+from ssr_export.onnx.to_onnx import export_onnx
 from ssr_export.quantize import QMAX, quantize, quantize_weight
 from ssr_export.ranges import choose_range
 from ssr_train.models.network import SSResNeXt

@@ -29,8 +29,8 @@ from ssr_export.fake_quantize import (
     with_fake_quantisers,
     without_fake_quantisers,
 )
-from ssr_export.fold import fold
-from ssr_export.onnx import export_onnx
+from ssr_export.folding.fold import fold
+from ssr_export.onnx.to_onnx import export_onnx
 from ssr_export.quantize import quantization_points, quantize, quantize_weight
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.arch import ArchConfig

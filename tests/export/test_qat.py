@@ -16,7 +16,7 @@ from ssr_edge.common.files import sha256_of
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import load
 from ssr_export import qat
-from ssr_export.fold import fold
+from ssr_export.folding.fold import fold
 from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_export.qat import qat_start
 from ssr_train.data.breakhis import read

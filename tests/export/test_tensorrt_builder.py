@@ -14,9 +14,9 @@ from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import BuildError
 from ssr_export.build import EngineRequest, build_engine
 from ssr_export.calibrate import collect_histograms
-from ssr_export.fold import fold
-from ssr_export.half import to_half
-from ssr_export.onnx import export_onnx
+from ssr_export.folding.fold import fold
+from ssr_export.onnx.half import to_half
+from ssr_export.onnx.to_onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_export.ranges import choose_range
 from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt

@@ -36,7 +36,7 @@ class TorchRunner(Runner):
             from ssr_train.training.checkpoint import load_checkpoint
 
             if form != "torch":
-                from ssr_export.fold import fold
+                from ssr_export.folding.fold import fold
         except ImportError as error:
             extra = "train" if form == "torch" else "export"
             raise RuntimeUnavailable(

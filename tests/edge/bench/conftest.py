@@ -42,8 +42,8 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo network's FP32 ONNX file; treat it as read-only."""
     from ssr_edge.cli.defaults import DEMO_CHECKPOINT
-    from ssr_export.fold import fold
-    from ssr_export.onnx import export_onnx
+    from ssr_export.folding.fold import fold
+    from ssr_export.onnx.to_onnx import export_onnx
     from ssr_train.training.checkpoint import load_checkpoint
 
     path = tmp_path_factory.mktemp("demo") / "model.fp32.onnx"

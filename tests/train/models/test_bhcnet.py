@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from ssr_export.fold import fold
+from ssr_export.folding.fold import fold
 from ssr_train.models.arch import BhcNetConfig, arch_by_name
 from ssr_train.models.bhcnet import BhcNet, SmallSeBlock
 from ssr_train.models.build import build_network

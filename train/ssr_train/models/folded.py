@@ -1,6 +1,6 @@
 """The form of a folded network: one convolution with a bias where several and a BatchNorm were.
 
-`ssr_export.fold` computes it from a trained network. Checkpoints of fine-tuned networks hold it, so that it can be
+`ssr_export.folding.fold` computes it from a trained network. Checkpoints of fine-tuned networks hold it, so that it can be
 trained further and judged without the export stage.
 """
 

@@ -14,8 +14,8 @@ import torch
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.fold import fold
-from ssr_export.onnx import OPSET, check_onnx, export_onnx
+from ssr_export.folding.fold import fold
+from ssr_export.onnx.to_onnx import OPSET, check_onnx, export_onnx
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.network import SSResNeXt
 

@@ -12,7 +12,7 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.blocks import cut, find_blocks, given
+from ssr_export.onnx.blocks import cut, find_blocks, given
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from torch import nn
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
 from ssr_export.calibrate import calibrate
-from ssr_export.equalise import Link, equalise, factors, links, rescale
-from ssr_export.fold import fold
-from ssr_export.onnx import export_onnx
+from ssr_export.folding.equalize import Link, equalise, factors, links, rescale
+from ssr_export.folding.fold import fold
+from ssr_export.onnx.to_onnx import export_onnx
 from ssr_export.quantize import quantize
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.arch import ArchConfig
@@ -127,7 +127,7 @@ def test_a_change_of_the_logits_is_refused(
     def forget_the_readers(link: Link, factor: torch.Tensor) -> None:
         rescale(Link(link.writers), factor)
 
-    monkeypatch.setattr("ssr_export.equalise.rescale", forget_the_readers)
+    monkeypatch.setattr("ssr_export.folding.equalize.rescale", forget_the_readers)
     with pytest.raises(ExportError, match="moved the FP32 logits"):
         equalise(fold(make_network(TINY)).float(), [pixels(calibration_images[:1])])
 

@@ -11,8 +11,8 @@ import torch
 
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export import certificate
-from ssr_export.fold import fold
+from ssr_export.folding import fold_check as certificate
+from ssr_export.folding.fold import fold
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.network import SSResNeXt
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ssr_edge.bundle.manifest import BlockError, FoldCertificate
 from ssr_edge.common.errors import ExportError
-from ssr_export.fold import fold
+from ssr_export.folding.fold import fold
 from ssr_train.models.network import Network, ResidualBlock
 
 FP32_LIMIT = 1e-5

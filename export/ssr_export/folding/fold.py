@@ -3,7 +3,7 @@
 In evaluation mode a BatchNorm is y = gamma (x - mean) / sqrt(var + eps) + beta, so it scales a convolution's output
 channels and shifts them: it folds into weight and bias. A 1x3 kernel is a 3x3 kernel whose other two rows are zero
 (a 3x1 likewise), and convolution is linear, so the three kernels add up to one (Ding et al. 2019, arXiv 1908.03930).
-All of it is computed in FP64; `ssr_export.certificate` proves the result.
+All of it is computed in FP64; `ssr_export.folding.fold_check` proves the result.
 """
 
 from __future__ import annotations

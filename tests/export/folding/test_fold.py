@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ssr_edge.common.errors import ExportError
-from ssr_export.fold import fold
+from ssr_export.folding.fold import fold
 from ssr_train.models.arch import ArchConfig, arch_by_name
 from ssr_train.models.complexity import multiply_adds, parameter_count
 from ssr_train.models.folded import is_folded, take_folded_form
@@ -74,7 +74,7 @@ def test_any_network_folds_exactly(arch: ArchConfig, seed: int, spread: float, s
 def test_three_kernels_become_one_at_every_stride_and_size(
     kernels: type[nn.Module], groups: int, stride: int, height: int, width: int, seed: int
 ) -> None:
-    from ssr_export.fold import _fold_spatial
+    from ssr_export.folding.fold import _fold_spatial
 
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)

@@ -13,8 +13,8 @@ from onnx import TensorProto, numpy_helper
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.half import to_half
-from ssr_export.qdq_rules import check_qdq
+from ssr_export.onnx.half import to_half
+from ssr_export.onnx.qdq_rules import check_qdq
 
 
 def logits(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:

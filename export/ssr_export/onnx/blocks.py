@@ -33,10 +33,10 @@ class GraphBlock:
 def find_blocks(model: onnx.ModelProto) -> list[GraphBlock]:
     """The stem (up to its ReLU) and every residual block, in graph order.
 
-    model: the FP32 model of `ssr_export.onnx`.
+    model: the FP32 model of `ssr_export.onnx.to_onnx`.
 
     Raises:
-        ExportError: the graph has other blocks than `ssr_export.onnx` writes.
+        ExportError: the graph has other blocks than `ssr_export.onnx.to_onnx` writes.
     """
     blocks = []
     for node in model.graph.node:

@@ -20,7 +20,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     Q/DQ pairs keep their int8 side and dequantise to FP16.
 
     Raises:
-        ExportError: a weight is too large for FP16, or the model is not one of `ssr_export.onnx`.
+        ExportError: a weight is too large for FP16, or the model is not one of `ssr_export.onnx.to_onnx`.
     """
     half = onnx.ModelProto()
     half.CopyFrom(model)
