@@ -21,7 +21,7 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 from ssr_edge.machine.memory import peak_rss_mb
-from ssr_export.calibrate import calibrate
+from ssr_export.int8.calibrate import calibrate
 model, method, *images = sys.argv[1:]
 started = time.perf_counter()
 found = calibrate(Path(model), [Path(image) for image in images], method, correct_bias=True)

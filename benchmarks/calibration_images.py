@@ -20,11 +20,11 @@ import onnx
 
 from judge import Judge, run_openvino
 from ssr_edge.cli.calibration_options import DEFAULT_METHOD
-from ssr_export.calibrate import calibrate
 from ssr_export.folding.fold import fold
 from ssr_export.image_sets import choose_images
+from ssr_export.int8.calibrate import calibrate
+from ssr_export.int8.quantize import quantize
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.quantize import quantize
 from ssr_train.data.breakhis import read
 from ssr_train.training.checkpoint import load_checkpoint
 

@@ -28,7 +28,7 @@ from ssr_edge.images.preprocess import Image, load_first
 from ssr_edge.runners.openvino.runner import compile_options, openvino_core
 from ssr_edge.runners.openvino.saturation import int8_saturates, seven_bit_weights
 from ssr_edge.sources.paths import find_sources
-from ssr_export.quantize import quantize_weight
+from ssr_export.int8.quantize import quantize_weight
 
 ROUNDS, CALLS, WARM_UP = 12, 8, 5
 IMAGES = 16

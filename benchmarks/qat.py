@@ -19,13 +19,13 @@ import onnx
 from judge import Logits, run_openvino, true_classes
 from ssr_edge.evaluation.metrics import measure
 from ssr_edge.images.preprocess import Image, load
-from ssr_export.calibrate import calibrate
 from ssr_export.folding.equalize import equalise
 from ssr_export.folding.fold import fold
 from ssr_export.image_sets import image_sets_of_split
+from ssr_export.int8.calibrate import calibrate
+from ssr_export.int8.quantize import quantize
 from ssr_export.models import normalised_batches
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.quantize import quantize
 from ssr_train.training.checkpoint import load_checkpoint
 
 

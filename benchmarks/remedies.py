@@ -19,13 +19,13 @@ import onnx
 
 from judge import BATCH, Judge, Logits, image_sets, run_openvino
 from ssr_edge.images.preprocess import Image
-from ssr_export.calibrate import calibrate
 from ssr_export.folding.equalize import equalise
 from ssr_export.folding.fold import fold
+from ssr_export.int8.calibrate import calibrate
+from ssr_export.int8.quantize import quantize
+from ssr_export.int8.ranges import Method
 from ssr_export.models import normalised_batches
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.quantize import quantize
-from ssr_export.ranges import Method
 from ssr_train.models.network import Network
 from ssr_train.training.checkpoint import load_checkpoint
 

@@ -6,8 +6,8 @@ import onnx
 import onnxruntime  # noqa: F401 (calibrate imports it late; the others' imports are not timed either)
 
 from quantisers.worker import Task, work
-from ssr_export.calibrate import calibrate
-from ssr_export.quantize import quantize
+from ssr_export.int8.calibrate import calibrate
+from ssr_export.int8.quantize import quantize
 
 
 def quantise(task: Task) -> None:

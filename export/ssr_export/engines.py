@@ -13,13 +13,13 @@ from ssr_edge.bundle.manifest import EngineEntry, GateResult, Islands, Manifest,
 from ssr_edge.common.errors import ExportError, RuntimeUnavailable
 from ssr_edge.machine.gpu import find_gpu
 from ssr_export.build import EngineRequest, build_engine
-from ssr_export.calibrate import Calibration, read_calibration
 from ssr_export.choose import choose_engine
 from ssr_export.gate import HeldOut, allowed, describe, judge_engine, read_held_out, refusal
 from ssr_export.image_sets import first_readable
+from ssr_export.int8.calibrate import Calibration, read_calibration
+from ssr_export.int8.quantize import block_names, quantize
 from ssr_export.island_screen import Screen
 from ssr_export.islands import SCREEN_IMAGES, named_islands, search
-from ssr_export.quantize import block_names, quantize
 
 Say = Callable[[str], None]
 

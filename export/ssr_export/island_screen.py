@@ -18,7 +18,7 @@ import onnx
 from ssr_edge.common.progress import progress
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.openvino.runner import compile_network, openvino_core
-from ssr_export.quantize import BiasErrors, quantize
+from ssr_export.int8.quantize import BiasErrors, quantize
 
 # A difference of time below this share of the engine's can't be seen in so few calls; it counts as this much.
 _NOISE = 0.02

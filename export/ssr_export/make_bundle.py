@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ssr_edge.bundle.bundle import CALIBRATION, Bundle, writing_bundle
 from ssr_edge.common.errors import UsageError
-from ssr_export.calibrate import read_calibration
 from ssr_export.image_sets import find_image_sets, image_files
+from ssr_export.int8.calibrate import read_calibration
 from ssr_export.models import write_models
 from ssr_export.plan import BundlePlan
 from ssr_export.rebuild import add_engines, rebuild

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssr_export.build import EngineRequest
-from ssr_export.ranges import Method
+from ssr_export.int8.ranges import Method
 from ssr_export.remedies import Remedies
 
 

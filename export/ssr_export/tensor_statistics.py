@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ssr_edge.bundle.histograms import Histogram
 from ssr_edge.bundle.manifest import QuantisedTensor
-from ssr_export.histogram import MagnitudeHistogram
+from ssr_export.int8.histogram import MagnitudeHistogram
 
 _BINS = 256  # enough for a plot; the whole network's then take about 100 KB
 

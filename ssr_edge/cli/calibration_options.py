@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-# The same names as ssr_export.ranges.Method, which can't be imported here: `--help` must stay light.
+# The same names as ssr_export.int8.ranges.Method, which can't be imported here: `--help` must stay light.
 MethodName = Literal["minmax", "percentile", "entropy", "mse", "auto"]
 DEFAULT_METHOD: MethodName = "mse"
 

@@ -238,7 +238,7 @@ def _start(options: TrainOptions) -> Start | None:
     if options.source is None:
         return None
     with importing("export"):
-        from ssr_export.qat import qat_start
+        from ssr_export.int8.qat import qat_start
     return qat_start(options.source, options.data, typer.echo)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from ssr_edge.cli.calibration_options import DEFAULT_METHOD, MethodName
-from ssr_export.ranges import Method
+from ssr_export.int8.ranges import Method
 
 
 def test_every_method_of_the_export_stage_is_offered() -> None:

@@ -17,11 +17,11 @@ from torch import nn
 
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.calibrate import calibrate
 from ssr_export.folding.equalize import Link, equalise, factors, links, rescale
 from ssr_export.folding.fold import fold
+from ssr_export.int8.calibrate import calibrate
+from ssr_export.int8.quantize import quantize
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.quantize import quantize
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.network import Block, ParallelKernels, SSResNeXt

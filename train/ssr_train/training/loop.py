@@ -101,7 +101,7 @@ class Start:
 def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start: Start | None = None) -> Path:
     """Trains a network and returns the path of its checkpoint. say: prints one line for the user.
 
-    start: of a fine-tuning run (`ssr_export.qat`); None begins with random weights.
+    start: of a fine-tuning run (`ssr_export.int8.qat`); None begins with random weights.
 
     Raises:
         DataError: images or split that can't be used.

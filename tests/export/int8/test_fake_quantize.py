@@ -20,8 +20,9 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ssr_edge.images.preprocess import load
-from ssr_export.calibrate import calibrate
-from ssr_export.fake_quantize import (
+from ssr_export.folding.fold import fold
+from ssr_export.int8.calibrate import calibrate
+from ssr_export.int8.fake_quantize import (
     ConvRanges,
     fake_quantize,
     fake_quantize_weight,
@@ -29,9 +30,8 @@ from ssr_export.fake_quantize import (
     with_fake_quantisers,
     without_fake_quantisers,
 )
-from ssr_export.folding.fold import fold
+from ssr_export.int8.quantize import quantization_points, quantize, quantize_weight
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.quantize import quantization_points, quantize, quantize_weight
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.network import SSResNeXt

@@ -16,8 +16,8 @@ from onnx import numpy_helper
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
+from ssr_export.int8.quantize import QMAX, is_quantized_conv, quantization_points, quantize, quantize_weight
 from ssr_export.onnx.qdq_rules import check_qdq
-from ssr_export.quantize import QMAX, is_quantized_conv, quantization_points, quantize, quantize_weight
 
 
 @settings(max_examples=100, deadline=None)

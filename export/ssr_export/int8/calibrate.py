@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ssr_edge.common.errors import ExportError
 from ssr_edge.common.files import replacing, sha256_of
 from ssr_edge.machine.environment import usable_cores
-from ssr_export.activations import stream_activations
-from ssr_export.bias_correction import bias_errors
-from ssr_export.histogram import MagnitudeHistogram, not_finite
-from ssr_export.ranges import Fixed, Method, choose_method, choose_range
+from ssr_export.int8.activations import stream_activations
+from ssr_export.int8.bias_correction import bias_errors
+from ssr_export.int8.histogram import MagnitudeHistogram, not_finite
+from ssr_export.int8.ranges import Fixed, Method, choose_method, choose_range
 
 # A mean over an image's whole map needs few images.
 BIAS_IMAGES = 32

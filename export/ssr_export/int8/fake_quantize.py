@@ -15,7 +15,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ssr_export.quantize import QMAX, is_quantized_conv
+from ssr_export.int8.quantize import QMAX, is_quantized_conv
 from ssr_train.models.network import Block, Network
 
 # A tensor is quantised by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).

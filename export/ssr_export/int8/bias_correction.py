@@ -19,8 +19,8 @@ import onnx
 from onnx import numpy_helper
 
 from ssr_edge.machine.environment import usable_cores
-from ssr_export.activations import stream_activations
-from ssr_export.quantize import QMAX, is_quantized_conv, quantize_weight
+from ssr_export.int8.activations import stream_activations
+from ssr_export.int8.quantize import QMAX, is_quantized_conv, quantize_weight
 
 Map = npt.NDArray[np.float64]
 Sum = npt.NDArray[np.floating[Any]]

@@ -15,10 +15,10 @@ import onnx
 
 from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
-from ssr_export.calibrate import calibrate
-from ssr_export.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quantisers, without_fake_quantisers
 from ssr_export.folding.fold_check import fold_with_certificate
 from ssr_export.image_sets import first_readable, image_sets_of_split
+from ssr_export.int8.calibrate import calibrate
+from ssr_export.int8.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quantisers, without_fake_quantisers
 from ssr_export.onnx.to_onnx import export_onnx
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.network import Network

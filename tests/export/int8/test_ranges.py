@@ -7,9 +7,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from ssr_export.histogram import MagnitudeHistogram
-from ssr_export.quantize import QMAX
-from ssr_export.ranges import Fixed, choose_method, choose_range
+from ssr_export.int8.histogram import MagnitudeHistogram
+from ssr_export.int8.quantize import QMAX
+from ssr_export.int8.ranges import Fixed, choose_method, choose_range
 
 
 def histogram_of(values: np.ndarray) -> MagnitudeHistogram:

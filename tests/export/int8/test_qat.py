@@ -15,10 +15,10 @@ from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import load
-from ssr_export import qat
 from ssr_export.folding.fold import fold
+from ssr_export.int8 import qat
+from ssr_export.int8.qat import qat_start
 from ssr_export.make_bundle import BundlePlan, make_bundle
-from ssr_export.qat import qat_start
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images
 from ssr_train.evaluation.predict import evaluate_images

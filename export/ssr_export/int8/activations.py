@@ -13,7 +13,7 @@ from ssr_edge.common.errors import ExportError, InputError
 from ssr_edge.common.progress import progress
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.runners.onnxruntime import import_onnxruntime
-from ssr_export.quantize import quantization_points
+from ssr_export.int8.quantize import quantization_points
 
 Activations = dict[str, npt.NDArray[np.float32]]
 # Larger batches are slower, because more memory is taken and given back.

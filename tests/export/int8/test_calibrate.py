@@ -12,10 +12,10 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
-from ssr_export import calibrate as calibration_module
-from ssr_export.bias_correction import bias_errors
-from ssr_export.calibrate import Calibration, calibrate, read_calibration
-from ssr_export.ranges import Fixed
+from ssr_export.int8 import calibrate as calibration_module
+from ssr_export.int8.bias_correction import bias_errors
+from ssr_export.int8.calibrate import Calibration, calibrate, read_calibration
+from ssr_export.int8.ranges import Fixed
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_killed_calibration_leaves_the_cache_as_it_was(
     before = calibrate(model, calibration_images[:1], "minmax", cache)
     # Killed at the worst moment: the new text is written, half of it on disk, and does not yet have its name.
     program = (
-        "import os, signal, sys; from pathlib import Path; from ssr_export.calibrate import calibrate\n"
+        "import os, signal, sys; from pathlib import Path; from ssr_export.int8.calibrate import calibrate\n"
         "whole = Path.write_text\n"
         "def half(path, text, *rest):\n"
         "    whole(path, text[: len(text) // 2], *rest)\n"
@@ -135,7 +135,7 @@ def test_fingerprint_depends_on_the_ranges_alone() -> None:
 
 def test_memory_does_not_grow_with_the_number_of_images(model: Path, calibration_images: list[Path]) -> None:
     program = (
-        "import resource, sys; from pathlib import Path; from ssr_export.calibrate import collect_histograms\n"
+        "import resource, sys; from pathlib import Path; from ssr_export.int8.calibrate import collect_histograms\n"
         "model, repeat, *images = sys.argv[1:]\n"
         "collect_histograms(Path(model), [Path(p) for p in images] * int(repeat))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

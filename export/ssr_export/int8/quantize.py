@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ssr_edge.common.errors import ExportError
 
 QMAX = 127
-# For the bias of each quantised convolution the mean error [O] to take off it: `ssr_export.bias_correction`.
+# For the bias of each quantised convolution the mean error [O] to take off it: `ssr_export.int8.bias_correction`.
 BiasErrors = Mapping[str, Sequence[float]]
 _BLOCK = re.compile(r"stem|stages\.\d+\.blocks\.\d+")
 

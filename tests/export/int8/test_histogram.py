@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ssr_export.histogram import BINS, MagnitudeHistogram
+from ssr_export.int8.histogram import BINS, MagnitudeHistogram
 
 batches = st.lists(
     hnp.arrays(np.float32, st.integers(1, 200), elements=st.floats(-1e6, 1e6, width=32, allow_subnormal=False)),
