@@ -37,11 +37,11 @@ from ssr_edge.images.preprocess import Image, load
 from ssr_edge.machine.environment import machine_facts
 from ssr_edge.runners.openvino.runner import compile_options, openvino_core
 from ssr_edge.runners.tensorrt.engine import import_tensorrt
+from ssr_export.engines.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_export.folding.fold import fold
 from ssr_export.int8.ranges import Method
 from ssr_export.onnx.qdq_rules import check_qdq
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_train.training.checkpoint import load_checkpoint
 
 ROUNDS, WARM_UP = 60, 5

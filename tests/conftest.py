@@ -184,7 +184,7 @@ def tiny_checkpoint(
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Bundle:
     """`tiny_checkpoint` as a bundle with OpenVINO's int8 and fp32 engines; treat it as read-only."""
-    from ssr_export.build import EngineRequest
+    from ssr_export.engines.build import EngineRequest
     from ssr_export.make_bundle import BundlePlan, make_bundle
 
     plan = BundlePlan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ssr_export.build import EngineRequest
+from ssr_export.engines.build import EngineRequest
 from ssr_export.int8.ranges import Method
 from ssr_export.remedies import Remedies
 

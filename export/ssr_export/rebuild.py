@@ -11,7 +11,7 @@ from pathlib import Path
 from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest, writing_bundle
 from ssr_edge.bundle.manifest import Manifest
 from ssr_edge.common.errors import GateRefused
-from ssr_export.engines import Workshop
+from ssr_export.engines.bundle_builder import Workshop
 from ssr_export.image_sets import image_files
 from ssr_export.plan import BundlePlan
 from ssr_export.supported import supported

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssr_edge.common.errors import UsageError
-from ssr_export.build import EngineRequest
+from ssr_export.engines.build import EngineRequest
 from ssr_train.models.arch import Arch, SwinConfig
 
 

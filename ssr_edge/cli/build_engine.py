@@ -21,8 +21,8 @@ from ssr_edge.cli.extras import importing
 from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssr_export.build import EngineRequest
-    from ssr_export.tensorrt_builder import TensorRtOptions
+    from ssr_export.engines.build import EngineRequest
+    from ssr_export.engines.tensorrt_builder import TensorRtOptions
 
 
 def build_engine(
@@ -85,9 +85,9 @@ def build_engine(
 
     of_bundle = source is not None and (source / MANIFEST).exists()
     with importing("export"):
+        from ssr_export.engines.tensorrt_builder import TensorRtOptions
         from ssr_export.plan import BundlePlan
         from ssr_export.remedies import Remedies
-        from ssr_export.tensorrt_builder import TensorRtOptions
 
         if of_bundle:
             from ssr_export.rebuild import rebuild as make
@@ -138,7 +138,7 @@ def _requests(
     runtimes: list[str] | None, precisions: list[str] | None, options: TensorRtOptions
 ) -> tuple[EngineRequest, ...]:
     from ssr_edge.bundle.manifest import PRECISIONS
-    from ssr_export.build import BUILDERS, EngineRequest, candidates
+    from ssr_export.engines.build import BUILDERS, EngineRequest, candidates
 
     chosen = runtimes or _for_this_machine()
     for found, known in ((chosen, BUILDERS), (precisions or [], PRECISIONS)):

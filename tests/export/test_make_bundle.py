@@ -14,10 +14,10 @@ from ssr_edge.common.errors import BuildError, DataError, UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
-from ssr_export.build import EngineRequest
+from ssr_export.engines.build import EngineRequest
+from ssr_export.engines.tensorrt_builder import TensorRtOptions
 from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_export.remedies import Remedies
-from ssr_export.tensorrt_builder import TensorRtOptions
 
 
 def test_a_bundle_holds_what_the_design_says(demo_bundle: Bundle) -> None:

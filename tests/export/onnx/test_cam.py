@@ -14,7 +14,7 @@ import torch
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
-from ssr_export.build import EngineRequest
+from ssr_export.engines.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.evaluation.evaluate import judge_bundle, judge_checkpoint

@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import BuildError
 from ssr_edge.images.preprocess import load
-from ssr_export.build import EngineRequest, build_engine
+from ssr_export.engines.build import EngineRequest, build_engine
 from ssr_export.onnx.qdq_rules import check_qdq
 
 

@@ -1,7 +1,7 @@
 """Screens blocks of INT8: what each would gain, and cost, if it stayed in floating point.
 
 Variants are compiled by OpenVINO whatever the engine's runtime is: that takes a second, and the order it finds is then
-tested on the real engine by `ssr_export.islands`.
+tested on the real engine by `ssr_export.engines.float_blocks`.
 """
 
 from __future__ import annotations

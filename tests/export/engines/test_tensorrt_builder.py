@@ -12,14 +12,14 @@ from onnx import TensorProto, helper
 
 from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import BuildError
-from ssr_export.build import EngineRequest, build_engine
+from ssr_export.engines.build import EngineRequest, build_engine
+from ssr_export.engines.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_export.folding.fold import fold
 from ssr_export.int8.calibrate import collect_histograms
 from ssr_export.int8.quantize import quantize
 from ssr_export.int8.ranges import choose_range
 from ssr_export.onnx.half import to_half
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_train.models.network import SSResNeXt
 
 trt = pytest.importorskip("tensorrt_rtx_bindings")

@@ -15,9 +15,9 @@ from ssr_edge.bundle.manifest import EngineEntry, Precision
 from ssr_edge.common.errors import BuildError
 from ssr_edge.common.progress import progress
 from ssr_edge.machine.gpu import find_gpu
+from ssr_export.engines.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_export.onnx.half import to_half
 from ssr_export.onnx.qdq_rules import check_qdq
-from ssr_export.tensorrt_builder import TensorRtOptions, build_tensorrt
 
 Say = Callable[[str], None]
 BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ssr_edge.bundle.manifest import Islands, IslandTrial
 from ssr_edge.common.errors import UsageError
-from ssr_export.island_screen import Screen
+from ssr_export.engines.block_ranker import Screen
 
 Say = Callable[[str], None]
 # After the first ranking only the best few are tried again: a block that gained nothing alone seldom does later.

@@ -12,14 +12,14 @@ from ssr_edge.bundle.bundle import CALIBRATION, Bundle, model_file, write_manife
 from ssr_edge.bundle.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
 from ssr_edge.common.errors import ExportError, RuntimeUnavailable
 from ssr_edge.machine.gpu import find_gpu
-from ssr_export.build import EngineRequest, build_engine
-from ssr_export.choose import choose_engine
-from ssr_export.gate import HeldOut, allowed, describe, judge_engine, read_held_out, refusal
+from ssr_export.engines.block_ranker import Screen
+from ssr_export.engines.build import EngineRequest, build_engine
+from ssr_export.engines.choose import choose_engine
+from ssr_export.engines.float_blocks import SCREEN_IMAGES, named_islands, search
+from ssr_export.engines.gate import HeldOut, allowed, describe, judge_engine, read_held_out, refusal
 from ssr_export.image_sets import first_readable
 from ssr_export.int8.calibrate import Calibration, read_calibration
 from ssr_export.int8.quantize import block_names, quantize
-from ssr_export.island_screen import Screen
-from ssr_export.islands import SCREEN_IMAGES, named_islands, search
 
 Say = Callable[[str], None]
 
@@ -45,7 +45,7 @@ class Workshop:
 
         Raises:
             GateRefused: an engine that was asked for by its precision did not pass, or nothing but FP32 did.
-            UsageError: `islands` names a block that the network lacks. BuildError: see `ssr_export.build`.
+            UsageError: `islands` names a block that the network lacks. BuildError: see `ssr_export.engines.build`.
         """
         if any(request.precision == "int8" for request in requests):
             self._use_named_islands()

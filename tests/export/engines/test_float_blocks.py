@@ -14,9 +14,9 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Islands
 from ssr_edge.common.errors import UsageError
 from ssr_edge.images.preprocess import load
+from ssr_export.engines.block_ranker import Screen, Screened
+from ssr_export.engines.float_blocks import named_islands, search
 from ssr_export.int8.quantize import block_names, quantization_points, quantize
-from ssr_export.island_screen import Screen, Screened
-from ssr_export.islands import named_islands, search
 from ssr_export.onnx.qdq_rules import check_qdq
 from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
 

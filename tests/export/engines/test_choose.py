@@ -7,8 +7,8 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Precision
-from ssr_export import choose
-from ssr_export.choose import choose_engine
+from ssr_export.engines.bundle_builder import choose
+from ssr_export.engines.choose import choose_engine
 
 
 def rounds(ms: float, spread: float, seed: int) -> list[list[float]]:

@@ -10,8 +10,8 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle, refused_place
 from ssr_edge.bundle.manifest import EngineEntry, GateResult
 from ssr_edge.common.errors import GateRefused, UsageError
-from ssr_export import engines
-from ssr_export.build import EngineRequest
+from ssr_export.engines.build import EngineRequest
+from ssr_export.engines.bundle_builder import bundle_builder as engines
 from ssr_export.make_bundle import BundlePlan, make_bundle
 
 Fail = Callable[[str], None]

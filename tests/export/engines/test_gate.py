@@ -15,9 +15,9 @@ from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest
 from ssr_edge.bundle.manifest import GateResult
 from ssr_edge.runners.base import Outputs
-from ssr_export import engines as engines_module
-from ssr_export.build import EngineRequest, build_engine
-from ssr_export.gate import HeldOut, allowed, describe, judge_engine, judge_outputs, read_held_out, refusal
+from ssr_export.engines.build import EngineRequest, build_engine
+from ssr_export.engines.bundle_builder import bundle_builder as engines_module
+from ssr_export.engines.gate import HeldOut, allowed, describe, judge_engine, judge_outputs, read_held_out, refusal
 from ssr_export.int8.calibrate import read_calibration
 from ssr_export.int8.quantize import quantize
 
