@@ -14,8 +14,8 @@ import subprocess
 import sys
 from itertools import cycle, islice
 
-from ssr_edge.bench.random_weights import random_bundle
 from ssr_edge.sources.paths import find_sources
+from ssr_export.random_bundle import random_bundle
 
 PROGRAM = """
 import json, sys, time

@@ -14,7 +14,6 @@ from ssr_edge.bundle.int8_report import worst_first
 from ssr_edge.bundle.manifest import CalibrationEntry, Manifest, Provenance, QuantisationReport
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import sha256_of
-from ssr_export.block_error import measure_quantisation
 from ssr_export.folding.equalize import equalise
 from ssr_export.folding.fold_check import fold_with_certificate
 from ssr_export.image_sets import ImageSets, first_readable
@@ -25,6 +24,7 @@ from ssr_export.int8.ranges import Method
 from ssr_export.onnx.half import to_half
 from ssr_export.onnx.to_onnx import check_onnx, export_onnx
 from ssr_export.remedies import Remedies
+from ssr_export.report.block_error import measure_quantisation
 from ssr_export.supported import has_int8
 from ssr_train.data.dataset import normalise, to_rgb
 from ssr_train.models.complexity import multiply_adds, parameter_count

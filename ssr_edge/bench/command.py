@@ -164,7 +164,7 @@ def _bundle(request: BenchRequest, folder: Path) -> Iterator[Bundle]:
     if request.arch is None:
         yield Bundle.open(request.bundle) if request.bundle else Bundle.newest()
         return
-    from ssr_edge.bench.random_weights import random_bundle
+    from ssr_export.random_bundle import random_bundle
 
     with random_bundle(request.arch, list(find_sources(str(folder))), request.seed) as bundle:
         yield bundle

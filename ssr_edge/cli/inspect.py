@@ -91,7 +91,7 @@ def _plot(bundle: Bundle, file: Path, tensor: str | None) -> None:
     from ssr_edge.cli.extras import importing
 
     with importing("export"):
-        from ssr_export.plot import plot_blocks, plot_tensor, save
+        from ssr_export.report.plot import plot_blocks, plot_tensor, save
 
     report = quantisation_of(bundle)
     if tensor is None:

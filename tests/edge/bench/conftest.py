@@ -11,8 +11,8 @@ from tiny_images import TINY, write_image
 from ssr_edge.bench import options
 from ssr_edge.bench.measure.measure import schedule
 from ssr_edge.bench.measure.schedule import Effort
-from ssr_edge.bench.random_weights import random_bundle
 from ssr_edge.bundle.bundle import Bundle
+from ssr_export.random_bundle import random_bundle
 
 # Rounds enough to see them work; the figures are not looked at.
 BRIEF = Effort(warm_s=0.1, rounds_s=0.5, turn_s=0.02, judged=None, batches=(1, 2, 8), live_s=0.3)

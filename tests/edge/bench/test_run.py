@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from tiny_images import TINY, write_image
 
-from ssr_edge.bench import options, random_weights
+from ssr_edge.bench import options
 from ssr_edge.bench.command import BenchRequest, bench_and_print
 from ssr_edge.bench.measure.engines import EngineSpec
 from ssr_edge.bench.measure.measure import measure
@@ -31,6 +31,7 @@ from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
+from ssr_export import random_bundle as random_weights
 from tests.doubles.kserve import Script, serving
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"

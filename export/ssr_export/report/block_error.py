@@ -15,11 +15,11 @@ from ssr_edge.bundle.manifest import BlockQuantisation, QuantisationError, Quant
 from ssr_edge.common.progress import progress
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime
-from ssr_export.error_sums import ErrorSums
 from ssr_export.int8.histogram import MagnitudeHistogram, not_finite
 from ssr_export.int8.quantize import BiasErrors, is_quantized_conv, quantization_points, quantize
 from ssr_export.onnx.blocks import GraphBlock, cut, find_blocks, given
-from ssr_export.tensor_statistics import ActivationStatistics, for_plotting, weight_statistics
+from ssr_export.report.error_sums import ErrorSums
+from ssr_export.report.tensor_statistics import ActivationStatistics, for_plotting, weight_statistics
 
 # Activations are held for one batch only, so memory does not grow with the images.
 _BATCH = 2

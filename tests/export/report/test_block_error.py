@@ -20,12 +20,12 @@ from ssr_edge.bundle.int8_report import worst_first
 from ssr_edge.bundle.manifest import QuantisationReport
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, load
-from ssr_export.block_error import measure_quantisation
 from ssr_export.folding.fold import fold
 from ssr_export.int8.calibrate import collect_histograms
 from ssr_export.int8.quantize import QMAX, quantize, quantize_weight
 from ssr_export.int8.ranges import choose_range
 from ssr_export.onnx.to_onnx import export_onnx
+from ssr_export.report.block_error import measure_quantisation
 from ssr_train.models.network import SSResNeXt
 
 TINY = "ssresnext14_8x4d"
@@ -194,7 +194,7 @@ def test_an_activation_that_is_not_finite_is_refused_by_name(
 def test_memory_does_not_grow_with_the_number_of_images(tiny_bundle: Bundle, calibration_images: list[Path]) -> None:
     program = (
         "import resource, sys, numpy, onnx; from pathlib import Path; from ssr_edge.images.preprocess import load\n"
-        "from ssr_export.block_error import measure_quantisation; from ssr_export.int8.calibrate import read_calibration\n"
+        "from ssr_export.report.block_error import measure_quantisation; from ssr_export.int8.calibrate import read_calibration\n"
         "folder, repeat, *images = sys.argv[1:]\n"
         "pixels = numpy.stack([load(Path(p)) for p in images] * int(repeat))\n"
         "ranges = read_calibration(Path(folder, 'calibration.json')).ranges\n"

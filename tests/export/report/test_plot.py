@@ -17,7 +17,7 @@ from ssr_edge.bundle.manifest import (
     SignalError,
 )
 from ssr_edge.common.errors import UsageError
-from ssr_export.plot import plot_blocks, plot_tensor, save
+from ssr_export.report.plot import plot_blocks, plot_tensor, save
 
 
 def error(weights: float, activations: float, both: float) -> dict[str, SignalError]:

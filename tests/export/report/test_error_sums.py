@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssr_export.error_sums import ErrorSums
+from ssr_export.report.error_sums import ErrorSums
 
 
 def test_batches_give_what_numpy_gives_on_all_of_them() -> None:
