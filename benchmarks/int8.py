@@ -1,9 +1,9 @@
-"""Our INT8 against the field's quantisers, from the same FP32 file and images: the table of docs/measurements/int8.md.
+"""Our INT8 against the field's quantizers, from the same FP32 file and images: the table of docs/measurements/int8.md.
 
     python benchmarks/int8.py ssr_edge/demo/weights.safetensors --data FOLDER
 
 FOLDER: BreaKHis, whole or in part. Calibrates on images that the checkpoint was trained on, judges on its val and test
-images. Each quantiser runs in a process of its own, peers with clashing pins in a virtual environment below
+images. Each quantizer runs in a process of its own, peers with clashing pins in a virtual environment below
 --environments (made with pip when missing, about 10 GB). Each decodes the same files and takes the threads it takes by
 default.
 
@@ -30,7 +30,7 @@ import numpy as np
 import onnx
 
 from judge import Figures, Judge, image_sets, run_openvino
-from quantisers.process import Quantiser, QuantiserFailed
+from quantizers.process import Quantizer, QuantizerFailed
 from ssr_edge.cli.calibration_options import DEFAULT_METHOD
 from ssr_edge.common.errors import BuildError, InputError, RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load
@@ -47,24 +47,24 @@ from ssr_train.training.checkpoint import load_checkpoint
 ROUNDS, WARM_UP = 60, 5
 FP32 = "FP32"
 
-OURS, EQUALISED = Quantiser("with_ours"), Quantiser("with_ours_equalised")
-ORT = Quantiser("with_onnxruntime")  # our own environment has it
-NNCF, MODELOPT = Quantiser("with_nncf", "nncf"), Quantiser("with_modelopt", "modelopt")
+OURS, EQUALIZED = Quantizer("with_ours"), Quantizer("with_ours_equalized")
+ORT = Quantizer("with_onnxruntime")  # our own environment has it
+NNCF, MODELOPT = Quantizer("with_nncf", "nncf"), Quantizer("with_modelopt", "modelopt")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. settings: for the quantiser's module, which says what they mean."""
+    """A line of the table. settings: for the quantizer's module, which says what they mean."""
 
     name: str
-    quantiser: Quantiser
+    quantizer: Quantizer
     settings: dict[str, Any]
     suffix: str = ".onnx"
 
 
 @dataclass
 class Result:
-    """What is known of a row; None is what could not be had. failed: why the quantiser gave no model that runs."""
+    """What is known of a row; None is what could not be had. failed: why the quantizer gave no model that runs."""
 
     name: str
     failed: str | None = None
@@ -83,9 +83,9 @@ def _ours(method: str, correct_bias: bool = True) -> Row:
     return Row(f"ours, {method}{words}", OURS, {"method": method, "correct_bias": correct_bias})
 
 
-def _equalised(checkpoint: Path) -> Row:
+def _equalized(checkpoint: Path) -> Row:
     asked = {"method": DEFAULT_METHOD, "correct_bias": True, "checkpoint": str(checkpoint)}
-    return Row(f"ours, {DEFAULT_METHOD}, equalised", EQUALISED, asked)
+    return Row(f"ours, {DEFAULT_METHOD}, equalized", EQUALIZED, asked)
 
 
 def _ort(method: str, *, symmetric: bool = True, same_operators: bool = False) -> Row:
@@ -116,7 +116,7 @@ def rows(checkpoint: Path) -> list[Row]:
     return [
         *(_ours(method) for method in sorted(get_args(Method), key=lambda method: method != DEFAULT_METHOD)),
         _ours(DEFAULT_METHOD, correct_bias=False),
-        _equalised(checkpoint),
+        _equalized(checkpoint),
         _ort("MinMax", symmetric=False),
         *(_ort(method) for method in ("MinMax", "Entropy", "Percentile", "Distribution")),
         *(_ort(method, same_operators=True) for method in ("MinMax", "Percentile")),
@@ -130,7 +130,7 @@ def rows(checkpoint: Path) -> list[Row]:
 
 
 def main() -> None:
-    """Prints each row's quantiser as it ends, then the table as Markdown."""
+    """Prints each row's quantizer as it ends, then the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, help="BreaKHis; default: the images beside the checkpoint")
@@ -151,9 +151,9 @@ def main() -> None:
         results: list[Result] = []
         for row in chosen:
             output = Path(scratch) / f"{len(results)}{row.suffix}"
-            results.append(quantise(row, fp32, output, calibration, asked.environments))
+            results.append(quantize(row, fp32, output, calibration, asked.environments))
             if results[-1].failed is None:
-                judge_row(results[-1], output, judge)
+                evaluate_row(results[-1], output, judge)
             if results[-1].failed is None:
                 models[row.name] = output
             print(line(results[-1]), file=sys.stderr, flush=True)
@@ -171,14 +171,14 @@ def main() -> None:
         asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{len(calibration)} calibration images, {len(judge.images)} held-out images, FP32 macro-F1 ", end="")
     print(f"{judge.fp32_macro_f1:.3f}, OpenVINO FP32 {times[FP32]:.2f} ms\n")
-    print("| quantiser | macro-F1 | labels | logit error | OpenVINO ms | seconds | CPU s | MB | our check ", end="")
+    print("| quantizer | macro-F1 | labels | logit error | OpenVINO ms | seconds | CPU s | MB | our check ", end="")
     print("| TensorRT for RTX |")
     print("|---" * 10 + "|")
     print("\n".join(line(result) for result in results))
 
 
-def quantise(row: Row, fp32: Path, output: Path, calibration: list[Path], environments: Path) -> Result:
-    """Has a row's quantiser write `output`; one that fails costs its own row."""
+def quantize(row: Row, fp32: Path, output: Path, calibration: list[Path], environments: Path) -> Result:
+    """Has a row's quantizer write `output`; one that fails costs its own row."""
     task = {
         "model": str(fp32),
         "output": str(output),
@@ -187,12 +187,12 @@ def quantise(row: Row, fp32: Path, output: Path, calibration: list[Path], enviro
     }
     print(f"{row.name} ...", file=sys.stderr, flush=True)
     try:
-        return Result(row.name, **row.quantiser.run(task, environments))
-    except QuantiserFailed as failure:
+        return Result(row.name, **row.quantizer.run(task, environments))
+    except QuantizerFailed as failure:
         return Result(row.name, failed=str(failure))
 
 
-def judge_row(result: Result, model: Path, judge: Judge) -> None:
+def evaluate_row(result: Result, model: Path, judge: Judge) -> None:
     """Adds what the model is worth to a result."""
     try:
         result.figures = judge.figures(run_openvino(model, judge.images))
@@ -294,7 +294,7 @@ def _has(name: str, words: list[str]) -> bool:
 
 
 def _readable(paths: list[Path]) -> list[Path]:
-    """Those that every quantiser can decode, because none but ours passes an unreadable one over."""
+    """Those that every quantizer can decode, because none but ours passes an unreadable one over."""
     found = []
     for path in paths:
         try:

@@ -56,8 +56,8 @@ def variants(bundle: Bundle, images: Image) -> Iterator[Variant]:
     yield Variant("threads not pinned", {"ENABLE_CPU_PINNING": False})
     yield Variant("shape fixed at one image", static=True)
     yield Variant("layout: pixels as float NCHW, cast and transposed before", rewrite=_float_planes, static=True)
-    yield Variant("attention's product quantised on both inputs", rewrite=_quantised_product(bundle, images))
-    yield Variant("attention's convolutions quantised", rewrite=_quantised_attention(bundle, images))
+    yield Variant("attention's product quantized on both inputs", rewrite=_quantized_product(bundle, images))
+    yield Variant("attention's convolutions quantized", rewrite=_quantized_attention(bundle, images))
     yield Variant("without the attention's product (not the same network)", rewrite=_without_product)
     yield Variant("skip inputs of additions in floating point", rewrite=_float_skips)
     yield Variant("remainder in BF16", {"INFERENCE_PRECISION_HINT": "bf16"})
@@ -173,9 +173,9 @@ def _without_product(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _float_skips(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Additions read their skip input before it was quantised."""
+    """Additions read their skip input before it was quantized."""
     sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
-    dequantised = {
+    dequantized = {
         node.output[0]: sources[node.input[0]]
         for node in model.graph.node
         if node.op_type == "DequantizeLinear" and node.input[0] in sources
@@ -183,7 +183,7 @@ def _float_skips(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         if node.op_type == "Add":
             for place, name in enumerate(node.input):
-                node.input[place] = dequantised.get(name, name)
+                node.input[place] = dequantized.get(name, name)
     return _pruned(model)
 
 
@@ -202,7 +202,7 @@ def _eight_bits(bundle: Bundle) -> Rewrite:
     return lambda model: onnx.load(bundle.file(model_file("int8")))
 
 
-def _quantised_product(bundle: Bundle, images: Image) -> Rewrite:
+def _quantized_product(bundle: Bundle, images: Image) -> Rewrite:
     """Q/DQ on the features and on the gate (its range is 1) of each product."""
 
     def rewrite(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -212,7 +212,7 @@ def _quantised_product(bundle: Bundle, images: Image) -> Rewrite:
     return rewrite
 
 
-def _quantised_attention(bundle: Bundle, images: Image) -> Rewrite:
+def _quantized_attention(bundle: Bundle, images: Image) -> Rewrite:
     """Q/DQ on inputs and weights of the attention's two convolutions."""
 
     def rewrite(model: onnx.ModelProto) -> onnx.ModelProto:

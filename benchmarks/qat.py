@@ -1,4 +1,4 @@
-"""What fine-tuning with quantisation does to INT8's accuracy: the table of docs/precision.md.
+"""What fine-tuning with quantization does to INT8's accuracy: the table of docs/precision.md.
 
     python benchmarks/qat.py ORIGINAL FINE_TUNED --data FOLDER
 
@@ -19,12 +19,12 @@ import onnx
 from judge import Logits, run_openvino, true_classes
 from ssr_edge.evaluation.metrics import measure
 from ssr_edge.images.preprocess import Image, load
-from ssr_export.folding.equalize import equalise
+from ssr_export.folding.equalize import equalize
 from ssr_export.folding.fold import fold
 from ssr_export.image_sets import image_sets_of_split
 from ssr_export.int8.calibrate import calibrate
 from ssr_export.int8.quantize import quantize
-from ssr_export.models import normalised_batches
+from ssr_export.models import normalized_batches
 from ssr_export.onnx.to_onnx import export_onnx
 from ssr_train.training.checkpoint import load_checkpoint
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("original", type=Path)
     parser.add_argument("fine_tuned", type=Path, nargs="*")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--equalise", action="store_true", help="equalise each checkpoint before its calibration")
+    parser.add_argument("--equalize", action="store_true", help="equalize each checkpoint before its calibration")
     asked = parser.parse_args()
     held_out = image_sets_of_split(asked.data, load_checkpoint(asked.original)[1]).held_out
     images = np.stack([load(path) for path in held_out])
@@ -45,7 +45,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     original = None
     for checkpoint in (asked.original, *asked.fine_tuned):
-        exact, found = _both_logits(checkpoint, asked.data, images, asked.equalise)
+        exact, found = _both_logits(checkpoint, asked.data, images, asked.equalize)
         original = exact if original is None else original
         label = found.argmax(1)
         print(
@@ -56,13 +56,13 @@ def main() -> None:
         )
 
 
-def _both_logits(checkpoint: Path, data: Path, images: Image, equalised: bool) -> tuple[Logits, Logits]:
+def _both_logits(checkpoint: Path, data: Path, images: Image, equalized: bool) -> tuple[Logits, Logits]:
     """FP32's and INT8's logits [n, 8]."""
     network, card = load_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
         folded, calibration = fold(network).float(), image_sets_of_split(data, card).calibration
-        export_onnx(equalise(folded, normalised_batches(calibration)) if equalised else folded, fp32)
+        export_onnx(equalize(folded, normalized_batches(calibration)) if equalized else folded, fp32)
         found = calibrate(fp32, calibration, "mse", correct_bias=True)
         onnx.save(quantize(onnx.load(fp32), found.ranges, bias_errors=found.bias_errors), int8)
         return run_openvino(fp32, images), run_openvino(int8, images)

@@ -76,7 +76,7 @@ def plain(job: Job) -> list[float]:
     from ssr_train.models.build import build_network
     from ssr_train.training.losses import classification_loss
 
-    recipe, strength = _recipe(job), _recipe(job).augment.colour_jitter
+    recipe, strength = _recipe(job), _recipe(job).augment.color_jitter
     as_input = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
     drawn = [
         v2.RandomResizedCrop(224, (recipe.augment.crop_scale, 1.0)),
@@ -89,16 +89,16 @@ def plain(job: Job) -> list[float]:
     batches = DataLoader(training, shuffle=True, drop_last=True, **workers)  # type: ignore[arg-type]
     judged = DataLoader(validation, **workers)  # type: ignore[arg-type]
     network = build_network(arch_by_name(job.arch))
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     seconds = []
     for _ in range(EPOCHS):
         started = time.monotonic()
         network.train()
         for images, targets in batches:
             loss = classification_loss(network(images), targets, recipe.dice_weight, recipe.label_smoothing)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
         network.eval()
         with torch.inference_mode():
             for images, _ in judged:

@@ -194,7 +194,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path)
         method="percentile",
         images=DEMO / "calibration",
         allow_drop=True,
-        islands="none",
+        float_blocks="none",
     )
     return make_bundle(plan, lambda line: None)
 

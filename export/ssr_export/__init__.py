@@ -1,1 +1,0 @@
-"""Export stage: fold, ONNX, calibration, Q/DQ, engines and the gate that turn a checkpoint into a bundle."""

@@ -27,7 +27,7 @@ CALIBRATION_IMAGES = 128
 
 @dataclass(frozen=True)
 class ImageSets:
-    """calibration: files. held_out: files, labelled where their names say so."""
+    """calibration: files. held_out: files, labeled where their names say so."""
 
     calibration: list[Path]
     held_out: list[Path]
@@ -103,13 +103,13 @@ def first_readable(paths: Sequence[Path], count: int) -> Image:
     return np.stack(images)
 
 
-def choose_images(labelled: Sequence[tuple[str, Path]], seed: int, count: int = CALIBRATION_IMAGES) -> list[Path]:
+def choose_images(labeled: Sequence[tuple[str, Path]], seed: int, count: int = CALIBRATION_IMAGES) -> list[Path]:
     """At most `count` of (label, path): one of each label in turn, so that rare classes count, drawn by `seed`.
 
     An image whose pixels are those of an earlier one is passed over, and so is one that can't be read, unless none can.
     """
     by_label: dict[str, list[Path]] = defaultdict(list)
-    for label, path in labelled:
+    for label, path in labeled:
         by_label[label].append(path)
     generator = random.Random(seed)
     for paths in by_label.values():

@@ -19,17 +19,17 @@ from ssr_train.training.checkpoint import load_checkpoint
 
 __all__ = ["BundlePlan", "make_bundle"]
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
+def make_bundle(plan: BundlePlan, log: Log) -> Bundle:
     """Writes the bundle in one step: on any error whatever stood at `plan.bundle` stays as it was.
 
     Raises:
-        SsrEdgeError: see `ssr_edge.common.errors`; GateRefused when an engine lost too much, and the bundle is kept aside.
+        SsrEdgeError: see `ssr_edge.common.errors`; GateRefused when an engine lost too much; the bundle is kept aside.
     """
     if plan.source.is_dir():
-        return rebuild(plan, say)
+        return rebuild(plan, log)
     network, card = load_checkpoint(plan.source)
     supported(plan.engines, network.arch)  # asked before anything is computed
     images = find_image_sets(plan.source, card, plan.images)
@@ -41,9 +41,9 @@ def make_bundle(plan: BundlePlan, say: Say) -> Bundle:
         if has_int8(network.arch) and plan.cache is None and (plan.bundle / CALIBRATION).is_file():
             shutil.copyfile(plan.bundle / CALIBRATION, cache)
         manifest = write_models(
-            folder, plan.source, network, card, images, plan.method, plan.remedies, cache, plan.cam, say
+            folder, plan.source, network, card, images, plan.method, plan.corrections, cache, plan.cam, log
         )
-        add_engines(folder, manifest, plan, held_out, images.calibration, say)
+        add_engines(folder, manifest, plan, held_out, images.calibration, log)
     return Bundle.open(plan.bundle)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ssr_export.corrections import Int8Corrections
 from ssr_export.engines.build import EngineRequest
 from ssr_export.int8.ranges import Method
-from ssr_export.remedies import Remedies
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class BundlePlan:
     """What to build. source: a checkpoint file or a bundle's folder. bundle: where the result goes.
 
     engines: empty writes the models alone. images, held_out: folders that stand in for the checkpoint's own images.
-    allow_drop: ship an engine that the gate would refuse. islands: `auto`, `none` or block names with commas.
+    allow_drop: ship an engine that the gate would refuse. float_blocks: `auto`, `none` or block names with commas.
     cache: file of ranges to use where they fit and to keep those found in; the bundle's own when left out.
-    remedies, cam (activation maps as a third output): for a checkpoint; a bundle's models stay as they are.
+    corrections, cam (activation maps as a third output): for a checkpoint; a bundle's models stay as they are.
     """
 
     source: Path
@@ -27,7 +27,7 @@ class BundlePlan:
     images: Path | None = None
     held_out: Path | None = None
     allow_drop: bool = False
-    islands: str = "auto"
+    float_blocks: str = "auto"
     cache: Path | None = None
-    remedies: Remedies = field(default_factory=Remedies)
+    corrections: Int8Corrections = field(default_factory=Int8Corrections)
     cam: bool = False

@@ -48,7 +48,7 @@ def random_bundle(arch: str, paths: Sequence[Path], seed: int) -> Iterator[Bundl
         checkpoint = folder / "random.safetensors"
         _save(checkpoint, _random_network(config.to_dict(), images, seed), seed)
         plan = BundlePlan(checkpoint, folder / "bundle", engines=(), method="percentile", images=folder / "images")
-        yield make_bundle(plan, say=lambda text: print(text, file=sys.stderr))
+        yield make_bundle(plan, log=lambda text: print(text, file=sys.stderr))
 
 
 def _copy_readable(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -76,7 +76,7 @@ def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) 
     import numpy as np
     import torch
 
-    from ssr_train.data.dataset import normalise, to_rgb
+    from ssr_train.data.dataset import normalize, to_rgb
     from ssr_train.models.arch import arch_from_dict
     from ssr_train.models.build import build_network
     from ssr_train.models.network import Block
@@ -90,7 +90,7 @@ def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) 
         elif isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # one pass sets the statistics
     with torch.no_grad():
-        network(normalise(to_rgb(np.stack([load(path) for path in images]))))
+        network(normalize(to_rgb(np.stack([load(path) for path in images]))))
     return network.eval()
 
 

@@ -10,7 +10,7 @@ from ssr_train.models.arch import Arch, SwinConfig
 
 
 def has_int8(arch: Arch) -> bool:
-    """Whether `ssr_export.int8.quantize` knows it: it quantises convolutions, and a Swin is matrix products."""
+    """Whether `ssr_export.int8.quantize` knows it: it quantizes convolutions, and a Swin is matrix products."""
     return not isinstance(arch, SwinConfig)
 
 

@@ -1,7 +1,7 @@
-// Draws class activation maps over their images in one pass: neither the enlarged map nor its colours are ever stored.
+// Draws class activation maps over their images in one pass: neither the enlarged map nor its colors are ever stored.
 //
-// Equal to OpenCV's resize(INTER_LINEAR), LUT and addWeighted within 1 grey level, but for a map value that lies within
-// float rounding of the border between two colours: it may take either (about one in a million; builds of OpenCV differ
+// Equal to OpenCV's resize(INTER_LINEAR), LUT and addWeighted within 1 gray level, but for a map value that lies within
+// float rounding of the border between two colors: it may take either (about one in a million; builds of OpenCV differ
 // among themselves by as much).
 //
 // Launch: block (any, any, 1), grid (ceil(widest / block.x), any, images). CUDA takes no more than 65,535 blocks along y, so a
@@ -9,7 +9,7 @@
 #include "pixel.cuh"
 
 // One image and what to draw over it. image, out: uint8 [height, width, 3], BGR, `pitch` bytes a row; out may be image.
-// low, high: the map's values that take the first and the last colour. launch_overlay.OVERLAY is its twin.
+// low, high: the map's values that take the first and the last color. launch_overlay.OVERLAY is its twin.
 struct Overlay {
     const unsigned char* image;
     unsigned char* out;
@@ -24,7 +24,7 @@ struct Tap {
     float share;
 };
 
-// OpenCV's INTER_LINEAR: cell centres at half-integers, edges repeated.
+// OpenCV's INTER_LINEAR: cell centers at half-integers, edges repeated.
 __device__ __forceinline__ Tap tap_of(int cell, int from, int to) {
     const float position = static_cast<float>((2LL * cell + 1) * from - to) / static_cast<float>(2 * to);
     const int lower = static_cast<int>(floorf(position));
@@ -42,9 +42,9 @@ __device__ __forceinline__ float sample(const float* cam, int cam_width, const T
                mix(lower[column.lower], lower[column.upper], column.share), row.share);
 }
 
-// cams: float32 [images, cam_height, cam_width]; colours: uint8 [256, 3], BGR; alpha: the colour's share, 0 to 1.
+// cams: float32 [images, cam_height, cam_width]; colors: uint8 [256, 3], BGR; alpha: the color's share, 0 to 1.
 extern "C" __global__ void cam_overlay(const Overlay* __restrict__ overlays, const float* __restrict__ cams,
-                                       int cam_width, int cam_height, const unsigned char* __restrict__ colours,
+                                       int cam_width, int cam_height, const unsigned char* __restrict__ colors,
                                        float alpha) {
     const Overlay overlay = overlays[blockIdx.z];
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
@@ -56,14 +56,14 @@ extern "C" __global__ void cam_overlay(const Overlay* __restrict__ overlays, con
     const int rows_at_once = gridDim.y * blockDim.y;
     for (int y = blockIdx.y * blockDim.y + threadIdx.y; y < overlay.height; y += rows_at_once) {
         const float value = sample(cam, cam_width, column, tap_of(y, cam_height, overlay.height));
-        // A map without contrast has nothing to show: the first colour, not a division by zero.
+        // A map without contrast has nothing to show: the first color, not a division by zero.
         const float level = range > 0.0f ? (value - overlay.low) * (255.0f / range) : 0.0f;
 
-        const unsigned char* colour = colours + to_byte(level) * CHANNELS;
+        const unsigned char* color = colors + to_byte(level) * CHANNELS;
         const long long at = y * overlay.pitch + x * CHANNELS;
         for (int channel = 0; channel < CHANNELS; ++channel) {
             const float pixel = overlay.image[at + channel];
-            overlay.out[at + channel] = to_byte(fmaf(pixel, 1.0f - alpha, colour[channel] * alpha));
+            overlay.out[at + channel] = to_byte(fmaf(pixel, 1.0f - alpha, color[channel] * alpha));
         }
     }
 }

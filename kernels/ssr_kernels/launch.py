@@ -17,7 +17,7 @@ THREADS = TILE * 3
 
 
 class GpuResizer:
-    """INTER_AREA resize of uint8 BGR images to [n, size, size, 3] on one CUDA stream, within 1 grey level of OpenCV.
+    """INTER_AREA resize of uint8 BGR images to [n, size, size, 3] on one CUDA stream, within 1 gray level of OpenCV.
 
     driver: the module `pycuda.driver`, handed in because whoever opens the GPU chooses the context: the primary one, as
     `ssr_edge.runners.tensorrt.cuda.open_cuda` does, never that of `pycuda.autoinit`. It must be current in every call.

@@ -32,9 +32,9 @@ Floats = npt.NDArray[np.float32]
 
 
 class GpuCamOverlay:
-    """Blends maps over uint8 BGR images through one colour table, on one CUDA stream.
+    """Blends maps over uint8 BGR images through one color table, on one CUDA stream.
 
-    driver: as for `GpuResizer`; colours: uint8 [256, 3] BGR; alpha: the colour's share, 0 to 1. CI runs it against a
+    driver: as for `GpuResizer`; colors: uint8 [256, 3] BGR; alpha: the color's share, 0 to 1. CI runs it against a
     stand-in for pycuda only.
 
     Raises:
@@ -42,11 +42,11 @@ class GpuCamOverlay:
         BuildError: the kernel doesn't compile for this GPU.
     """
 
-    def __init__(self, driver: Any, stream: Any, colours: Image, alpha: float) -> None:
+    def __init__(self, driver: Any, stream: Any, colors: Image, alpha: float) -> None:
         self._kernel = load(driver, CAM_OVERLAY, "PPiiPf")
         self._stream = stream
         self._alpha = alpha
-        self._colours = np.asarray(colours, np.uint8)
+        self._colors = np.asarray(colors, np.uint8)
         self._images = GrowingBuffer(driver, stream, "the images to draw on")
         self._extras = GrowingBuffer(driver, stream, "the activation maps")
 
@@ -54,7 +54,7 @@ class GpuCamOverlay:
         """Returns new uint8 [h, w, 3] BGR images with their maps drawn over them; waits for the GPU.
 
         images: n of uint8 [h, w, 3] BGR, any sizes; cams: float32 [n, any, any], one map each, enlarged to the image;
-        low, high: float32 [n], the map's values that take the first and the last colour.
+        low, high: float32 [n], the map's values that take the first and the last color.
 
         Raises:
             InputError: an image that is not uint8 [h, w, 3].
@@ -62,14 +62,14 @@ class GpuCamOverlay:
         table, size = plan(images)
         pack(images, table, self._images.reserve(size), self._images.address)
         self._images.upload(size)
-        overlays, maps, colours = self._upload_extras(
-            [self._describe(table, low, high), np.asarray(cams, np.float32), self._colours]
+        overlays, maps, colors = self._upload_extras(
+            [self._describe(table, low, high), np.asarray(cams, np.float32), self._colors]
         )
         columns, bands = (-(-int(table[side].max()) // BLOCK[axis]) for axis, side in enumerate(("width", "height")))
         grid = (columns, min(bands, MOST_BLOCKS), len(images))
         height, width = cams.shape[1:]
         self._kernel.prepared_async_call(
-            grid, BLOCK, self._stream, overlays, maps, width, height, colours, float(self._alpha)
+            grid, BLOCK, self._stream, overlays, maps, width, height, colors, float(self._alpha)
         )
         drawn = self._images.download(size)
         return [rows(drawn, place).copy() for place in table]

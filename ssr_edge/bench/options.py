@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssr_edge.bench.measure.schedule import FULL, MLPERF, QUICK, Effort
+from ssr_edge.bench.measure.schedule import FULL, MLPERF, QUICK, Budget
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,6 @@ class BenchOptions:
     seed: int = 0
 
     @property
-    def effort(self) -> Effort:
+    def budget(self) -> Budget:
         """How long it may take."""
         return QUICK if self.quick else MLPERF if self.mlperf else FULL

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ssr_edge.bench.measure.against_peer import run_against_peer
+from ssr_edge.bench.measure.beside_vendor_tool import run_vendor_tool
 from ssr_edge.bench.measure.engines import BASELINES, EngineSpec, plan_engines
-from ssr_edge.bench.measure.measure import END_TO_END_BATCH, Energy, Loaded, ask_each, finish_engines, run_rounds
 from ssr_edge.bench.measure.on_gpu import ask_gpu_state, ask_on_gpu
-from ssr_edge.bench.measure.prepare import noise_pairs, prepare, start_twin
+from ssr_edge.bench.measure.prepare import noise_pairs, prepare, start_aa_process
 from ssr_edge.bench.measure.process import Workers
-from ssr_edge.bench.measure.schedule import Effort, plan_schedule
+from ssr_edge.bench.measure.rounds import END_TO_END_BATCH, Energy, Loaded, ask_each, finish_engines, run_rounds
+from ssr_edge.bench.measure.schedule import Budget, plan_schedule
 from ssr_edge.bench.measure.statistics import percentiles
 from ssr_edge.bench.options import BenchOptions
 from ssr_edge.bench.profile.analysis import engines_to_profile, rooflines_of
 from ssr_edge.bench.profile.profiling import profile_engines
-from ssr_edge.bench.report.gpu_words import gpu_warnings
+from ssr_edge.bench.report.gpu_messages import gpu_warnings
 from ssr_edge.bench.report.mlperf import departures
-from ssr_edge.bench.report.report import Live, Report, printable, summarise_times
+from ssr_edge.bench.report.report import Live, Report, printable, summarize_times
 from ssr_edge.bench.report.schema import BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth, label_images
 from ssr_edge.bundle.bundle import Bundle
@@ -44,18 +44,18 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         UsageError: the folder has no images, or the bundle no such engine. DataError: its index.csv can't be used.
         RuntimeUnavailable: no engine could be run.
     """
-    effort = options.effort
+    budget = options.budget
     environment = machine_facts()  # before the load is ours
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     plan = plan_engines(bundle, options.runtimes, options.precisions, options.quick, options.server)
-    images = _choose_images(bundle, options, effort)
+    images = _choose_images(bundle, options, budget)
     with Workers() as workers:
         ready = prepare(workers, plan.specs, images, options)
         if not workers.running:
             raise _nothing_ran(workers.failures | plan.not_run)
-        twin = start_twin(workers, plan.specs, images, ready, options)
+        twin = start_aa_process(workers, plan.specs, images, ready, options)
         settled = {task: w.settled_ms for task, w in ready.warm.items() if task.engine in workers.running}
-        schedule = plan_schedule(settled, effort)
+        schedule = plan_schedule(settled, budget)
         energy = Energy()
         before = ask_gpu_state(workers)
         times = run_rounds(workers, schedule, images.paths, options.seed, energy)
@@ -64,7 +64,7 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         live = _play_live(workers, engines, images.paths, options)
         paths = [str(path) for path in images.paths[:_STAGE_IMAGES]]
         stages = ask_each(workers, engines, "stages", do="stages", paths=paths, batch=1)
-        peers, no_peers = run_against_peer(workers, options.peer, bundle, images.paths, options.seed)
+        peers, no_vendor_tools = run_vendor_tool(workers, options.peer, bundle, images.paths, options.seed)
         finished = finish_engines(workers)
         failures = {name: reason for name, reason in workers.failures.items() if name != twin}
         finished.pop(twin, None)
@@ -73,15 +73,15 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         on_gpu = ask_on_gpu(workers, finished, list(times), before, after)
         profiles, not_profiled = profile_engines(workers, engines_to_profile(engines, ready, options), _PROFILED_CALLS)
     noise = noise_pairs(times, twin, options.seed)
-    results, speedups = summarise_times(
+    results, speedups = summarize_times(
         times, ready.warm, {name: ready.peak_rss_mb[name] for name in finished}, options.seed
     )
     rooflines, no_roofline = rooflines_of(bundle, results, profiles, options)
     trained = {} if options.latency_only else _of_trained(ready.predictions, plan.specs)
     notes = _notes(plan.specs, images, options) + _left_out_batches(ready.loaded, options.batches)
-    notes += [f"{what}: {why}" for what, why in (no_peers | not_profiled | no_roofline).items()]
+    notes += [f"{what}: {why}" for what, why in (no_vendor_tools | not_profiled | no_roofline).items()]
     notes += gpu_warnings(before, after) if before is not None and after is not None else []
-    last_words = next(iter(finished.values()))
+    final_statistics = next(iter(finished.values()))
     return Report(
         created=created,
         command=_command(bundle, options),
@@ -105,8 +105,8 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
         live=[row for row in live if row.engine in finished],
         stages={name: found for name, found in stages.items() if name in finished},
         energy={row.task: joules for row in results if (joules := energy.an_image(row.task))},
-        meters=last_words.meters,
-        no_meters=last_words.no_meters,
+        meters=final_statistics.meters,
+        no_meters=final_statistics.no_meters,
         peers=peers,
         profiles=profiles,
         rooflines=rooflines,
@@ -114,11 +114,11 @@ def run_bench(bundle: Bundle, options: BenchOptions) -> Report:
     )
 
 
-def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> ImagesWithTruth:
+def _choose_images(bundle: Bundle, options: BenchOptions, budget: Budget) -> ImagesWithTruth:
     found = list(find_sources(str(options.folder)))
     magnification = None if options.latency_only else bundle.manifest.magnification
     images = label_images(found, options.folder, magnification)
-    most = END_TO_END_BATCH * 2 if options.latency_only else effort.judged
+    most = END_TO_END_BATCH * 2 if options.latency_only else budget.judged
     if most is None or len(images.paths) <= most:
         return images
     # Evenly spaced over the sorted names: of every class its share.
@@ -127,7 +127,7 @@ def _choose_images(bundle: Bundle, options: BenchOptions, effort: Effort) -> Ima
 
 
 def _play_live(workers: Workers, engines: Sequence[str], paths: Sequence[Path], options: BenchOptions) -> list[Live]:
-    seconds = options.effort.live_s
+    seconds = options.budget.live_s
     images = [str(path) for path in paths]
     replies = ask_each(workers, engines, "live", do="live", paths=images, fps=options.fps, seconds=seconds)
     return [
@@ -200,7 +200,7 @@ def _notes(specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchO
     ]
     if images.left_out:
         notes.append(f"{images.left_out} images of another magnification than the bundle's were left out")
-    if not images.labelled:
+    if not images.labeled:
         notes.append("no image of a known class and the bundle's magnification: agreement only, no accuracy")
     return notes
 

@@ -27,7 +27,7 @@ class ImagesWithTruth:
     left_out: int
 
     @property
-    def labelled(self) -> bool:
+    def labeled(self) -> bool:
         """Whether any image has a label."""
         return any(target is not None for target in self.truth)
 

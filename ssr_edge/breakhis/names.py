@@ -22,7 +22,7 @@ MAGNIFICATIONS = (40, 100, 200, 400)
 HOME = "https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/"
 CITATION = (
     "F. A. Spanhol, L. S. Oliveira, C. Petitjean and L. Heutte, A Dataset for Breast Cancer Histopathological Image "
-    "Classification, IEEE Transactions on Biomedical Engineering 63(7), 1455-1462, 2016. Licence: CC BY 4.0"
+    "Classification, IEEE Transactions on Biomedical Engineering 63(7), 1455-1462, 2016. License: CC BY 4.0"
 )
 
 _NAME = re.compile(

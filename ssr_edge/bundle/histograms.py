@@ -1,4 +1,4 @@
-"""The bundle's histograms.json: how the magnitudes of each quantised tensor are spread, to plot its range against."""
+"""The bundle's histograms.json: how the magnitudes of each quantized tensor are spread, to plot its range against."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Histogram(BaseModel):
 
 
 class Histograms(BaseModel):
-    """Histogram by tensor, under the names that the manifest's `quantisation` gives them."""
+    """Histogram by tensor, under the names that the manifest's `quantization` gives them."""
 
     model_config = ConfigDict(extra="forbid")
     tensors: dict[str, Histogram]

@@ -1,4 +1,4 @@
-"""Says in tables what INT8 costs by block and what its ranges are: for `inspect --quantisation`."""
+"""Says in tables what INT8 costs by block and what its ranges are: for `inspect --quantization`."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from rich.console import Console
 from rich.table import Table
 
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.bundle.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
+from ssr_edge.bundle.manifest import BlockQuantization, QuantizationError, QuantizationReport, QuantizedTensor
 from ssr_edge.common.errors import BundleError, UsageError
 
 
-def quantisation_of(bundle: Bundle) -> QuantisationReport:
-    """What a bundle's manifest says of its quantisation.
+def quantization_of(bundle: Bundle) -> QuantizationReport:
+    """What a bundle's manifest says of its quantization.
 
     Raises:
         BundleError: the bundle was written before this was measured.
     """
-    if bundle.manifest.quantisation is None:
+    if bundle.manifest.quantization is None:
         raise BundleError(
-            f"{bundle.path} says nothing of its quantisation error",
+            f"{bundle.path} says nothing of its quantization error",
             expected="a bundle written by an ssr-edge that measures it",
             next_step=f"ssr-edge build-engine CHECKPOINT --bundle {bundle.path}",
         )
-    return bundle.manifest.quantisation
+    return bundle.manifest.quantization
 
 
-def worst_first(report: QuantisationReport) -> list[BlockQuantisation]:
-    """The blocks, least signal to noise first, weights and activations both quantised."""
+def worst_first(report: QuantizationReport) -> list[BlockQuantization]:
+    """The blocks, least signal to noise first, weights and activations both quantized."""
     return sorted(report.blocks, key=lambda block: block.both.sqnr_db)
 
 
-def tensor_named(report: QuantisationReport, name: str) -> QuantisedTensor:
+def tensor_named(report: QuantizationReport, name: str) -> QuantizedTensor:
     """One of the report's tensors.
 
     Raises:
@@ -43,13 +43,13 @@ def tensor_named(report: QuantisationReport, name: str) -> QuantisedTensor:
             return tensor
     alike = get_close_matches(name, [tensor.name for tensor in report.tensors]) or [report.tensors[0].name]
     raise UsageError(
-        f"no quantised tensor {name!r}",
+        f"no quantized tensor {name!r}",
         expected="a tensor of the table of ranges, such as " + ", ".join(alike),
-        next_step="ssr-edge inspect --quantisation",
+        next_step="ssr-edge inspect --quantization",
     )
 
 
-def print_quantisation(report: QuantisationReport) -> None:
+def print_quantization(report: QuantizationReport) -> None:
     """Prints the error by block and the ranges of its tensors, worst block first in both."""
     console = Console(highlight=False)
     blocks = Table(title=f"INT8 error by block, on {report.images} images", title_justify="left")
@@ -65,17 +65,17 @@ def print_quantisation(report: QuantisationReport) -> None:
     order = [block.block for block in worst_first(report)]
     console.print(_ranges(sorted(report.tensors, key=lambda tensor: order.index(tensor.block))))
     console.print(
-        "dB: signal to quantisation noise, more is better; a block's is measured at its output, on its true input. "
+        "dB: signal to quantization noise, more is better; a block's is measured at its output, on its true input. "
         "range: what maps to 127; a weight has one for each output channel, here the narrowest and the widest."
     )
 
 
-def _figures(error: QuantisationError) -> list[str]:
+def _figures(error: QuantizationError) -> list[str]:
     parts = (error.weights, error.activations, error.both)
     return [text for part in parts for text in (f"{part.sqnr_db:.1f}", f"{part.cosine:.5f}")]
 
 
-def _ranges(tensors: list[QuantisedTensor]) -> Table:
+def _ranges(tensors: list[QuantizedTensor]) -> Table:
     table = Table(title="Ranges", title_justify="left")
     table.add_column("tensor", no_wrap=True)
     for column in ("range", "largest", "values", "clipped", "share"):

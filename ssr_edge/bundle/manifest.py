@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from ssr_edge.common.older_names import OlderNames
 from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR
 
 SCHEMA_VERSION = 1
@@ -15,7 +16,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
 SQNR_LIMIT = 200.0
 
 
-class _Entry(BaseModel):
+class _Entry(OlderNames):
     model_config = ConfigDict(extra="forbid")
 
 
@@ -30,9 +31,11 @@ class FileEntry(_Entry):
 class Preprocessing(_Entry):
     """How pixels become the network's input; decode and resize before the engine, the rest inside it."""
 
+    older_names: ClassVar[dict[str, str]] = {"colour_order": "color_order"}
+
     resize: Literal["area"] = "area"
     size: int = IMAGE_SIZE
-    colour_order: Literal["BGR"] = "BGR"
+    color_order: Literal["BGR"] = "BGR"
     mean: tuple[float, float, float] = MEAN_BGR
     deviation: tuple[float, float, float] = STD_BGR
 
@@ -40,7 +43,7 @@ class Preprocessing(_Entry):
 class Provenance(_Entry):
     """Where the weights came from. checkpoint: its path then; data_fingerprint: SHA-256 of the names by part.
 
-    fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned with quantisation; None for one trained from scratch.
+    fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned with quantization; None for one trained from scratch.
     """
 
     checkpoint: str
@@ -59,7 +62,7 @@ class BlockError(_Entry):
     fp64: float
 
 
-class FoldCertificate(_Entry):
+class FoldCheck(_Entry):
     """What was proven of the fold. fp32, fp64: largest logit difference relative to the largest logit, on `images`."""
 
     images: int
@@ -78,18 +81,20 @@ class OnnxParity(_Entry):
 class CalibrationEntry(_Entry):
     """How INT8's ranges were found. images: SHA-256 of each image file. ranges_sha256: of the ranges alone.
 
-    equalised, bias_corrected: the remedies applied; False in bundles older than they are.
+    equalized, bias_corrected: the remedies applied; False in bundles older than they are.
     """
+
+    older_names: ClassVar[dict[str, str]] = {"equalised": "equalized"}
 
     method: str
     images: list[str]
     ranges_sha256: str
-    equalised: bool = False
+    equalized: bool = False
     bias_corrected: bool = False
 
 
 class SignalError(_Entry):
-    """How far quantised values lie from the exact ones. cosine: of the angle between them, as vectors.
+    """How far quantized values lie from the exact ones. cosine: of the angle between them, as vectors.
 
     sqnr_db: power of the exact values over that of the difference, in dB, within +-SQNR_LIMIT (JSON has no infinity).
     """
@@ -98,22 +103,22 @@ class SignalError(_Entry):
     cosine: float
 
 
-class QuantisationError(_Entry):
-    """The error when only the weights are quantised, only the activations, and both."""
+class QuantizationError(_Entry):
+    """The error when only the weights are quantized, only the activations, and both."""
 
     weights: SignalError
     activations: SignalError
     both: SignalError
 
 
-class BlockQuantisation(QuantisationError):
-    """The error at a block's output when that block alone is quantised and gets its true input."""
+class BlockQuantization(QuantizationError):
+    """The error at a block's output when that block alone is quantized and gets its true input."""
 
     block: str
 
 
-class QuantisedTensor(_Entry):
-    """A tensor that INT8 quantises. name: the node that reads it and what it is to it; tensor: its name in the model.
+class QuantizedTensor(_Entry):
+    """A tensor that INT8 quantizes. name: the node that reads it and what it is to it; tensor: its name in the model.
 
     range: magnitude that maps to 127; of a weight, which has one for each output channel, the widest channel's, and
     `narrowest` is the narrowest channel's. largest: largest magnitude seen. clipped: how many of `values` lie beyond
@@ -131,13 +136,13 @@ class QuantisedTensor(_Entry):
     clipped: int
 
 
-class QuantisationReport(_Entry):
-    """What INT8 costs by block, measured on `images` real images. logits: end to end, the whole network quantised."""
+class QuantizationReport(_Entry):
+    """What INT8 costs by block, measured on `images` real images. logits: end to end, the whole network quantized."""
 
     images: int
-    logits: QuantisationError
-    blocks: list[BlockQuantisation]
-    tensors: list[QuantisedTensor]
+    logits: QuantizationError
+    blocks: list[BlockQuantization]
+    tensors: list[QuantizedTensor]
 
 
 class Drop(_Entry):
@@ -157,9 +162,11 @@ class GateResult(_Entry):
     allowed_by: the account that said --allow-drop.
     """
 
+    older_names: ClassVar[dict[str, str]] = {"labelled": "labeled"}
+
     images: int
     patients: int | None = None
-    labelled: bool
+    labeled: bool
     agreement: float
     agreement_interval: tuple[float, float] | None = None
     macro_f1: float | None
@@ -173,7 +180,7 @@ class GateResult(_Entry):
     unsure: list[str] = Field(default_factory=list)
 
 
-class IslandTrial(_Entry):
+class FloatBlockTrial(_Entry):
     """A block tried in floating point. error: mean logit error then, relative to FP32's mean logit; before: without.
 
     added_ms: what it costs, in ms an image.
@@ -186,13 +193,13 @@ class IslandTrial(_Entry):
     kept: bool
 
 
-class Islands(_Entry):
-    """Which blocks of INT8 stay in floating point. asked: what --islands said. why: in words. trials: in order."""
+class FloatBlocks(_Entry):
+    """Which blocks of INT8 stay in floating point. asked: what --float-blocks said. why: in words. trials: in order."""
 
     asked: str
     blocks: list[str]
     why: str
-    trials: list[IslandTrial] = Field(default_factory=list)
+    trials: list[FloatBlockTrial] = Field(default_factory=list)
 
 
 class Candidate(_Entry):
@@ -215,8 +222,10 @@ class Choice(_Entry):
 class EngineEntry(_Entry):
     """An engine file. device: what it was built for. batch: smallest, best and largest batch it takes.
 
-    islands: blocks of INT8 that it computes in floating point.
+    float_blocks: blocks of INT8 that it computes in floating point.
     """
+
+    older_names: ClassVar[dict[str, str]] = {"islands": "float_blocks"}
 
     file: str
     runtime: str
@@ -227,7 +236,7 @@ class EngineEntry(_Entry):
     batch: tuple[int, int, int]
     build_seconds: float
     options: dict[str, str] = Field(default_factory=dict)
-    islands: list[str] = Field(default_factory=list)
+    float_blocks: list[str] = Field(default_factory=list)
     gate: GateResult | None = None
 
 
@@ -236,6 +245,8 @@ class Manifest(_Entry):
 
     cam: whether its models and engines also give class activation maps.
     """
+
+    older_names: ClassVar[dict[str, str]] = {"quantisation": "quantization", "islands": "float_blocks"}
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -247,13 +258,13 @@ class Manifest(_Entry):
     provenance: Provenance
     parameters: int
     multiply_adds: int
-    fold: FoldCertificate
+    fold: FoldCheck
     onnx_parity: OnnxParity
     calibration: CalibrationEntry | None = None
-    quantisation: QuantisationReport | None = None
+    quantization: QuantizationReport | None = None
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
     engines: list[EngineEntry] = Field(default_factory=list)
-    islands: Islands | None = None
+    float_blocks: FloatBlocks | None = None
     cam: bool = False
     chosen: dict[str, Choice] = Field(default_factory=dict)
     refused: str | None = None

@@ -34,10 +34,10 @@ def describe(bundle: Bundle) -> None:
     )
     magnification = f"{manifest.magnification}X" if manifest.magnification else "any magnification"
     facts.add_row("classes", f"{' '.join(manifest.classes)} at {magnification}")
-    facts.add_row("input", "uint8 [N, 224, 224, 3], BGR, area-resized; normalised inside")
+    facts.add_row("input", "uint8 [N, 224, 224, 3], BGR, area-resized; normalized inside")
     facts.add_row("weights", f"{manifest.provenance.checkpoint} ({manifest.provenance.checkpoint_sha256[:12]})")
     if manifest.provenance.fine_tuned_from is not None:
-        facts.add_row("  fine-tuned", f"with quantisation, from {manifest.provenance.fine_tuned_from[:12]}")
+        facts.add_row("  fine-tuned", f"with quantization, from {manifest.provenance.fine_tuned_from[:12]}")
     facts.add_row("trained on", f"{manifest.provenance.data} (split {manifest.provenance.data_fingerprint[:12]})")
     for part, figures in manifest.metrics.items():
         facts.add_row(
@@ -51,15 +51,17 @@ def describe(bundle: Bundle) -> None:
     facts.add_row("ONNX", f"logits within {manifest.onnx_parity.relative_error:.1e} of PyTorch")
     if manifest.calibration is not None:
         facts.add_row("INT8 ranges", _ranges(manifest.calibration))
-    if manifest.quantisation is not None:
-        worst = worst_first(manifest.quantisation)[0]
+    if manifest.quantization is not None:
+        worst = worst_first(manifest.quantization)[0]
         facts.add_row(
             "error by block",
-            f"logits {manifest.quantisation.logits.both.sqnr_db:.1f} dB signal to noise; worst block {worst.block}, "
-            f"{worst.both.sqnr_db:.1f} dB (more: --quantisation)",
+            f"logits {manifest.quantization.logits.both.sqnr_db:.1f} dB signal to noise; worst block {worst.block}, "
+            f"{worst.both.sqnr_db:.1f} dB (more: --quantization)",
         )
-    if manifest.islands is not None and manifest.islands.blocks:
-        facts.add_row("INT8 islands", f"{', '.join(manifest.islands.blocks)} in floating point: {manifest.islands.why}")
+    if manifest.float_blocks is not None and manifest.float_blocks.blocks:
+        facts.add_row(
+            "INT8 islands", f"{', '.join(manifest.float_blocks.blocks)} in floating point: {manifest.float_blocks.why}"
+        )
     for engine in manifest.engines:
         facts.add_row(
             "engine",
@@ -81,12 +83,12 @@ def describe(bundle: Bundle) -> None:
 
 
 def _ranges(calibration: CalibrationEntry) -> str:
-    remedies = [
+    corrections = [
         word
-        for word, done in (("equalised", calibration.equalised), ("biases corrected", calibration.bias_corrected))
+        for word, done in (("equalized", calibration.equalized), ("biases corrected", calibration.bias_corrected))
         if done
     ]
-    return ", ".join([f"{calibration.method}, from {len(calibration.images)} images", *remedies])
+    return ", ".join([f"{calibration.method}, from {len(calibration.images)} images", *corrections])
 
 
 def _verdict(gate: GateResult | None) -> str:

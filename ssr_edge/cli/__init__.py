@@ -1,1 +1,0 @@
-"""Command line: a file a verb; heavy imports live inside the verbs."""

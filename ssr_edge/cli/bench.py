@@ -11,7 +11,7 @@ import typer
 def bench(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Images; labelled ones give accuracies. (default: sample images)", show_default=False),
+        typer.Argument(help="Images; labeled ones give accuracies. (default: sample images)", show_default=False),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
     runtime: Annotated[

@@ -13,7 +13,7 @@ from ssr_edge.cli.calibration_options import (
     CalibrationImages,
     Cam,
     CorrectBias,
-    Equalise,
+    Equalize,
     MethodOption,
 )
 from ssr_edge.cli.defaults import bundle_name, find_checkpoint
@@ -53,10 +53,10 @@ def build_engine(
         typer.Option(help="Folder for the gate. (default: the checkpoint's val and test)", show_default=False),
     ] = None,
     method: MethodOption = DEFAULT_METHOD,
-    equalise: Equalise = False,
+    equalize: Equalize = False,
     correct_bias: CorrectBias = True,
     cam: Cam = False,
-    islands: Annotated[
+    float_blocks: Annotated[
         str, typer.Option(help="Blocks that INT8 leaves in floating point: auto, none, or names with commas.")
     ] = "auto",
     batch: Annotated[str, typer.Option(help="TensorRT: smallest,best,largest batch.")] = "1,8,32",
@@ -85,9 +85,9 @@ def build_engine(
 
     of_bundle = source is not None and (source / MANIFEST).exists()
     with importing("export"):
+        from ssr_export.corrections import Int8Corrections
         from ssr_export.engines.tensorrt_builder import TensorRtOptions
         from ssr_export.plan import BundlePlan
-        from ssr_export.remedies import Remedies
 
         if of_bundle:
             from ssr_export.rebuild import rebuild as make
@@ -103,7 +103,7 @@ def build_engine(
         version_compatible=version_compatible,
     )
     if source is not None and of_bundle:
-        _not_for_a_bundle({"--cam": cam, "--equalise": equalise, "--calibration-cache": calibration_cache})
+        _not_for_a_bundle({"--cam": cam, "--equalize": equalize, "--calibration-cache": calibration_cache})
         origin, place = source, bundle or source
     else:
         origin = find_checkpoint(source)
@@ -116,9 +116,9 @@ def build_engine(
         images=calibration_images,
         held_out=held_out,
         allow_drop=allow_drop,
-        islands=islands,
+        float_blocks=float_blocks,
         cache=calibration_cache,
-        remedies=Remedies(equalise=equalise, correct_bias=correct_bias),
+        corrections=Int8Corrections(equalize=equalize, correct_bias=correct_bias),
         cam=cam,
     )
     made = make(plan, typer.echo)

@@ -19,8 +19,8 @@ CalibrationCache = Annotated[
     typer.Option(help="JSON file: ranges found before, used if they fit, else replaced.", show_default=False),
 ]
 MethodOption = Annotated[MethodName, typer.Option(help="How INT8 ranges are chosen.")]
-Equalise = Annotated[
-    bool, typer.Option("--equalise", help="Bring the channels of each tensor to like ranges; exact in FP32.")
+Equalize = Annotated[
+    bool, typer.Option("--equalize", help="Bring the channels of each tensor to like ranges; exact in FP32.")
 ]
 CorrectBias = Annotated[
     bool, typer.Option("--correct-bias/--no-correct-bias", help="Take back the mean error of each INT8 convolution.")

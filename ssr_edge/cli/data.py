@@ -19,9 +19,9 @@ def verify(
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
     """Check a copy of BreaKHis against the SHA-256 of all 7,909 originals. Exit code 3: not whole, or not clean."""
-    from ssr_edge.breakhis.names.verify import verify as check
     from ssr_edge.breakhis.verify.originals import Originals
     from ssr_edge.breakhis.verify.report import as_json, show
+    from ssr_edge.breakhis.verify.verify import verify as check
     from ssr_edge.cli.output import write_json
 
     originals = Originals.shipped()

@@ -10,7 +10,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import UsageError
 from ssr_edge.runners.base import Runner
 from ssr_edge.runners.choose import choose_precision, choose_runtime, open_runner, open_server_runner
-from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def local_engine(bundle: Path | None, runtime: str, precision: str | None, reque
 def served_engine(
     server: str,
     bundle: Path | None,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     requests: int,
     *,
     runtime: str,
@@ -74,4 +74,4 @@ def served_engine(
                 next_step=f"ssr-edge infer SOURCE --server {server}",
             )
     opened = Bundle.open(bundle) if bundle else None
-    return Engine(opened, lambda single: open_server_runner(address, requests, patience), "asked for")
+    return Engine(opened, lambda single: open_server_runner(address, requests, retry_policy), "asked for")

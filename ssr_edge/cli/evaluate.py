@@ -1,4 +1,4 @@
-"""`ssr-edge evaluate`: metrics of a checkpoint or a bundle on labelled images."""
+"""`ssr-edge evaluate`: metrics of a checkpoint or a bundle on labeled images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssr_edge.cli.defaults import find_checkpoint
 from ssr_edge.cli.extras import importing
 
 if TYPE_CHECKING:
-    from ssr_train.evaluation.evaluate import Judged
+    from ssr_train.evaluation.evaluate import Evaluation
 
 
 def evaluate(
@@ -45,7 +45,7 @@ def evaluate(
 ) -> None:
     """Judge a checkpoint, or the engine of a bundle, on images it has not seen."""
     with importing("train"):
-        from ssr_train.evaluation.evaluate import judge_bundle, judge_checkpoint
+        from ssr_train.evaluation.evaluate import evaluate_bundle, evaluate_checkpoint
         from ssr_train.evaluation.evaluation_plots import write_cams, write_pictures
 
     from ssr_edge.bundle.bundle import MANIFEST, Bundle
@@ -54,9 +54,9 @@ def evaluate(
     from ssr_edge.evaluation.bootstrap import malignancy_intervals
 
     if source is not None and (source / MANIFEST).exists():
-        judged = judge_bundle(Bundle.open(source), data, part, runtime, precision, tta, cam is not None)
+        judged = evaluate_bundle(Bundle.open(source), data, part, runtime, precision, tta, cam is not None)
     else:
-        judged = judge_checkpoint(find_checkpoint(source), data, part, tta, cam is not None)
+        judged = evaluate_checkpoint(find_checkpoint(source), data, part, tta, cam is not None)
     written = [] if output is None else write_pictures(judged, output)
     written += [] if cam is None else write_cams(judged, cam)
     intervals = malignancy_intervals(judged.images.targets.numpy(), judged.predicted, judged.patients)
@@ -74,7 +74,7 @@ def evaluate(
 
 
 def _json(
-    judged: Judged, part: str, tta: bool, intervals: tuple[tuple[float, float] | None, tuple[float, float] | None]
+    judged: Evaluation, part: str, tta: bool, intervals: tuple[tuple[float, float] | None, tuple[float, float] | None]
 ) -> str:
     from ssr_edge.evaluation.metrics import by_class
 

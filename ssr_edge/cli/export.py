@@ -13,7 +13,7 @@ from ssr_edge.cli.calibration_options import (
     CalibrationImages,
     Cam,
     CorrectBias,
-    Equalise,
+    Equalize,
     MethodOption,
 )
 from ssr_edge.cli.defaults import bundle_name, find_checkpoint
@@ -30,22 +30,22 @@ def export(
     calibration_images: CalibrationImages = None,
     calibration_cache: CalibrationCache = None,
     method: MethodOption = DEFAULT_METHOD,
-    equalise: Equalise = False,
+    equalize: Equalize = False,
     correct_bias: CorrectBias = True,
     cam: Cam = False,
 ) -> None:
     """Fold a checkpoint and write its FP32, FP16 and INT8 models, without engines."""
     with importing("export"):
+        from ssr_export.corrections import Int8Corrections
         from ssr_export.make_bundle import BundlePlan, make_bundle
-        from ssr_export.remedies import Remedies
 
     from ssr_edge.bundle.bundle import BUNDLES
 
     source = find_checkpoint(checkpoint)
     target = bundle or BUNDLES / bundle_name(source)
-    remedies = Remedies(equalise=equalise, correct_bias=correct_bias)
+    corrections = Int8Corrections(equalize=equalize, correct_bias=correct_bias)
     plan = BundlePlan(
-        source, target, (), method, images=calibration_images, cache=calibration_cache, remedies=remedies, cam=cam
+        source, target, (), method, images=calibration_images, cache=calibration_cache, corrections=corrections, cam=cam
     )
     made = make_bundle(plan, typer.echo)
     typer.echo(f"wrote {made.path}\nnext: ssr-edge build-engine {made.path}")

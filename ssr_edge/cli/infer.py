@@ -75,7 +75,7 @@ def infer(
     mpp: Annotated[
         float | None,
         typer.Option(
-            min=0.01, max=20, help="Slides: micrometres a pixel. (default: what each slide says)", show_default=False
+            min=0.01, max=20, help="Slides: micrometers a pixel. (default: what each slide says)", show_default=False
         ),
     ] = None,
     resize: Annotated[
@@ -125,7 +125,7 @@ def infer(
     from ssr_edge.overlay.sinks import open_sinks
     from ssr_edge.results.record import RunRecord
     from ssr_edge.results.results import Results
-    from ssr_edge.runners.server.address import Patience
+    from ssr_edge.runners.server.address import RetryPolicy
     from ssr_edge.slides.report import SlideReports
     from ssr_edge.sources.choose import open_source
 
@@ -145,8 +145,10 @@ def infer(
     if server is None:
         engine = local_engine(bundle, runtime, precision, requests, resize)
     else:
-        patience = Patience(deadline, retry_for)
-        engine = served_engine(server, bundle, patience, requests, runtime=runtime, precision=precision, resize=resize)
+        retry_policy = RetryPolicy(deadline, retry_for)
+        engine = served_engine(
+            server, bundle, retry_policy, requests, runtime=runtime, precision=precision, resize=resize
+        )
     stop = Event()
     slides = SlideReports(engine.magnification, mpp, results.first_output)
     inputs = open_source(source, stop, every, live, slides.tiles_of)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def inspect(
     bundle: Annotated[Path | None, typer.Argument(help="Bundle. (default: newest)", show_default=False)] = None,
-    quantisation: Annotated[
-        bool, typer.Option("--quantisation", help="Table of INT8's error by block, worst first, and of the ranges.")
+    quantization: Annotated[
+        bool, typer.Option("--quantization", help="Table of INT8's error by block, worst first, and of the ranges.")
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(help="With --quantisation: plot to .png, .svg or .pdf.", show_default=False),
+        typer.Option(help="With --quantization: plot to .png, .svg or .pdf.", show_default=False),
     ] = None,
     tensor: Annotated[
         str | None,
@@ -38,11 +38,11 @@ def inspect(
 ) -> None:
     """Say what a bundle is, where it came from and what was measured of it; checks every file's hash."""
     from ssr_edge.bundle.bundle import Bundle
-    from ssr_edge.bundle.int8_report import print_quantisation, quantisation_of
+    from ssr_edge.bundle.int8_report import print_quantization, quantization_of
     from ssr_edge.bundle.summary import describe
     from ssr_edge.cli.output import write_json
 
-    _check(quantisation, plot, tensor)
+    _check(quantization, plot, tensor)
     opened = Bundle.open(bundle) if bundle else Bundle.newest()
     if tensorrt_cache is not None:
         typer.echo(_tensorrt_cache(opened, tensorrt_cache), nl=False)
@@ -55,24 +55,24 @@ def inspect(
         return
     if json_file:
         write_json(json_file, text)
-    if quantisation:
-        print_quantisation(quantisation_of(opened))
+    if quantization:
+        print_quantization(quantization_of(opened))
     else:
         describe(opened)
 
 
-def _check(quantisation: bool, plot: Path | None, tensor: str | None) -> None:
-    if plot is not None and not quantisation:
+def _check(quantization: bool, plot: Path | None, tensor: str | None) -> None:
+    if plot is not None and not quantization:
         raise UsageError(
-            "--plot without --quantisation",
-            expected="--quantisation --plot FILE",
-            next_step=f"ssr-edge inspect --quantisation --plot {plot}",
+            "--plot without --quantization",
+            expected="--quantization --plot FILE",
+            next_step=f"ssr-edge inspect --quantization --plot {plot}",
         )
     if tensor is not None and plot is None:
         raise UsageError(
             "--tensor without --plot",
-            expected="--quantisation --tensor NAME --plot FILE",
-            next_step=f"ssr-edge inspect --quantisation --tensor {tensor} --plot histogram.png",
+            expected="--quantization --tensor NAME --plot FILE",
+            next_step=f"ssr-edge inspect --quantization --tensor {tensor} --plot histogram.png",
         )
 
 
@@ -87,13 +87,13 @@ def _tensorrt_cache(bundle: Bundle, version: str) -> str:
 
 def _plot(bundle: Bundle, file: Path, tensor: str | None) -> None:
     from ssr_edge.bundle.histograms import read_histogram
-    from ssr_edge.bundle.int8_report import quantisation_of, tensor_named
+    from ssr_edge.bundle.int8_report import quantization_of, tensor_named
     from ssr_edge.cli.extras import importing
 
     with importing("export"):
         from ssr_export.report.plot import plot_blocks, plot_tensor, save
 
-    report = quantisation_of(bundle)
+    report = quantization_of(bundle)
     if tensor is None:
         save(plot_blocks(report), file)
     else:

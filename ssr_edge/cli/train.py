@@ -1,4 +1,4 @@
-"""`ssr-edge train`: trains an architecture by a recipe, or fine-tunes a checkpoint with quantisation; resumable."""
+"""`ssr-edge train`: trains an architecture by a recipe, or fine-tunes a checkpoint with quantization; resumable."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One engine's figures. images: how many it classified; labelled: how many of them have a known class.
+    """One engine's figures. images: how many it classified; labeled: how many of them have a known class.
 
     agreement_with_fp32: share of images with the same label as the reference; None for want of a reference.
     """
@@ -30,7 +30,7 @@ class Accuracy:
     accuracy: float | None
     agreement_with_fp32: float | None
     images: int
-    labelled: int
+    labeled: int
 
 
 def judge(engine: str, predicted: Labels, truth: Labels, reference: Labels | None) -> Accuracy:
@@ -47,5 +47,5 @@ def judge(engine: str, predicted: Labels, truth: Labels, reference: Labels | Non
         accuracy=None if metrics is None else metrics.accuracy,
         agreement_with_fp32=agreement,
         images=sum(label is not None for label in predicted),
-        labelled=len(known),
+        labeled=len(known),
     )

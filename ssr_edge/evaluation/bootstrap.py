@@ -15,7 +15,7 @@ from ssr_edge.evaluation.metrics import IS_MALIGNANT, Scores, scores
 
 _RESAMPLES, _SEED = 2000, 0
 _LEVELS = (2.5, 97.5)
-# What the gate judges labelled images by. Balanced accuracy is the mean of the classes' recalls.
+# What the gate judges labeled images by. Balanced accuracy is the mean of the classes' recalls.
 FIGURES = {
     "macro_f1": "macro_f1",
     "balanced_accuracy": "macro_recall",

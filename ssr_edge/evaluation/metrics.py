@@ -17,7 +17,7 @@ IS_MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one classifier on one set of labelled images (paper section 4.2).
+    """Figures of one classifier on one set of labeled images (paper section 4.2).
 
     The macro averages run over the classes that the set has images of; a class never predicted has precision 0.
     confusion: int [8, 8], rows the truth, columns the prediction, in the order of CLASSES.

@@ -25,8 +25,8 @@ _NEXT = "ssr-edge infer FOLDER  (the other images are classified all the same)"
 def decode(path: str | Path, page: int = 0) -> Image:
     """Reads an image file as uint8 [height, width, 3], BGR, in [0, 255]. page: of a TIFF that has several.
 
-    Grey, 16-bit, palette, CMYK and alpha images are converted; the format is found from the content, not from the
-    suffix. A truncated JPEG or PNG is refused, because OpenCV would fill the missing part with grey and say nothing.
+    Gray, 16-bit, palette, CMYK and alpha images are converted; the format is found from the content, not from the
+    suffix. A truncated JPEG or PNG is refused, because OpenCV would fill the missing part with gray and say nothing.
 
     Raises:
         InputError: the file is missing, unreadable, empty, truncated, too large or not an image.

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 
 @dataclass
-class Latencies:
+class LatencyHistogram:
     """Latencies in ms, counted by their value to three significant digits: at most 900 counters for a factor of ten."""
 
     counts: Counter[float] = field(default_factory=Counter)

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from ssr_edge.inference.latency import Latencies
+from ssr_edge.inference.latency import LatencyHistogram
 from ssr_edge.inference.pipeline import Failure, submit, to_result
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.inference.read_ahead import JOIN_S, decode_input
@@ -22,7 +22,7 @@ REPORT_EVERY_S = 10.0
 _FPS_OVER = 30
 
 
-class Newest:
+class LatestFrame:
     """Reads a source in a thread and holds only its newest frame.
 
     frames: read so far. dropped: of these, those that a newer one replaced before the engine was free.
@@ -78,7 +78,7 @@ class Newest:
 
 
 def classify_live(
-    newest: Newest, runner: Runner, magnification: int | None = None, *, keep_images: bool = False
+    newest: LatestFrame, runner: Runner, magnification: int | None = None, *, keep_images: bool = False
 ) -> Iterator[Prediction | Failure]:
     """Yields a result for each frame that was the newest when the engine was free, until the source ends.
 
@@ -97,9 +97,9 @@ def classify_live(
 class LiveReport:
     """Says on stderr, every ten seconds and at the end, how many frames came, were dropped, and the latency."""
 
-    def __init__(self, newest: Newest) -> None:
+    def __init__(self, newest: LatestFrame) -> None:
         self._newest = newest
-        self._all, self._lately = Latencies(), Latencies()
+        self._all, self._lately = LatencyHistogram(), LatencyHistogram()
         self._started = self._reported = time.perf_counter()
         self._before = (0, 0)
         self._times: deque[float] = deque(maxlen=_FPS_OVER)
@@ -114,7 +114,7 @@ class LiveReport:
             frames, dropped = self._newest.frames, self._newest.dropped
             since = (frames - self._before[0], dropped - self._before[1])
             self._say("live", self._lately, *since, now - self._reported)
-            self._reported, self._before, self._lately = now, (frames, dropped), Latencies()
+            self._reported, self._before, self._lately = now, (frames, dropped), LatencyHistogram()
 
     def fps(self) -> float:
         """Labels a second, over the last thirty."""
@@ -127,7 +127,7 @@ class LiveReport:
         seconds = time.perf_counter() - self._started
         self._say("live, whole run", self._all, self._newest.frames, self._newest.dropped, seconds)
 
-    def _say(self, title: str, latencies: Latencies, frames: int, dropped: int, seconds: float) -> None:
+    def _say(self, title: str, latencies: LatencyHistogram, frames: int, dropped: int, seconds: float) -> None:
         labels = latencies.counts.total()
         print(
             f"{title}: {frames} frames in {seconds:.1f} s, {dropped} dropped, {labels / seconds:.1f} labels/s, "

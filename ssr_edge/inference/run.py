@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_edge.inference.live import LiveReport, Newest, classify_live
+from ssr_edge.inference.live import LatestFrame, LiveReport, classify_live
 from ssr_edge.inference.pipeline import Failure, classify
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.overlay.draw import draw
@@ -36,7 +36,7 @@ def run_source(
         return
     # An engine's first call takes many times as long as the others: no frame should wait for it.
     runner.infer(np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8))
-    with Newest(source.inputs, stop) as newest:
+    with LatestFrame(source.inputs, stop) as newest:
         report = LiveReport(newest)
         try:
             for result in classify_live(newest, runner, magnification, keep_images=keep):

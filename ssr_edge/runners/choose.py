@@ -12,7 +12,7 @@ from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
 from ssr_edge.runners.base import Outputs, Phases, Runner, TakesOriginals, TimesPhases
 
 if TYPE_CHECKING:
-    from ssr_edge.runners.server.address import Patience, ServerAddress
+    from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 
 __all__ = [
     "RUNTIMES",
@@ -86,8 +86,8 @@ def open_runner(
     return runner
 
 
-def open_server_runner(address: ServerAddress, slots: int = 1, patience: Patience | None = None) -> Runner:
-    """Connects to a served model. slots: requests that may be under way at once. patience: None for its defaults.
+def open_server_runner(address: ServerAddress, slots: int = 1, retry_policy: RetryPolicy | None = None) -> Runner:
+    """Connects to a served model. slots: requests that may be under way at once. retry_policy: None for its defaults.
 
     Raises:
         ServerError: no answer, no such model, or another than a bundle's. RuntimeUnavailable: no package.
@@ -100,7 +100,7 @@ def open_server_runner(address: ServerAddress, slots: int = 1, patience: Patienc
             expected="the packages of the extra 'server'",
             next_step="pip install 'ssr-edge[server]'",
         ) from error
-    return ServerRunner(address, slots, patience)
+    return ServerRunner(address, slots, retry_policy)
 
 
 def choose_precision(bundle: Bundle, asked: str | None, runtime: str = "auto") -> str:

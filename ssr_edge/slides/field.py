@@ -22,7 +22,7 @@ class Region:
     height: int
 
 
-def field_micrometres(magnification: int) -> tuple[float, float]:
-    """Width and height of what a BreaKHis image shows, in micrometres. magnification: BreaKHis's, e.g. 100 (100X)."""
+def field_micrometers(magnification: int) -> tuple[float, float]:
+    """Width and height of what a BreaKHis image shows, in micrometers. magnification: BreaKHis's, e.g. 100 (100X)."""
     pixel = _CAMERA_PIXEL_UM / (magnification / _OCULAR)
     return FIELD_PIXELS[0] * pixel, FIELD_PIXELS[1] * pixel

@@ -13,9 +13,9 @@ from ssr_edge.slides.field import Region
 from ssr_edge.slides.tiles import SlideTiles
 
 # Perceptually uniform, and told apart without red and green.
-_COLOURS = cv2.COLORMAP_VIRIDIS
+_COLORS = cv2.COLORMAP_VIRIDIS
 _OPACITY = 0.55
-_TISSUE_GREY = 190
+_TISSUE_GRAY = 190
 _LEGEND_HEIGHT = 110
 _NARROWEST = 640  # below this the legend would not fit
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -23,17 +23,17 @@ _INK = (40, 40, 40)
 
 
 class HeatMap:
-    """The thumbnail in grey, with each tile's colour over it as its result comes."""
+    """The thumbnail in gray, with each tile's color over it as its result comes."""
 
     def __init__(self, tiles: SlideTiles) -> None:
         self._tiles = tiles
-        grey = cv2.cvtColor(tiles.thumbnail, cv2.COLOR_BGR2GRAY)
-        self._image: Image = np.stack([grey] * 3, axis=-1).astype(np.uint8, copy=False)
+        gray = cv2.cvtColor(tiles.thumbnail, cv2.COLOR_BGR2GRAY)
+        self._image: Image = np.stack([gray] * 3, axis=-1).astype(np.uint8, copy=False)
 
     def add(self, region: Region, malignant: float) -> None:
-        """Colours a region. malignant: probability."""
+        """Colors a region. malignant: probability."""
         place = self._image[self._tiles.on_thumbnail(region)]
-        place[:] = _over(place, _colours(np.array([malignant])))
+        place[:] = _over(place, _colors(np.array([malignant])))
 
     def drawn(self) -> Image:
         """The map with its legend below, uint8 [h, w, 3], BGR: probability scale, length scale, and what it is not."""
@@ -42,12 +42,12 @@ class HeatMap:
         image[:height, :width] = self._image
         legend = image[-_LEGEND_HEIGHT:]
         _probability_scale(legend[:, :360])
-        _length_scale(legend[:, 360:], self._micrometres_per_pixel())
-        _write(legend, f"{self._tiles.magnification}X. No colour: no tissue, or not read.", (10, 80))
+        _length_scale(legend[:, 360:], self._micrometers_per_pixel())
+        _write(legend, f"{self._tiles.magnification}X. No color: no tissue, or not read.", (10, 80))
         _write(legend, "Research use only, not a medical device.", (10, 100))
         return image
 
-    def _micrometres_per_pixel(self) -> float:
+    def _micrometers_per_pixel(self) -> float:
         slide = self._tiles.slide
         return float(slide.mpp[0] * slide.size[0] / self._tiles.thumbnail.shape[1])
 
@@ -55,34 +55,34 @@ class HeatMap:
 def _probability_scale(legend: Image) -> None:
     _write(legend, "malignant probability", (10, 16))
     left, width = 15, 300
-    # As the colours look over tissue.
-    tissue = np.full((16, width, 3), _TISSUE_GREY, np.uint8)
-    legend[24:40, left : left + width] = _over(tissue, _colours(np.linspace(0, 1, width)))
+    # As the colors look over tissue.
+    tissue = np.full((16, width, 3), _TISSUE_GRAY, np.uint8)
+    legend[24:40, left : left + width] = _over(tissue, _colors(np.linspace(0, 1, width)))
     for value in (0, 0.25, 0.5, 0.75, 1):
         x = left + round(value * (width - 1))
         cv2.line(legend, (x, 40), (x, 44), _INK)
         _write(legend, f"{value:g}", (x - 4 * len(f"{value:g}"), 58))
 
 
-def _length_scale(legend: Image, micrometres_per_pixel: float) -> None:
+def _length_scale(legend: Image, micrometers_per_pixel: float) -> None:
     """A bar of 1, 2 or 5 times a power of ten, at most 160 pixels long."""
-    longest = 160 * micrometres_per_pixel
+    longest = 160 * micrometers_per_pixel
     power = 10.0 ** math.floor(math.log10(longest))
     length = max(factor * power for factor in (1, 2, 5) if factor * power <= longest)
-    pixels = round(length / micrometres_per_pixel)
+    pixels = round(length / micrometers_per_pixel)
     cv2.rectangle(legend, (10, 28), (10 + pixels, 34), _INK, cv2.FILLED)
     _write(legend, f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} um", (10, 16))
 
 
-def _colours(probabilities: npt.NDArray[np.float64]) -> Image:
+def _colors(probabilities: npt.NDArray[np.float64]) -> Image:
     """uint8 [n, 3], BGR."""
     values = np.rint(255 * probabilities).astype(np.uint8)[:, None]
-    return np.asarray(cv2.applyColorMap(values, _COLOURS)[:, 0], np.uint8)
+    return np.asarray(cv2.applyColorMap(values, _COLORS)[:, 0], np.uint8)
 
 
-def _over(image: Image, colours: Image) -> Image:
-    """An image, uint8 [h, w, 3], seen through colours, uint8 [w or 1, 3]."""
-    return np.rint((1 - _OPACITY) * image + _OPACITY * colours).astype(np.uint8)
+def _over(image: Image, colors: Image) -> Image:
+    """An image, uint8 [h, w, 3], seen through colors, uint8 [w or 1, 3]."""
+    return np.rint((1 - _OPACITY) * image + _OPACITY * colors).astype(np.uint8)
 
 
 def _write(legend: Image, text: str, place: tuple[int, int]) -> None:

@@ -25,7 +25,7 @@ _NEXT = "ssr-edge infer FOLDER  (the other inputs are classified all the same)"
 class Slide:
     """An open slide of 8-bit RGB; regions may be read from any thread.
 
-    size: width and height of level 0, pixels. mpp: micrometres a level-0 pixel is wide and high.
+    size: width and height of level 0, pixels. mpp: micrometers a level-0 pixel is wide and high.
     """
 
     def __init__(self, path: Path, mpp: float | None = None) -> None:
@@ -137,7 +137,7 @@ def _mpp(path: Path, properties: dict[str, Any]) -> tuple[float, float]:
         "does not say how large a pixel is" if math.isnan(x) else f"says a pixel is {x:g} um wide, as no scanner's is"
     )
     raise InputError(
-        f"{path}: the slide {found}: give micrometres per pixel with --mpp",
+        f"{path}: the slide {found}: give micrometers per pixel with --mpp",
         expected="a resolution in the file, or --mpp",
         next_step=f"ssr-edge infer {path} --mpp 0.25",
     )

@@ -24,7 +24,7 @@ class SlideReports:
     A slide that is done leaves `<stem>.<slide's stem>.heatmap.png` beside the first output and a line in `summaries`.
     Memory: one thumbnail for each slide under way, of which there are rarely more than two.
 
-    magnification: the bundle's. mpp: micrometres a level-0 pixel, before what a slide says. output: the first one.
+    magnification: the bundle's. mpp: micrometers a level-0 pixel, before what a slide says. output: the first one.
     """
 
     def __init__(self, magnification: int | None, mpp: float | None, output: Path) -> None:

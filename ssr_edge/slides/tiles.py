@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.slides.field import Region, field_micrometres
+from ssr_edge.slides.field import Region, field_micrometers
 from ssr_edge.slides.reader import Slide
 from ssr_edge.slides.tissue import find_tissue
 from ssr_edge.sources.inputs import Input
@@ -38,7 +38,7 @@ class SlideTiles:
         self.path = path
         self.magnification = magnification
         self.slide = Slide(path, mpp)
-        field = field_micrometres(magnification)
+        field = field_micrometers(magnification)
         self.tile_size = round(field[0] / self.slide.mpp[0]), round(field[1] / self.slide.mpp[1])
         self._columns, rows = (whole // tile for whole, tile in zip(self.slide.size, self.tile_size, strict=True))
         if not self._columns or not rows:

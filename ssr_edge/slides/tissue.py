@@ -1,4 +1,4 @@
-"""Finds tissue on a slide's thumbnail: stained, so coloured; glass is not."""
+"""Finds tissue on a slide's thumbnail: stained, so colored; glass is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find_tissue(thumbnail: Image, smallest: float) -> Mask:
 
     smallest: pixels; specks of tissue and holes in it that have fewer are taken for dust and for lumen or fat.
     """
-    # Compression leaves coloured noise on glass, a pixel or two wide.
+    # Compression leaves colored noise on glass, a pixel or two wide.
     saturation = cv2.medianBlur(cv2.cvtColor(thumbnail, cv2.COLOR_BGR2HSV)[..., 1], 5)
     otsu, _ = cv2.threshold(saturation, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     tissue = saturation > np.clip(otsu, *_THRESHOLDS)

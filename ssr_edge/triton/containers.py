@@ -24,7 +24,7 @@ def release_for(version: str) -> str | None:
     return RELEASES.get(".".join(version.split(".")[:3]))
 
 
-def container_words(engine: EngineEntry) -> list[str]:
+def container_messages(engine: EngineEntry) -> list[str]:
     """What a plan was built with, and the container that fits it, in words and lines."""
     lines = [f"{engine.file} was built by TensorRT {engine.version} for {engine.device}"]
     if is_version_compatible(engine):

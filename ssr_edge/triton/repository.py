@@ -18,6 +18,7 @@ from ssr_edge.images.preprocess import load
 from ssr_edge.triton.batching import Batching, check_same_bundle, choose_batching, image_times
 from ssr_edge.triton.config import CONFIG, LABELS, WARM_UP, as_text, batch_limits, model_config
 from ssr_edge.triton.files import form_of, write_files
+from ssr_edge.triton.messages import batching_messages, heading, runtime_messages
 from ssr_edge.triton.models import Plan, ServedModel
 from ssr_edge.triton.record import (
     RECORD,
@@ -30,12 +31,11 @@ from ssr_edge.triton.record import (
     read_record,
 )
 from ssr_edge.triton.tensors import read_tensors
-from ssr_edge.triton.words import batching_words, heading, runtime_words
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchFile | None, say: Say) -> None:
+def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchFile | None, log: Log) -> None:
     """Writes or refreshes a folder for each of the plan's models; nothing before all of them were found writable.
 
     A model whose file is another than that of its newest version gets a new version folder; those that are there stay.
@@ -60,7 +60,7 @@ def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchF
         for model in plan.models:
             record = records[model.name]
             with _folder(repository / model.name, new=record is None) as folder:
-                _write_model(bundle, folder, model, record or Record(), bench, say)
+                _write_model(bundle, folder, model, record or Record(), bench, log)
     except OSError as error:
         raise OutputError(
             f"{repository} can't be written: {error.strerror or error}",
@@ -70,20 +70,20 @@ def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchF
 
 
 def _write_model(
-    bundle: Bundle, folder: Path, model: ServedModel, record: Record, bench: BenchFile | None, say: Say
+    bundle: Bundle, folder: Path, model: ServedModel, record: Record, bench: BenchFile | None, log: Log
 ) -> None:
     # A plan says no more of its tensors than the model that it was built from.
     tensors = read_tensors(bundle.file(model_file(model.precision)))
     batching = _batching(model, bench)
     version, new = _write_version(bundle, folder, model, record)
-    words = [*runtime_words(model), *batching_words(bundle, model, batching, bench)]
+    words = [*runtime_messages(model), *batching_messages(bundle, model, batching, bench)]
     _write_text(folder / LABELS, "".join(f"{label}\n" for label in bundle.manifest.classes))
     _write_bytes(folder / "warmup" / WARM_UP, load(min(DEMO_IMAGES.glob("*.jpg"))).tobytes())
     # Last: a server that watches the repository loads what the configuration names.
     _write_text(folder / CONFIG, as_text(model_config(model, tensors, batching), [*heading(bundle, model), *words]))
-    say(f"{model.name}/{version}: {model.source} with {model.runtime}, {'written' if new else 'unchanged'}")
+    log(f"{model.name}/{version}: {model.source} with {model.runtime}, {'written' if new else 'unchanged'}")
     for line in words:
-        say(f"  {line}")
+        log(f"  {line}")
 
 
 def _batching(model: ServedModel, bench: BenchFile | None) -> Batching | None:

@@ -88,7 +88,7 @@ class HostKernels:
         outs: Sequence[Image],
         cams: npt.NDArray[np.float32],
         limits: tuple[float, float],
-        colours: Image,
+        colors: Image,
         alpha: float,
     ) -> None:
         """Draws cams, float32 [n, h, w], over images into outs, uint8 [h, w, 3] with the images' row strides."""
@@ -100,7 +100,7 @@ class HostKernels:
         widest, highest = table["width"].max(), table["height"].max()
         grid = (int(-(-widest // BLOCK[0])), int(-(-highest // BLOCK[1])), len(images))
         _, height, width = cams.shape
-        arguments = (table.ctypes.data, cams.ctypes.data, width, height, colours.ctypes.data, alpha)
+        arguments = (table.ctypes.data, cams.ctypes.data, width, height, colors.ctypes.data, alpha)
         self.launch("cam_overlay", grid, BLOCK, "PPiiPf", arguments)
 
 
@@ -110,5 +110,5 @@ def noise(height: int, width: int, seed: int = 0) -> Image:
 
 
 def distance(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """How many grey levels two uint8 arrays are apart, value by value."""
+    """How many gray levels two uint8 arrays are apart, value by value."""
     return np.abs(first.astype(np.int64) - second.astype(np.int64))

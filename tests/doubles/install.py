@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle, write_manifest, writing_bundle
-from ssr_edge.bundle.manifest import EngineEntry, FoldCertificate, Manifest, OnnxParity, Provenance
+from ssr_edge.bundle.manifest import EngineEntry, FoldCheck, Manifest, OnnxParity, Provenance
 from tests.doubles import pycuda, tensorrt
 from tests.doubles.api import RTX
 from tests.doubles.machine import Machine
@@ -32,9 +32,9 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str, machine: Machine) -> 
 
 
 def tiny_network(classes: int = len(CLASSES), cam: bool = False) -> onnx.ModelProto:
-    """A network with the tensors of a bundle's: logits are a linear function of an image's mean colour.
+    """A network with the tensors of a bundle's: logits are a linear function of an image's mean color.
 
-    cam: of the colours of four by four places, too.
+    cam: of the colors of four by four places, too.
     """
     weights = np.random.default_rng(0).standard_normal((3, classes)).astype(np.float32) / 64
     nodes = [
@@ -50,8 +50,8 @@ def tiny_network(classes: int = len(CLASSES), cam: bool = False) -> onnx.ModelPr
         nodes += [
             helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
             helper.make_node("AveragePool", ["planes"], ["places"], kernel_shape=[56, 56], strides=[56, 56]),
-            helper.make_node("Transpose", ["places"], ["colours"], perm=[0, 2, 3, 1]),
-            helper.make_node("MatMul", ["colours", "weights"], ["by_place"]),
+            helper.make_node("Transpose", ["places"], ["colors"], perm=[0, 2, 3, 1]),
+            helper.make_node("MatMul", ["colors", "weights"], ["by_place"]),
             helper.make_node("Transpose", ["by_place"], ["cam"], perm=[0, 3, 1, 2]),
         ]
         outputs.append(helper.make_tensor_value_info("cam", TensorProto.FLOAT, ["n", classes, 4, 4]))
@@ -76,7 +76,7 @@ def write_bundle(path: Path, network: onnx.ModelProto, engines: list[tuple[Engin
         provenance=Provenance(checkpoint="", checkpoint_sha256="", data="", data_fingerprint="", tools={}),
         parameters=24,
         multiply_adds=24,
-        fold=FoldCertificate(images=0, fp32=0, fp64=0, blocks=[]),
+        fold=FoldCheck(images=0, fp32=0, fp64=0, blocks=[]),
         onnx_parity=OnnxParity(images=0, relative_error=0),
         engines=[entry for entry, _ in engines],
     )
@@ -90,5 +90,5 @@ def write_bundle(path: Path, network: onnx.ModelProto, engines: list[tuple[Engin
 
 
 def fake_plan(network: Path, batch: tuple[int, int, int] = (1, 2, 4), **changes: Any) -> bytes:
-    """A plan that the double deserialises. scratch: bytes that an execution context takes on the GPU."""
+    """A plan that the double deserializes. scratch: bytes that an execution context takes on the GPU."""
     return json.dumps({"onnx": str(network), "batch": batch, "scratch": 1 << 16, **changes}).encode()

@@ -78,7 +78,7 @@ class Machine:
         self.pinned: weakref.WeakSet[Any] = weakref.WeakSet()
         self.objects: weakref.WeakSet[Any] = weakref.WeakSet()
         self.faults: list[str] = []
-        self.deserialised = 0
+        self.deserialized = 0
         self.refuse_to_run = False
         self.kernels: Any = None
         self.step_ms = {"upload": 0.25, "execute": 2.0, "download": 0.0625}

@@ -91,7 +91,7 @@ class Runtime(_Held):
         self.held.host_code = allowed
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> Any:
-        self.held.machine.deserialised += 1
+        self.held.machine.deserialized += 1
         plan = json.loads(serialized_engine)
         if plan.get("host_code") and not self.held.host_code:
             return _refuse(self.held, "host code is not allowed")

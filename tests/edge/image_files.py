@@ -69,7 +69,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def tiff_that_claims(width: int, height: int) -> bytes:
-    """A little-endian TIFF of grey bytes in one strip whose header claims any size."""
+    """A little-endian TIFF of gray bytes in one strip whose header claims any size."""
     # Width, height, bits, no compression, black is zero, the strip's offset, samples, rows a strip, the strip's bytes.
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: width * height}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())

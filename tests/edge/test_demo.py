@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.cli.defaults import DEMO_CHECKPOINT, DEMO_IMAGES
-from ssr_train.evaluation.evaluate import judge_checkpoint
+from ssr_train.evaluation.evaluate import evaluate_checkpoint
 from ssr_train.training.checkpoint import load_checkpoint
 
 
@@ -17,8 +17,8 @@ def test_the_demos_images_were_neither_trained_nor_calibrated_on(
     assert {path.stem for path in demo_images} & {path.stem for path in calibration_images} == set()
 
 
-def test_the_demos_weights_recognise_the_demos_images() -> None:
-    metrics = judge_checkpoint(DEMO_CHECKPOINT, DEMO_IMAGES, "test").metrics
+def test_the_demos_weights_recognize_the_demos_images() -> None:
+    metrics = evaluate_checkpoint(DEMO_CHECKPOINT, DEMO_IMAGES, "test").metrics
     assert metrics.images == 22
     assert metrics.accuracy >= 0.8
 

@@ -1,4 +1,4 @@
-"""The rivals of Table 3 go the whole way, from images to labels; and what a Swin's user reads of INT8."""
+"""The baselines of Table 3 go the whole way, from images to labels; and what a Swin's user reads of INT8."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_from_images_to_labels_by_the_same_commands(
         "--runtime",
         "openvino",
         "--allow-drop",
-        "--islands",
+        "--float-blocks",
         "none",
         "--cam",
     )
@@ -71,8 +71,8 @@ def test_from_images_to_labels_by_the_same_commands(
             assert "int8 of swin_t is not supported" in answer.err and "--precision fp32" in answer.err
         answer = ssr_edge("train", "--qat", "run")
         assert answer.code == 2 and "--qat knows no INT8 arithmetic of swin_t" in answer.err
-    answer = ssr_edge("build-engine", "run", "--bundle", "other", "--equalise")
-    assert answer.code == 2 and f"--equalise knows no channels of {name}" in answer.err
+    answer = ssr_edge("build-engine", "run", "--bundle", "other", "--equalize")
+    assert answer.code == 2 and f"--equalize knows no channels of {name}" in answer.err
 
 
 def _same_in_every_runtime(bundle: Bundle) -> None:

@@ -19,7 +19,7 @@ def label(path: Path) -> str:
     return name.label
 
 
-def labelled(paths: list[Path]) -> list[tuple[str, Path]]:
+def labeled(paths: list[Path]) -> list[tuple[str, Path]]:
     return [(label(path), path) for path in paths]
 
 
@@ -28,15 +28,15 @@ def test_rare_classes_come_before_common_ones_are_filled_up(
 ) -> None:
     # LC has three images, most others six.
     images = calibration_images + demo_images
-    first = choose_images(labelled(images), seed=0, count=24)
+    first = choose_images(labeled(images), seed=0, count=24)
     assert len(Counter(map(label, first))) == 8
     assert set(Counter(map(label, first)).values()) == {3}
-    assert set(choose_images(labelled(images), seed=0, count=100)) == set(images)
+    assert set(choose_images(labeled(images), seed=0, count=100)) == set(images)
 
 
 def test_the_seed_decides(calibration_images: list[Path]) -> None:
-    draws = [choose_images(labelled(calibration_images), seed, 8) for seed in range(5)]
-    assert choose_images(labelled(calibration_images), 3, 8) == draws[3]
+    draws = [choose_images(labeled(calibration_images), seed, 8) for seed in range(5)]
+    assert choose_images(labeled(calibration_images), 3, 8) == draws[3]
     assert len({tuple(draw) for draw in draws}) > 1
 
 

@@ -14,10 +14,10 @@ from ssr_edge.common.errors import BuildError, DataError, UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
+from ssr_export.corrections import Int8Corrections
 from ssr_export.engines.build import EngineRequest
 from ssr_export.engines.tensorrt_builder import TensorRtOptions
 from ssr_export.make_bundle import BundlePlan, make_bundle
-from ssr_export.remedies import Remedies
 
 
 def test_a_bundle_holds_what_the_design_says(demo_bundle: Bundle) -> None:
@@ -35,9 +35,9 @@ def test_a_bundle_holds_what_the_design_says(demo_bundle: Bundle) -> None:
     assert manifest.onnx_parity.relative_error <= 1e-5
     assert manifest.calibration is not None
     assert len(manifest.calibration.images) == 21
-    assert manifest.quantisation is not None
-    assert manifest.quantisation.images == 16
-    assert len(manifest.quantisation.blocks) == 11
+    assert manifest.quantization is not None
+    assert manifest.quantization.images == 16
+    assert len(manifest.quantization.blocks) == 11
     on_disk = {p.relative_to(demo_bundle.path).as_posix() for p in demo_bundle.path.rglob("*") if p.is_file()}
     assert on_disk == {file.path for file in manifest.files} | {"manifest.json"}
     assert all(sha256_of(demo_bundle.path / file.path) == file.sha256 for file in manifest.files)
@@ -124,14 +124,14 @@ def test_a_cache_that_is_something_else_is_not_written_over(
 def test_remedies_are_recorded_and_change_the_int8_model_alone_in_what_it_computes(
     tiny_checkpoint: Path, calibration_images: list[Path], tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
-    folder, remedies = calibration_images[0].parent, Remedies(equalise=True, correct_bias=False)
-    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, remedies=remedies)
+    folder, corrections = calibration_images[0].parent, Int8Corrections(equalize=True, correct_bias=False)
+    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, corrections=corrections)
     made = make_bundle(plan, print)
     plain, calibration = tiny_bundle.manifest.calibration, made.manifest.calibration
     assert plain is not None and calibration is not None
-    assert (plain.equalised, plain.bias_corrected) == (False, True)
-    assert (calibration.equalised, calibration.bias_corrected) == (True, False)
-    # The ranges' cache is keyed by the FP32 file, which equalisation rewrites: it can't be used for the other one.
+    assert (plain.equalized, plain.bias_corrected) == (False, True)
+    assert (calibration.equalized, calibration.bias_corrected) == (True, False)
+    # The ranges' cache is keyed by the FP32 file, which equalization rewrites: it can't be used for the other one.
     assert sha256_of(made.path / "model.fp32.onnx") != sha256_of(tiny_bundle.path / "model.fp32.onnx")
     images = np.stack([load(path) for path in calibration_images[:4]])
     logits = {}

@@ -56,7 +56,7 @@ def test_originals_resized_on_the_gpu(
         submit: Any = runner.submit_originals  # type: ignore[attr-defined]
         resized = run(lambda paths: runner.infer(np.stack([load(path) for path in paths])), demo_images)
         found = run(lambda paths: runner.collect(submit([decode(path) for path in paths])), demo_images)
-    # The kernel is within a grey level of OpenCV, and equal to it in all but a few values of a photograph.
+    # The kernel is within a gray level of OpenCV, and equal to it in all but a few values of a photograph.
     np.testing.assert_allclose(found, resized, rtol=0, atol=0.05 * np.abs(resized).max())
     assert (found.argmax(axis=1) == resized.argmax(axis=1)).mean() > 0.95
 

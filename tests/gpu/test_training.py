@@ -34,14 +34,14 @@ RECIPE = load_recipe("modern").model_copy(update={"epochs": 4, "warmup_epochs": 
 
 
 def views(device: str, images: Tensor, **drawn: float) -> Tensor:
-    recipe = RECIPE.augment.model_copy(update={"colour_jitter": 0.0, "stain": 0.0} | drawn)
+    recipe = RECIPE.augment.model_copy(update={"color_jitter": 0.0, "stain": 0.0} | drawn)
     torch.manual_seed(1)
     augment = Augment(recipe)
     return augment(images.to(device), augment.draw(len(images))).cpu()
 
 
 @pytest.mark.parametrize(
-    ("drawn", "most", "mean"), [({}, 1, 0.3), ({"colour_jitter": 0.25}, 8, 0.5), ({"stain": 0.2}, 4, 0.5)]
+    ("drawn", "most", "mean"), [({}, 1, 0.3), ({"color_jitter": 0.25}, 8, 0.5), ({"stain": 0.2}, 4, 0.5)]
 )
 def test_views_are_the_cpus(demo_images: list[Path], drawn: dict[str, float], most: int, mean: float) -> None:
     images = to_rgb(np.stack([load(path, STORED_SIZE) for path in demo_images[:16]]))

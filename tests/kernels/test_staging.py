@@ -41,7 +41,7 @@ def test_packed_images_come_back_and_resize_alike(host: HostKernels) -> None:
         np.zeros((0, 4, 3), np.uint8),
         np.broadcast_to(np.uint8(0), (1, (1 << 20) + 1, 3)),
     ],
-    ids=["float", "grey", "alpha", "empty", "too-wide"],
+    ids=["float", "gray", "alpha", "empty", "too-wide"],
 )
 def test_refused(image: Image) -> None:
     with pytest.raises(InputError, match="image 1 of the batch"):

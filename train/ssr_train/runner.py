@@ -62,7 +62,7 @@ class TorchRunner(Runner):
         """See Runner."""
         torch = self._torch
         with torch.inference_mode():
-            logits = self.network(self._dataset.normalise(self._dataset.to_rgb(images)))  # [n, 8]
+            logits = self.network(self._dataset.normalize(self._dataset.to_rgb(images)))  # [n, 8]
             probabilities = torch.softmax(logits, dim=1)
         self._tickets += 1
         self._open[self._tickets] = Outputs(logits.numpy(), probabilities.numpy())

@@ -52,18 +52,18 @@ class Screen:
         self._ranges, self._bias_errors = ranges, bias_errors
         self._expected = self._logits(compile_network(self._core, model, "fp32"))
 
-    def error(self, islands: Collection[str]) -> float:
+    def error(self, float_blocks: Collection[str]) -> float:
         """Mean absolute difference of the logits from FP32's, relative to FP32's mean absolute logit."""
-        return self._error(self._variant(islands))
+        return self._error(self._variant(float_blocks))
 
-    def rank(self, islands: Collection[str], blocks: Sequence[str]) -> list[Screened]:
+    def rank(self, float_blocks: Collection[str], blocks: Sequence[str]) -> list[Screened]:
         """Tries each of `blocks` beside `islands`; the most error taken away for the least time first."""
-        plain = self._variant(islands)
+        plain = self._variant(float_blocks)
         before = self._error(plain)
         found = []
         with progress("screening, block", len(blocks)) as advance:
             for block in blocks:
-                variant = self._variant([*islands, block])
+                variant = self._variant([*float_blocks, block])
                 error = self._error(variant)
                 plain_ms, variant_ms = self._times(plain, variant)
                 added = max(variant_ms - plain_ms, 0.0)
@@ -72,8 +72,8 @@ class Screen:
                 advance(1, block)
         return sorted(found, key=lambda screened: screened.gain_for_time, reverse=True)
 
-    def _variant(self, islands: Collection[str]) -> Any:
-        model = quantize(self._model, self._ranges, islands, self._bias_errors)
+    def _variant(self, float_blocks: Collection[str]) -> Any:
+        model = quantize(self._model, self._ranges, float_blocks, self._bias_errors)
         return compile_network(self._core, model, "int8")
 
     def _logits(self, compiled: Any) -> npt.NDArray[np.float32]:

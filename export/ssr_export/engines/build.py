@@ -19,7 +19,7 @@ from ssr_export.engines.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_export.onnx.half import to_half
 from ssr_export.onnx.qdq_rules import check_qdq
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")
 
 
@@ -27,7 +27,7 @@ BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")
 class EngineRequest:
     """An engine to build. runtime: `openvino`, `tensorrt` or `tensorrt-rtx`.
 
-    asked_for: by its precision, so that it must pass the gate; other candidates may be dropped. islands: the blocks
+    asked_for: by its precision, so that it must pass the gate; others may be dropped. float_blocks: the blocks
     that the INT8 model has in floating point, for the record.
     """
 
@@ -35,7 +35,7 @@ class EngineRequest:
     precision: Precision
     tensorrt: TensorRtOptions = field(default_factory=TensorRtOptions)
     asked_for: bool = True
-    islands: tuple[str, ...] = ()
+    float_blocks: tuple[str, ...] = ()
 
 
 def candidates(runtime: str) -> tuple[Precision, ...]:
@@ -51,7 +51,7 @@ def candidates(runtime: str) -> tuple[Precision, ...]:
     return ("fp32", "bf16", "int8") if has_bf16(openvino_core()) else ("fp32", "int8")
 
 
-def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
+def build_engine(folder: Path, request: EngineRequest, log: Log) -> EngineEntry:
     """Builds an engine from a model in `folder` and writes it to `folder`/engines.
 
     Raises:
@@ -70,8 +70,8 @@ def build_engine(folder: Path, request: EngineRequest, say: Say) -> EngineEntry:
     if request.runtime == "openvino":
         data, entry = _openvino(model, request)
     else:
-        data, entry = _tensorrt(model, request, say)
-    entry.islands = list(request.islands)
+        data, entry = _tensorrt(model, request, log)
+    entry.float_blocks = list(request.float_blocks)
     entry.build_seconds = round(time.monotonic() - started, 3)
     path = folder / entry.file
     path.parent.mkdir(exist_ok=True)
@@ -123,13 +123,13 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
     return compiled.export_model().getvalue(), entry
 
 
-def _tensorrt(model: Path, request: EngineRequest, say: Say) -> tuple[bytes, EngineEntry]:
+def _tensorrt(model: Path, request: EngineRequest, log: Log) -> tuple[bytes, EngineEntry]:
     from ssr_edge.runners.tensorrt.engine import import_tensorrt
 
     options = request.tensorrt
     trt = import_tensorrt(request.runtime)
     if request.runtime == "tensorrt-rtx" and options.timing_cache is not None:
-        say("TensorRT for RTX has no timing cache: it measures nothing while it builds")
+        log("TensorRT for RTX has no timing cache: it measures nothing while it builds")
         options = replace(options, timing_cache=None)
     device = _tensorrt_device(request)
     graph = onnx.load(model)
@@ -138,7 +138,7 @@ def _tensorrt(model: Path, request: EngineRequest, say: Say) -> tuple[bytes, Eng
         graph = to_half(graph)
     with progress(f"building {request.runtime} {request.precision}", None) as advance:
         plan = build_tensorrt(
-            trt, graph.SerializeToString(), options, say, lambda done, of, phase: advance(0, f"{done}/{of} {phase}")
+            trt, graph.SerializeToString(), options, log, lambda done, of, phase: advance(0, f"{done}/{of} {phase}")
         )
     entry = EngineEntry(
         file=_file_name(request.runtime, trt.__version__, device, request.precision, "plan"),

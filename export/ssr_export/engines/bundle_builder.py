@@ -9,35 +9,35 @@ from pathlib import Path
 import onnx
 
 from ssr_edge.bundle.bundle import CALIBRATION, Bundle, model_file, write_manifest
-from ssr_edge.bundle.manifest import EngineEntry, GateResult, Islands, Manifest, Precision
+from ssr_edge.bundle.manifest import EngineEntry, FloatBlocks, GateResult, Manifest, Precision
 from ssr_edge.common.errors import ExportError, RuntimeUnavailable
 from ssr_edge.machine.gpu import find_gpu
 from ssr_export.engines.block_ranker import Screen
 from ssr_export.engines.build import EngineRequest, build_engine
 from ssr_export.engines.choose import choose_engine
-from ssr_export.engines.float_blocks import SCREEN_IMAGES, named_islands, search
-from ssr_export.engines.gate import HeldOut, allowed, describe, judge_engine, read_held_out, refusal
+from ssr_export.engines.float_blocks import SCREEN_IMAGES, named_float_blocks, search
+from ssr_export.engines.gate import HeldOut, allowed, describe, evaluate_engine, read_held_out, refusal
 from ssr_export.image_sets import first_readable
 from ssr_export.int8.calibrate import Calibration, read_calibration
 from ssr_export.int8.quantize import block_names, quantize
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass
-class Workshop:
+class BundleBuilder:
     """A bundle in the making. held_out: files to judge by. screen_images: files to look for islands on.
 
-    islands: as `--islands` says it. allow_drop: ship what the gate would refuse.
+    float_blocks: as `--float-blocks` says it. allow_drop: ship what the gate would refuse.
     """
 
     folder: Path
     manifest: Manifest
     held_out: Sequence[Path]
     screen_images: Sequence[Path]
-    islands: str
+    float_blocks: str
     allow_drop: bool
-    say: Say
+    log: Log
     _judge: HeldOut | None = field(default=None, init=False)
 
     def add_engines(self, requests: Sequence[EngineRequest]) -> None:
@@ -48,7 +48,7 @@ class Workshop:
             UsageError: `islands` names a block that the network lacks. BuildError: see `ssr_export.engines.build`.
         """
         if any(request.precision == "int8" for request in requests):
-            self._use_named_islands()
+            self._use_named_float_blocks()
         for runtime in dict.fromkeys(request.runtime for request in requests):
             self._add_runtime([request for request in requests if request.runtime == runtime])
         write_manifest(self.folder, self.manifest)
@@ -63,7 +63,7 @@ class Workshop:
                 continue
             if self.allow_drop:
                 engine.gate = allowed(engine.gate)
-                self.say(f"  let through by --allow-drop, said by {engine.gate.allowed_by}")
+                self.log(f"  let through by --allow-drop, said by {engine.gate.allowed_by}")
             elif request.asked_for:
                 raise refusal(engine, engine.gate)
             else:
@@ -77,14 +77,14 @@ class Workshop:
 
     def _build(self, request: EngineRequest) -> EngineEntry:
         """Builds an engine, puts it into the manifest and judges it if this machine can."""
-        if request.precision == "int8" and self.manifest.islands is not None:
-            request = replace(request, islands=tuple(self.manifest.islands.blocks))
-        engine = build_engine(self.folder, request, self.say)
+        if request.precision == "int8" and self.manifest.float_blocks is not None:
+            request = replace(request, float_blocks=tuple(self.manifest.float_blocks.blocks))
+        engine = build_engine(self.folder, request, self.log)
         kept = [other for other in self.manifest.engines if other.file != engine.file]
         self.manifest.engines = [*kept, engine]
         size = (self.folder / engine.file).stat().st_size / 1e6
         what = f"{engine.runtime} {engine.precision} for {engine.device}"
-        self.say(f"built {what}: {size:.1f} MB in {engine.build_seconds:.1f} s")
+        self.log(f"built {what}: {size:.1f} MB in {engine.build_seconds:.1f} s")
         # The gate opens the bundle as a user would, so what was just built must be in the manifest.
         write_manifest(self.folder, self.manifest)
         engine.gate = self._gate(engine)
@@ -92,49 +92,49 @@ class Workshop:
 
     def _gate(self, engine: EngineEntry) -> GateResult | None:
         if not self.held_out:
-            self.say("  not gated: no held-out images (--held-out FOLDER)")
+            self.log("  not gated: no held-out images (--held-out FOLDER)")
             return None
         if not _runs_here(engine.runtime):
-            self.say("  not gated: this machine has no GPU to run it on")
+            self.log("  not gated: this machine has no GPU to run it on")
             return None
         bundle = Bundle(self.folder, self.manifest)
         if self._judge is None:
             self._judge = read_held_out(bundle, self.held_out)
         try:
-            result = judge_engine(bundle, engine, self._judge)
+            result = evaluate_engine(bundle, engine, self._judge)
         except RuntimeUnavailable as error:
-            self.say(f"  not gated: {error.found}")
+            self.log(f"  not gated: {error.found}")
             return None
-        self.say(f"  gate {'passed' if result.passed else 'failed'}: {describe(result)}")
+        self.log(f"  gate {'passed' if result.passed else 'failed'}: {describe(result)}")
         return result
 
-    def _use_named_islands(self) -> None:
-        if self.islands == "auto":
+    def _use_named_float_blocks(self) -> None:
+        if self.float_blocks == "auto":
             return  # begins with what the bundle has
-        named = named_islands(self.islands, block_names(self._int8_sources()[0]))
-        if named or self.manifest.islands is not None:
-            self._write_int8(Islands(asked=self.islands, blocks=named, why="named by --islands"))
+        named = named_float_blocks(self.float_blocks, block_names(self._int8_sources()[0]))
+        if named or self.manifest.float_blocks is not None:
+            self._write_int8(FloatBlocks(asked=self.float_blocks, blocks=named, why="named by --float-blocks"))
 
     def _mend(self, request: EngineRequest, engine: EngineEntry) -> EngineEntry:
         """The engine with the islands that make it pass, or without any where none do."""
-        if request.precision != "int8" or self.islands != "auto" or not self.screen_images:
+        if request.precision != "int8" or self.float_blocks != "auto" or not self.screen_images:
             return engine
-        self.say("  looking for the blocks that cost INT8 its labels")
+        self.log("  looking for the blocks that cost INT8 its labels")
         model, calibration = self._int8_sources()
         built = engine
 
         def passes(blocks: list[str]) -> bool:
             nonlocal built
-            self._write_int8(Islands(asked="auto", blocks=blocks, why="on trial"))
+            self._write_int8(FloatBlocks(asked="auto", blocks=blocks, why="on trial"))
             built = self._build(request)
             return not _failed(built)
 
         few = first_readable(self.screen_images, SCREEN_IMAGES)
         screen = Screen(model, calibration.ranges, few, calibration.bias_errors)
-        found = search(screen, block_names(model), passes, self.say)
-        self.say(f"  {found.why}")
+        found = search(screen, block_names(model), passes, self.log)
+        self.log(f"  {found.why}")
         if found.blocks:
-            self.manifest.islands = found
+            self.manifest.float_blocks = found
             return built
         self._write_int8(found)
         return self._build(request)
@@ -149,11 +149,11 @@ class Workshop:
             )
         return onnx.load(self.folder / model_file("fp32")), calibration
 
-    def _write_int8(self, islands: Islands) -> None:
+    def _write_int8(self, float_blocks: FloatBlocks) -> None:
         model, found = self._int8_sources()
-        int8 = quantize(model, found.ranges, islands.blocks, found.bias_errors)
+        int8 = quantize(model, found.ranges, float_blocks.blocks, found.bias_errors)
         onnx.save(int8, self.folder / model_file("int8"))
-        self.manifest.islands = islands
+        self.manifest.float_blocks = float_blocks
 
     def _drop(self, engine: EngineEntry) -> str:
         """Takes a candidate out of the bundle again; returns why."""
@@ -163,7 +163,7 @@ class Workshop:
         file.unlink()
         file.with_suffix(".json").unlink()
         why = "; ".join(engine.gate.reasons)
-        self.say(f"dropped {engine.runtime} {engine.precision}: {why}")
+        self.log(f"dropped {engine.runtime} {engine.precision}: {why}")
         return why
 
     def _choose(self, latest: EngineEntry, dropped: dict[Precision, str]) -> None:
@@ -175,7 +175,7 @@ class Workshop:
         choice = choose_engine(self.folder, engines, dropped)
         if choice is not None:
             self.manifest.chosen[latest.runtime] = choice
-            self.say(f"chosen for {latest.runtime}: {choice.precision}, {choice.why}")
+            self.log(f"chosen for {latest.runtime}: {choice.precision}, {choice.why}")
 
 
 def _failed(engine: EngineEntry) -> bool:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssr_edge.bench.measure.engines import EngineSpec
-from ssr_edge.bench.measure.measure import Times, run_rounds, start_engine, warm_batch
 from ssr_edge.bench.measure.process import Workers
-from ssr_edge.bench.measure.schedule import Effort, Task, plan_schedule
+from ssr_edge.bench.measure.rounds import Times, run_rounds, start_engine, warm_batch
+from ssr_edge.bench.measure.schedule import Budget, Task, plan_schedule
 from ssr_edge.bench.measure.statistics import paired_speedup, percentiles
 from ssr_edge.bundle.manifest import PRECISIONS, Candidate, Choice, EngineEntry, Precision
 from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.sources.paths import find_sources
 
 # A few seconds in all: a difference too small to see in them is too small to give precision up for.
-_EFFORT = Effort(warm_s=1.0, rounds_s=4.0, turn_s=0.1, judged=None)
+_BUDGET = Budget(warm_s=1.0, rounds_s=4.0, turn_s=0.1, judged=None)
 _SEED = 0
 
 
@@ -59,10 +59,10 @@ def _measure(
         settled: dict[Task, float] = {}
         for spec in specs.values():
             if start_engine(workers, spec, images, (1,)) is not None:
-                warm = warm_batch(workers, spec.name, 1, _EFFORT)
+                warm = warm_batch(workers, spec.name, 1, _BUDGET)
                 if warm is not None:
                     settled[Task(spec.name, "single-stream", 1)] = warm.settled_ms
-        times = run_rounds(workers, plan_schedule(settled, _EFFORT), images, _SEED) if settled else {}
+        times = run_rounds(workers, plan_schedule(settled, _BUDGET), images, _SEED) if settled else {}
         by_name = {task.engine: rounds for task, rounds in times.items()}
         return (
             {p: by_name[spec.name] for p, spec in specs.items() if spec.name in by_name},

@@ -64,25 +64,25 @@ def read_held_out(bundle: Bundle, paths: Sequence[Path]) -> HeldOut:
             next_step="ssr-edge build-engine --held-out FOLDER",
         )
     known = [name for name in names if name is not None]
-    labelled = len(known) == len(names)
+    labeled = len(known) == len(names)
     stacked = np.stack(images)
     with open_runner(bundle, "onnxruntime", "fp32") as runner:
         expected = _run(runner, stacked)
     return HeldOut(
         images=stacked,
-        truth=np.array([CLASSES.index(name.label) for name in known]) if labelled else None,
-        patients=[name.patient for name in known] if labelled else None,
+        truth=np.array([CLASSES.index(name.label) for name in known]) if labeled else None,
+        patients=[name.patient for name in known] if labeled else None,
         expected=expected,
     )
 
 
-def judge_engine(bundle: Bundle, engine: EngineEntry, held_out: HeldOut) -> GateResult:
+def evaluate_engine(bundle: Bundle, engine: EngineEntry, held_out: HeldOut) -> GateResult:
     """Runs an engine of `bundle` on the held-out images and says whether it passes, and if not why."""
     with open_runner(bundle, engine.runtime, engine.precision) as runner:
-        return judge_outputs(_run(runner, held_out.images), held_out)
+        return evaluate_outputs(_run(runner, held_out.images), held_out)
 
 
-def judge_outputs(found: Outputs, held_out: HeldOut) -> GateResult:
+def evaluate_outputs(found: Outputs, held_out: HeldOut) -> GateResult:
     """Judges what an engine said of the held-out images, in their order."""
     predicted, reference = found.logits.argmax(axis=1), held_out.expected.logits.argmax(axis=1)
     # Without names each image stands for itself.
@@ -105,7 +105,7 @@ def judge_outputs(found: Outputs, held_out: HeldOut) -> GateResult:
     return GateResult(
         images=len(predicted),
         patients=None if held_out.patients is None else len(set(held_out.patients)),
-        labelled=held_out.truth is not None,
+        labeled=held_out.truth is not None,
         agreement=agreement,
         agreement_interval=interval,
         macro_f1=None if f1 is None else f1.engine,
@@ -150,7 +150,7 @@ def refusal(engine: EngineEntry, result: GateResult) -> GateRefused:
     return GateRefused(
         f"{engine.runtime} {engine.precision} lost too much: {'; '.join(result.reasons)} (on {_on(result)})",
         expected=f"at least {AGREEMENT:.0%} agreement with FP32, and no figure more than {DROP} lower",
-        next_step="ssr-edge build-engine --equalise, or more --calibration-images; --allow-drop ships it anyway",
+        next_step="ssr-edge build-engine --equalize, or more --calibration-images; --allow-drop ships it anyway",
     )
 
 
@@ -164,7 +164,7 @@ def describe(result: GateResult) -> str:
         line += f", {name} {drop.engine:.3f} against {drop.fp32:.3f}"
         if result.agreement < 1:
             line += f" (drop {drop.low:.3f} to {drop.high:.3f})"
-    if not result.labelled:
+    if not result.labeled:
         line += " (no labels, so agreement alone was judged)"
     if result.unsure:
         line += f"; past a limit, but too few images to tell it from chance: {'; '.join(result.unsure)}"

@@ -14,7 +14,7 @@ from ssr_edge.common.errors import BuildError
 from ssr_edge.common.files import replacing
 from ssr_edge.images.preprocess import IMAGE_SIZE
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 # step(done, of, phase): the builder's own progress.
 Step = Callable[[int, int, str], None]
 # Said of every convolution whose Q/DQ scales are FP16, which ONNX demands where the output is; nothing is lost.
@@ -38,8 +38,8 @@ class TensorRtOptions:
     version_compatible: bool = False
 
 
-def build_tensorrt(trt: Any, model: bytes, options: TensorRtOptions, say: Say, step: Step) -> bytes:
-    """Builds an engine from a serialised ONNX model and returns its plan.
+def build_tensorrt(trt: Any, model: bytes, options: TensorRtOptions, log: Log, step: Step) -> bytes:
+    """Builds an engine from a serialized ONNX model and returns its plan.
 
     trt: the module `tensorrt` or `tensorrt_rtx`. say: is given each warning once.
 
@@ -63,7 +63,7 @@ def build_tensorrt(trt: Any, model: bytes, options: TensorRtOptions, say: Say, s
         with replacing(options.timing_cache) as temporary:
             temporary.write_bytes(memoryview(config.get_timing_cache().serialize()))
     for warning, count in logger.warnings.items():
-        say(f"TensorRT: {warning}" + (f" ({count} times)" if count > 1 else ""))
+        log(f"TensorRT: {warning}" + (f" ({count} times)" if count > 1 else ""))
     return bytes(plan)
 
 

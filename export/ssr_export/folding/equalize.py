@@ -1,4 +1,4 @@
-"""Cross-layer equalisation: moves scale between folded convolutions so that one INT8 step fits a tensor's channels.
+"""Cross-layer equalization: moves scale between folded convolutions so that one INT8 step fits a tensor's channels.
 
 ReLU, pooling, attention's product and residual addition commute with a positive factor per channel, so dividing by it
 what writes a channel and multiplying by it what reads the channel changes nothing (Nagel et al. 2019, arXiv 1906.04721,
@@ -32,7 +32,7 @@ class Link:
 
     writers: their output channels are divided. readers: INT8, their input channels are multiplied. float_readers:
     likewise, but they stay in floating point and have no say in the factors. skips: writers whose own output is
-    quantised before it is added.
+    quantized before it is added.
     """
 
     writers: list[nn.Conv2d]
@@ -65,25 +65,25 @@ def links(folded: Network) -> list[Link]:
     return [*found, stream]
 
 
-def equalise(folded: Network, batches: Iterable[Tensor]) -> Network:
-    """Returns an equalised copy of a folded network, FP32, that computes the same logits.
+def equalize(folded: Network, batches: Iterable[Tensor]) -> Network:
+    """Returns an equalized copy of a folded network, FP32, that computes the same logits.
 
-    batches: float32 [n, 3, 224, 224], normalised RGB of calibration images; streamed, one at a time.
+    batches: float32 [n, 3, 224, 224], normalized RGB of calibration images; streamed, one at a time.
 
     Raises:
         ExportError: the logits of the first batch moved by more than LIMIT of the largest.
     """
-    equalised = copy.deepcopy(folded).double()
-    found = links(equalised)
+    equalized = copy.deepcopy(folded).double()
+    found = links(equalized)
     first, ranges = _channel_ranges(folded, links(folded), batches)
     with torch.no_grad():
         for link, largest in zip(found, ranges, strict=True):
             # A last stage of one block is read by the classifier alone, in floating point.
             if link.readers:
                 rescale(link, factors(largest.double(), _input_ranges(link.readers)))
-    equalised = equalised.float()
-    _check(folded, equalised, first)
-    return equalised
+    equalized = equalized.float()
+    _check(folded, equalized, first)
+    return equalized
 
 
 def factors(activations: Tensor, weights: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def _input_ranges(readers: list[nn.Conv2d]) -> Tensor:
 
 @torch.inference_mode()
 def _channel_ranges(folded: Network, found: list[Link], batches: Iterable[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """The first batch, and the largest magnitude of each channel [C] of each link's quantised tensors."""
+    """The first batch, and the largest magnitude of each channel [C] of each link's quantized tensors."""
     ranges = [torch.zeros(link.writers[0].out_channels) for link in found]
 
     def watch(place: int, values: Tensor) -> None:
@@ -163,12 +163,12 @@ def _blocks(folded: Network) -> Iterator[Block]:
 
 
 @torch.inference_mode()
-def _check(folded: Network, equalised: Network, images: Tensor) -> None:
+def _check(folded: Network, equalized: Network, images: Tensor) -> None:
     expected = folded(images)
-    error = float((equalised(images) - expected).abs().max() / expected.abs().max())
+    error = float((equalized(images) - expected).abs().max() / expected.abs().max())
     if not error <= LIMIT:
         raise ExportError(
-            f"equalisation moved the FP32 logits by {error:.1e} of the largest",
+            f"equalization moved the FP32 logits by {error:.1e} of the largest",
             expected=f"at most {LIMIT:.0e}",
-            next_step="ssr-edge build-engine  (without --equalise)",
+            next_step="ssr-edge build-engine  (without --equalize)",
         )

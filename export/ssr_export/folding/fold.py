@@ -23,7 +23,7 @@ from ssr_train.models.network import Block, Network, ParallelKernels, SharedKern
 def fold(network: Network) -> Network:
     """Returns a folded copy, FP64, in evaluation mode: one convolution with bias where several and a BatchNorm were.
 
-    The copy computes the same function of normalised RGB [N, 3, H, W]; `.float()` gives the FP32 network to export.
+    The copy computes the same function of normalized RGB [N, 3, H, W]; `.float()` gives the FP32 network to export.
     A network that is folded already is only copied, and so is a Swin, which has no BatchNorm. A BatchNorm that follows
     no convolution, as at the entry of BHCNet's blocks, stays.
 

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ssr_edge.bundle.manifest import BlockError, FoldCertificate
+from ssr_edge.bundle.manifest import BlockError, FoldCheck
 from ssr_edge.common.errors import ExportError
 from ssr_export.folding.fold import fold
 from ssr_train.models.network import Network, ResidualBlock
@@ -17,10 +17,10 @@ FP64_LIMIT = 1e-12
 
 
 @torch.inference_mode()
-def fold_with_certificate(network: Network, images: Tensor) -> tuple[Network, FoldCertificate]:
+def fold_with_check(network: Network, images: Tensor) -> tuple[Network, FoldCheck]:
     """Folds `network` and compares it with its original on `images`.
 
-    images: float32 [N, 3, 224, 224], normalised RGB of real images. Returns the folded network in FP32.
+    images: float32 [N, 3, 224, 224], normalized RGB of real images. Returns the folded network in FP32.
 
     Raises:
         ExportError: a logit differs by more than FP32_LIMIT or FP64_LIMIT relative to the largest.
@@ -30,22 +30,22 @@ def fold_with_certificate(network: Network, images: Tensor) -> tuple[Network, Fo
     folded32 = copy.deepcopy(folded64).float()
     wide = _compare(original64, folded64, images.double())
     narrow = _compare(network, folded32, images)
-    certificate = FoldCertificate(
+    fold_check = FoldCheck(
         images=len(images),
         fp32=narrow.pop(""),
         fp64=wide.pop(""),
         blocks=[BlockError(block=name, fp32=narrow[name], fp64=wide[name]) for name in narrow],
     )
     # `not <=` also refuses NaN.
-    if not (certificate.fp32 <= FP32_LIMIT and certificate.fp64 <= FP64_LIMIT):
-        worst = max(certificate.blocks, key=lambda block: block.fp64, default=None)
+    if not (fold_check.fp32 <= FP32_LIMIT and fold_check.fp64 <= FP64_LIMIT):
+        worst = max(fold_check.blocks, key=lambda block: block.fp64, default=None)
         raise ExportError(
-            f"folding changed the logits by {certificate.fp32:.1e} (FP32) and {certificate.fp64:.1e} (FP64), most in "
+            f"folding changed the logits by {fold_check.fp32:.1e} (FP32) and {fold_check.fp64:.1e} (FP64), most in "
             f"{worst.block if worst else 'no block'}",
             expected=f"at most {FP32_LIMIT:.0e} and {FP64_LIMIT:.0e} of the largest logit",
             next_step="train longer, so that BatchNorm's statistics settle: ssr-edge train",
         )
-    return folded32, certificate
+    return folded32, fold_check
 
 
 def _compare(original: Network, folded: Network, images: Tensor) -> dict[str, float]:

@@ -21,7 +21,7 @@ _BATCH = 1
 
 
 def stream_activations(model: Path, images: Sequence[Path], what: str) -> Iterator[Activations]:
-    """Runs the FP32 model on image files and yields each batch's quantisation points: tensor -> float32 [n, C, H, W].
+    """Runs the FP32 model on image files and yields each batch's quantization points: tensor -> float32 [n, C, H, W].
 
     what: the progress bar's words. An unreadable image is passed over.
 

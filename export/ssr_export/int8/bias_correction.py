@@ -29,7 +29,7 @@ Sum = npt.NDArray[np.floating[Any]]
 def bias_errors(model: Path, ranges: Mapping[str, float], images: Sequence[Path]) -> dict[str, list[float]]:
     """What `quantize` has to take off each bias so that a convolution's mean output over `images` is FP32's.
 
-    For each bias of a quantised convolution of `model`, the mean error [O] of its output given FP32's input, so that
+    For each bias of a quantized convolution of `model`, the mean error [O] of its output given FP32's input, so that
     one convolution's correction depends on no other's.
 
     Raises:

@@ -55,7 +55,7 @@ class Calibration(BaseModel):
 def calibrate(
     model: Path, images: Sequence[Path], method: Method, cache: Path | None = None, correct_bias: bool = False
 ) -> Calibration:
-    """Runs the FP32 model on image files and chooses a range for each quantisation point.
+    """Runs the FP32 model on image files and chooses a range for each quantization point.
 
     correct_bias: also measures the mean error of each convolution, in a second pass over some of the images.
     cache: file whose calibration is returned when it was found for the same model, images and method, and which holds
@@ -105,7 +105,7 @@ def read_calibration(path: Path) -> Calibration | None:
 
 
 def collect_histograms(model: Path, images: Sequence[Path]) -> dict[str, MagnitudeHistogram]:
-    """Histogram of each quantisation point's magnitudes over image files; an unreadable image is passed over.
+    """Histogram of each quantization point's magnitudes over image files; an unreadable image is passed over.
 
     Raises:
         ExportError: no image can be read, or an activation is not finite.

@@ -1,7 +1,7 @@
 """INT8 in PyTorch that gradients pass straight through: what a network is fine-tuned with.
 
 The values are those of the Q/DQ pairs that `quantize.py` writes, and they stand at the same places: a test holds the
-network of `with_fake_quantisers` against the quantised ONNX file.
+network of `with_fake_quantizers` against the quantized ONNX file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ssr_export.int8.quantize import QMAX, is_quantized_conv
 from ssr_train.models.network import Block, Network
 
-# A tensor is quantised by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).
+# A tensor is quantized by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).
 _QMIN_ACTIVATION, _QMIN_WEIGHT = -QMAX - 1, -QMAX
 
 
@@ -31,7 +31,7 @@ class ConvRanges:
 
 
 def ranges_by_conv(model: onnx.ModelProto, ranges: Mapping[str, float]) -> ConvRanges:
-    """The ranges of an FP32 model's quantisation points, by the name of the module that reads or writes the tensor."""
+    """The ranges of an FP32 model's quantization points, by the name of the module that reads or writes the tensor."""
     convolutions = [node for node in model.graph.node if is_quantized_conv(node)]
     return ConvRanges(
         inputs={node.name: ranges[node.input[0]] for node in convolutions},
@@ -39,28 +39,28 @@ def ranges_by_conv(model: onnx.ModelProto, ranges: Mapping[str, float]) -> ConvR
     )
 
 
-def with_fake_quantisers(folded: Network, ranges: ConvRanges) -> Network:
+def with_fake_quantizers(folded: Network, ranges: ConvRanges) -> Network:
     """Returns a copy of a folded network that computes as its INT8 form does, and whose weights can be trained.
 
     Rounded are the input and the weight of every convolution outside the attention and the skip input of every
     residual addition; biases, attention and classifier stay in floating point.
     """
-    quantised = copy.deepcopy(folded)
-    quantised.stem = _QuantisedConv(quantised.stem, ranges.inputs["stem"])  # type: ignore[assignment]
-    for name, block in _blocks(quantised):
-        # An identity shortcut adds the tensor that conv1 reads: quantised in both places it is the same tensor.
+    quantized = copy.deepcopy(folded)
+    quantized.stem = _QuantizedConv(quantized.stem, ranges.inputs["stem"])  # type: ignore[assignment]
+    for name, block in _blocks(quantized):
+        # An identity shortcut adds the tensor that conv1 reads: quantized in both places it is the same tensor.
         skip = ranges.outputs.get(f"{name}.shortcut", ranges.inputs[f"{name}.conv1"])
         for conv in ("conv1", "spatial", "conv3"):
-            setattr(block, conv, _QuantisedConv(getattr(block, conv), ranges.inputs[f"{name}.{conv}"]))
+            setattr(block, conv, _QuantizedConv(getattr(block, conv), ranges.inputs[f"{name}.{conv}"]))
         if isinstance(block.shortcut, nn.Conv2d):
-            block.shortcut = _QuantisedConv(block.shortcut, ranges.inputs[f"{name}.shortcut"])
-        block.shortcut = nn.Sequential(block.shortcut, _FakeQuantiser(skip))
-    return quantised
+            block.shortcut = _QuantizedConv(block.shortcut, ranges.inputs[f"{name}.shortcut"])
+        block.shortcut = nn.Sequential(block.shortcut, _FakeQuantizer(skip))
+    return quantized
 
 
-def without_fake_quantisers(quantised: Network) -> Network:
-    """The reverse of `with_fake_quantisers`: a copy with the same weights that computes in FP32."""
-    plain = copy.deepcopy(quantised)
+def without_fake_quantizers(quantized: Network) -> Network:
+    """The reverse of `with_fake_quantizers`: a copy with the same weights that computes in FP32."""
+    plain = copy.deepcopy(quantized)
     plain.stem = _plain(plain.stem)
     for _, block in _blocks(plain):
         for conv in ("conv1", "spatial", "conv3"):
@@ -101,7 +101,7 @@ class _StraightThrough(torch.autograd.Function):
         return torch.where(clipped, 0.0, gradient), None, None
 
 
-class _FakeQuantiser(nn.Module):
+class _FakeQuantizer(nn.Module):
     """Rounds an activation; its scale is a buffer, so that it is kept in a run's state and moves with the network."""
 
     def __init__(self, largest: float) -> None:
@@ -114,12 +114,12 @@ class _FakeQuantiser(nn.Module):
         return fake_quantize(x, self.scale, _QMIN_ACTIVATION)
 
 
-class _QuantisedConv(nn.Module):
+class _QuantizedConv(nn.Module):
     """A convolution whose input and weight are rounded; the weight anew at each call, as training moves it."""
 
     def __init__(self, conv: nn.Conv2d, largest_input: float) -> None:
         super().__init__()
-        self.input = _FakeQuantiser(largest_input)
+        self.input = _FakeQuantizer(largest_input)
         self.conv = conv
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class _QuantisedConv(nn.Module):
 
 
 def _plain(module: nn.Module) -> nn.Conv2d:
-    assert isinstance(module, _QuantisedConv)
+    assert isinstance(module, _QuantizedConv)
     return module.conv
 
 

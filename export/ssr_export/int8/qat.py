@@ -1,4 +1,4 @@
-"""Quantisation-aware fine-tuning: checkpoint -> folded network that computes as INT8 does, for the training loop.
+"""Quantization-aware fine-tuning: checkpoint -> folded network that computes as INT8 does, for the training loop.
 
     ssr-edge train --qat CHECKPOINT
 
@@ -15,12 +15,12 @@ import onnx
 
 from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
-from ssr_export.folding.fold_check import fold_with_certificate
+from ssr_export.folding.fold_check import fold_with_check
 from ssr_export.image_sets import first_readable, image_sets_of_split
 from ssr_export.int8.calibrate import calibrate
-from ssr_export.int8.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quantisers, without_fake_quantisers
+from ssr_export.int8.fake_quantize import ConvRanges, ranges_by_conv, with_fake_quantizers, without_fake_quantizers
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.network import Network
 from ssr_train.training.checkpoint import load_checkpoint
 from ssr_train.training.loop import Source, Start
@@ -28,7 +28,7 @@ from ssr_train.training.loop import Source, Start
 _PROOF_IMAGES = 8
 
 
-def qat_start(source: Source, data: Path, say: Callable[[str], None]) -> Start:
+def qat_start(source: Source, data: Path, log: Callable[[str], None]) -> Start:
     """Folds and calibrates a checkpoint for `ssr_train.training.loop.train`. data: the data set that it was trained on.
 
     Raises:
@@ -50,10 +50,10 @@ def qat_start(source: Source, data: Path, say: Callable[[str], None]) -> Start:
             expected="the data set that it was trained on",
             next_step=f"ssr-edge train --qat {source.checkpoint} --data FOLDER",
         )
-    folded, _ = fold_with_certificate(network, normalise(to_rgb(first_readable(images, _PROOF_IMAGES))))
+    folded, _ = fold_with_check(network, normalize(to_rgb(first_readable(images, _PROOF_IMAGES))))
     ranges = _calibrated(folded, images)
-    say(f"folded, and calibrated on {len(images)} training images")
-    return Start(with_fake_quantisers(folded, ranges), card.to_split(), without_fake_quantisers)
+    log(f"folded, and calibrated on {len(images)} training images")
+    return Start(with_fake_quantizers(folded, ranges), card.to_split(), without_fake_quantizers)
 
 
 def _calibrated(folded: Network, images: list[Path]) -> ConvRanges:

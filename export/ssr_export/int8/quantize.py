@@ -1,8 +1,8 @@
 """Writes INT8 as explicit Q/DQ that TensorRT 10 and 11, TensorRT for RTX, OpenVINO and ONNX Runtime all take.
 
 The rules (docs/precision.md says why): weights int8 by output channel, activations int8 by tensor, both symmetric with
-zero point 0; no Q/DQ on biases; the skip input of a residual addition is quantised; channel attention and the
-classifier stay in floating point, and so do blocks that are named islands.
+zero point 0; no Q/DQ on biases; the skip input of a residual addition is quantized; channel attention and the
+classifier stay in floating point, and so do blocks that are named float_blocks.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from onnx import TensorProto, helper, numpy_helper
 from ssr_edge.common.errors import ExportError
 
 QMAX = 127
-# For the bias of each quantised convolution the mean error [O] to take off it: `ssr_export.int8.bias_correction`.
+# For the bias of each quantized convolution the mean error [O] to take off it: `ssr_export.int8.bias_correction`.
 BiasErrors = Mapping[str, Sequence[float]]
 _BLOCK = re.compile(r"stem|stages\.\d+\.blocks\.\d+")
 
 
 @dataclass(frozen=True)
 class QuantizationPoint:
-    """An activation to quantise. tensor: its name in the FP32 graph. consumer: a node that reads it, for tables."""
+    """An activation to quantize. tensor: its name in the FP32 graph. consumer: a node that reads it, for tables."""
 
     tensor: str
     consumer: str
 
 
 def block_names(model: onnx.ModelProto) -> list[str]:
-    """The blocks that can be islands, in graph order: `stem`, `stages.0.blocks.0` ..."""
+    """The blocks that can be float_blocks, in graph order: `stem`, `stages.0.blocks.0` ..."""
     return list(dict.fromkeys(_block_of(node.name) for node in model.graph.node if is_quantized_conv(node, ())))
 
 
-def quantization_points(model: onnx.ModelProto, islands: Collection[str] = ()) -> list[QuantizationPoint]:
+def quantization_points(model: onnx.ModelProto, float_blocks: Collection[str] = ()) -> list[QuantizationPoint]:
     """The activations that `quantize` needs a range for, in graph order, each once.
 
     They are the inputs of every convolution outside the attention, and the skip inputs of residual additions; not
@@ -45,9 +45,9 @@ def quantization_points(model: onnx.ModelProto, islands: Collection[str] = ()) -
     """
     points: dict[str, QuantizationPoint] = {}
     for node in model.graph.node:
-        if is_quantized_conv(node, islands):
+        if is_quantized_conv(node, float_blocks):
             points.setdefault(node.input[0], QuantizationPoint(node.input[0], node.name))
-        elif (skip := _skip_input(model, node, islands)) is not None:
+        elif (skip := _skip_input(model, node, float_blocks)) is not None:
             points.setdefault(skip, QuantizationPoint(skip, node.name))
     return list(points.values())
 
@@ -55,7 +55,7 @@ def quantization_points(model: onnx.ModelProto, islands: Collection[str] = ()) -
 def quantize(
     model: onnx.ModelProto,
     ranges: Mapping[str, float],
-    islands: Collection[str] = (),
+    float_blocks: Collection[str] = (),
     bias_errors: BiasErrors | None = None,
     *,
     weights: bool = True,
@@ -63,20 +63,20 @@ def quantize(
 ) -> onnx.ModelProto:
     """Returns a copy of an FP32 model with Q/DQ pairs.
 
-    ranges: for each quantisation point, the magnitude that maps to 127; positive and finite. islands: names from
-    `block_names` whose convolutions and addition stay in floating point. bias_errors: taken off the biases of quantised
+    ranges: for each quantization point, the magnitude that maps to 127; positive and finite. float_blocks: names from
+    `block_names` whose convolutions and addition stay in floating point. bias_errors: taken off the biases of quantized
     convolutions. weights, activations: off, these stay in floating point: to tell the error of the one from that of
     the other.
 
     Raises:
         ExportError: a range is missing, zero, negative or not finite.
     """
-    points = [point.tensor for point in quantization_points(model, islands)]
+    points = [point.tensor for point in quantization_points(model, float_blocks)]
     for tensor in points:
         if not (np.isfinite(ranges.get(tensor, np.nan)) and ranges[tensor] > 0):
             raise ExportError(
                 f"activation {tensor!r} has the range {ranges.get(tensor)}",
-                expected="a positive, finite range for each quantisation point",
+                expected="a positive, finite range for each quantization point",
                 next_step="ssr-edge build-engine  (calibrates again)",
             )
     quantized = onnx.ModelProto()
@@ -86,16 +86,16 @@ def quantize(
     nodes: list[onnx.NodeProto] = []
     if graph.input[0].name in points:
         raise ExportError(
-            "the image input can't be quantised", expected="a float activation", next_step="ssr-edge export"
+            "the image input can't be quantized", expected="a float activation", next_step="ssr-edge export"
         )
     for node in graph.node:
-        skip = _skip_input(model, node, islands)
-        if is_quantized_conv(node, islands) and activations:
+        skip = _skip_input(model, node, float_blocks)
+        if is_quantized_conv(node, float_blocks) and activations:
             node.input[0] = f"{node.input[0]}_dq"
-        if is_quantized_conv(node, islands) and weights:
+        if is_quantized_conv(node, float_blocks) and weights:
             nodes.append(_dequantize_weight(graph, constants[node.input[1]]))
             node.input[1] = nodes[-1].output[0]
-        if is_quantized_conv(node, islands) and bias_errors and len(node.input) > 2:
+        if is_quantized_conv(node, float_blocks) and bias_errors and len(node.input) > 2:
             _subtract(constants[node.input[2]], bias_errors[node.input[2]])
         if skip is not None and activations:
             node.input[list(node.input).index(skip)] = f"{skip}_dq"
@@ -108,10 +108,10 @@ def quantize(
     return quantized
 
 
-def is_quantized_conv(node: onnx.NodeProto, islands: Collection[str] = ()) -> bool:
-    """Whether a node is a convolution whose input and weight are quantised."""
-    # Attention works on 1x1 maps: quantising it saves no time and costs accuracy.
-    return node.op_type == "Conv" and ".attention." not in node.name and _block_of(node.name) not in islands
+def is_quantized_conv(node: onnx.NodeProto, float_blocks: Collection[str] = ()) -> bool:
+    """Whether a node is a convolution whose input and weight are quantized."""
+    # Attention works on 1x1 maps: quantizing it saves no time and costs accuracy.
+    return node.op_type == "Conv" and ".attention." not in node.name and _block_of(node.name) not in float_blocks
 
 
 def _block_of(node: str) -> str:
@@ -119,13 +119,13 @@ def _block_of(node: str) -> str:
     return node if block is None else block[0]
 
 
-def _skip_input(model: onnx.ModelProto, node: onnx.NodeProto, islands: Collection[str]) -> str | None:
+def _skip_input(model: onnx.ModelProto, node: onnx.NodeProto, float_blocks: Collection[str]) -> str | None:
     """The shortcut input of a residual addition: the one that does not come from the block's last convolution."""
     if node.op_type != "Add":
         return None
     conv3 = _conv3_by_output(model)
     from_conv3 = [name for name in node.input if name in conv3]
-    if len(from_conv3) != 1 or _block_of(conv3[from_conv3[0]]) in islands:
+    if len(from_conv3) != 1 or _block_of(conv3[from_conv3[0]]) in float_blocks:
         return None
     return str(next(name for name in node.input if name not in from_conv3))
 

@@ -21,7 +21,7 @@ def choose_range(histogram: MagnitudeHistogram, method: Fixed) -> float:
     """The positive magnitude that maps to 127; 1.0 for a tensor as good as zero, whose range does not matter.
 
     minmax: the largest seen. percentile: 99.99 % of the values lie below. entropy: least Kullback-Leibler divergence
-    between the values and their quantised selves (as TensorRT's removed entropy calibrator did). mse: least mean
+    between the values and their quantized selves (as TensorRT's removed entropy calibrator did). mse: least mean
     squared error, rounding and clipping together.
     """
     if histogram.largest < SMALLEST:
@@ -36,10 +36,10 @@ def choose_method(collected: MagnitudeHistogram, held_out: MagnitudeHistogram) -
 
 def squared_error(histogram: MagnitudeHistogram, largest: float) -> float:
     """Sum of the squared differences that INT8 with the range `largest` makes, rounding and clipping together."""
-    centres = (np.arange(len(histogram.counts)) + 0.5) * histogram.bin_width
+    centers = (np.arange(len(histogram.counts)) + 0.5) * histogram.bin_width
     scale = largest / QMAX
-    quantized = np.minimum(np.rint(centres / scale), QMAX) * scale
-    return float((histogram.counts * (quantized - centres) ** 2).sum())
+    quantized = np.minimum(np.rint(centers / scale), QMAX) * scale
+    return float((histogram.counts * (quantized - centers) ** 2).sum())
 
 
 def _minmax(histogram: MagnitudeHistogram) -> float:
@@ -72,7 +72,7 @@ def _best(histogram: MagnitudeHistogram, loss: Callable[[int], float]) -> float:
 
 
 def _divergence(counts: npt.NDArray[np.float64], bins: int) -> float:
-    """KL(P || Q) of the first `bins` bins, the clipped rest added to the last, against their quantised selves."""
+    """KL(P || Q) of the first `bins` bins, the clipped rest added to the last, against their quantized selves."""
     reference = counts[:bins].copy()
     present = reference > 0
     # Each level spreads its mass evenly over the bins of its own that hold anything.

@@ -83,8 +83,8 @@ def _residual_block(model: onnx.ModelProto, name: str, conv1: onnx.NodeProto) ->
     if last.name.endswith("conv3"):
         return _block(model, name, conv1.input[0], _after(model, _after(model, last.output[0], "Add"), "Relu"))
     relu = makers[conv1.input[0]]
-    normalised = makers[relu.input[0]]
-    source = normalised.input[0] if normalised.op_type == "BatchNormalization" else conv1.input[0]
+    normalized = makers[relu.input[0]]
+    source = normalized.input[0] if normalized.op_type == "BatchNormalization" else conv1.input[0]
     return _block(model, name, source, _after(model, _after(model, last.output[0], "Mul"), "Add"))
 
 

@@ -17,7 +17,7 @@ _OUTPUTS = ("logits", "cam")
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Returns a copy whose network computes in FP16; preprocessing, softmax, inputs and outputs stay as they are.
 
-    Q/DQ pairs keep their int8 side and dequantise to FP16.
+    Q/DQ pairs keep their int8 side and dequantize to FP16.
 
     Raises:
         ExportError: a weight is too large for FP16, or the model is not one of `ssr_export.onnx.to_onnx`.

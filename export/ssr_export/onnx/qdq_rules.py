@@ -1,4 +1,4 @@
-"""Refuses quantised ONNX files that a runtime would refuse late, or run and get wrong, before anything is built."""
+"""Refuses quantized ONNX files that a runtime would refuse late, or run and get wrong, before anything is built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPERATOR_ORIENTED = {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInte
 
 
 def check_qdq(model: onnx.ModelProto) -> None:
-    """Checks every quantisation of a model: int8 with zero point 0, nothing on biases, Q/DQ instead of QLinear nodes.
+    """Checks every quantization of a model: int8 with zero point 0, nothing on biases, Q/DQ instead of QLinear nodes.
 
     Raises:
         BuildError: names the first node that breaks a rule, and why the rule is there.
@@ -21,7 +21,7 @@ def check_qdq(model: onnx.ModelProto) -> None:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type in _OPERATOR_ORIENTED:
-            raise _refused(node, f"is a {node.op_type}", "TensorRT reads quantisation as Q/DQ pairs only")
+            raise _refused(node, f"is a {node.op_type}", "TensorRT reads quantization as Q/DQ pairs only")
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             _check_node(node, constants)
 
@@ -29,15 +29,15 @@ def check_qdq(model: onnx.ModelProto) -> None:
 def _check_node(node: onnx.NodeProto, constants: dict[str, TensorProto]) -> None:
     kind = _integer_type(node, constants)
     if kind == TensorProto.INT32:
-        raise _refused(node, "dequantises an int32 bias", "TensorRT's parser refuses it; biases stay in floating point")
+        raise _refused(node, "dequantizes an int32 bias", "TensorRT's parser refuses it; biases stay in floating point")
     if kind == TensorProto.UINT8:
         raise _refused(
             node,
-            "quantises to uint8",
+            "quantizes to uint8",
             "TensorRT builds it with a warning and computes wrong results (facts: top-1 fell)",
         )
     if kind not in _ALLOWED:
-        raise _refused(node, f"quantises to {TensorProto.DataType.Name(kind).lower()}", "only int8 runs everywhere")
+        raise _refused(node, f"quantizes to {TensorProto.DataType.Name(kind).lower()}", "only int8 runs everywhere")
     if len(node.input) > 2 and node.input[2] in constants and np.any(numpy_helper.to_array(constants[node.input[2]])):
         raise _refused(node, "has a zero point other than 0", "TensorRT's INT8 is symmetric")
 

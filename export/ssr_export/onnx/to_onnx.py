@@ -117,7 +117,7 @@ def check_onnx(path: Path, folded: Network, images: Image) -> OnnxParity:
 
 
 def _fold_constants(program: torch.onnx.ONNXProgram) -> None:
-    """Computes what no pixel has a part in: a Swin's attention masks, say, which FP16 would otherwise type wrongly."""
+    """Computes what no pixel has a part in: a Swin's attention masks, log, which FP16 would otherwise type wrongly."""
     from onnxscript import optimizer
 
     limit = 1 << 24  # bytes; larger than any of them

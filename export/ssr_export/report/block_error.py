@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from ssr_edge.bundle.histograms import Histograms
-from ssr_edge.bundle.manifest import BlockQuantisation, QuantisationError, QuantisationReport, QuantisedTensor
+from ssr_edge.bundle.manifest import BlockQuantization, QuantizationError, QuantizationReport, QuantizedTensor
 from ssr_edge.common.progress import progress
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime
@@ -27,12 +27,12 @@ _LOGITS = "logits"
 _Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 
-def measure_quantisation(
+def measure_quantization(
     model: onnx.ModelProto, ranges: Mapping[str, float], images: Image, bias_errors: BiasErrors | None = None
-) -> tuple[QuantisationReport, Histograms]:
-    """Compares the FP32 model with its quantised forms on real images.
+) -> tuple[QuantizationReport, Histograms]:
+    """Compares the FP32 model with its quantized forms on real images.
 
-    ranges: as for `quantize`. bias_errors: too, for the form with both weights and activations quantised. images: uint8
+    ranges: as for `quantize`. bias_errors: too, for the form with both weights and activations quantized. images: uint8
     BGR [n, 224, 224, 3], n >= 1. The error of a block is taken at its output while its input is the FP32 network's, so
     that it holds nothing of the blocks before.
 
@@ -59,10 +59,10 @@ def measure_quantisation(
                 variant.compare(batch, tensors)
             advance(len(batch), "")
     tensors_of = [(entry.result(), entry.histogram) for entry in activations] + weights
-    report = QuantisationReport(
+    report = QuantizationReport(
         images=len(images),
-        logits=QuantisationError(**_errors(variants, _LOGITS)),
-        blocks=[BlockQuantisation(block=block.name, **_errors(variants, block.target)) for block in blocks],
+        logits=QuantizationError(**_errors(variants, _LOGITS)),
+        blocks=[BlockQuantization(block=block.name, **_errors(variants, block.target)) for block in blocks],
         tensors=[entry for entry, _ in tensors_of],
     )
     return report, Histograms(tensors={entry.name: for_plotting(histogram) for entry, histogram in tensors_of})
@@ -83,7 +83,7 @@ class _Exact:
 
 
 class _Variant:
-    """A quantised form of the model: whole, and cut into its blocks; with the error sums of both."""
+    """A quantized form of the model: whole, and cut into its blocks; with the error sums of both."""
 
     def __init__(self, quantized: onnx.ModelProto, blocks: Sequence[GraphBlock]) -> None:
         self._sources = list(dict.fromkeys(block.source for block in blocks))
@@ -103,7 +103,7 @@ class _Variant:
 def _session(model: onnx.ModelProto) -> Any:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    # Optimised, ONNX Runtime computes something else than the file says:
+    # Optimized, ONNX Runtime computes something else than the file says:
     # seen as 32.6 dB instead of 33.9 dB for the activations of one block.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Seven sessions take turns: each must give its memory back, and its threads must sleep, not spin.
@@ -129,7 +129,7 @@ def _activations(
     return entries
 
 
-def _weights(model: onnx.ModelProto, blocks: Sequence[GraphBlock]) -> list[tuple[QuantisedTensor, MagnitudeHistogram]]:
+def _weights(model: onnx.ModelProto, blocks: Sequence[GraphBlock]) -> list[tuple[QuantizedTensor, MagnitudeHistogram]]:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     return [
         weight_statistics(

@@ -1,4 +1,4 @@
-"""Signal to quantisation noise and cosine of tensors too many to keep: four sums, whatever the number of images."""
+"""Signal to quantization noise and cosine of tensors too many to keep: four sums, whatever the number of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ErrorSums:
     noise: float = 0.0
 
     def add(self, exact: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> None:
-        """Counts a tensor and its quantised counterpart, of one shape."""
+        """Counts a tensor and its quantized counterpart, of one shape."""
         x, y = exact.astype(np.float64).ravel(), found.astype(np.float64).ravel()
         self.signal += float(x @ x)
         self.found += float(y @ y)

@@ -1,4 +1,4 @@
-"""Draws what `inspect --quantisation` measured: the error by block, and one tensor's histogram with its range."""
+"""Draws what `inspect --quantization` measured: the error by block, and one tensor's histogram with its range."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssr_edge.bundle.histograms import Histogram
-from ssr_edge.bundle.manifest import QuantisationReport, QuantisedTensor
+from ssr_edge.bundle.manifest import QuantizationReport, QuantizedTensor
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
 
 # Told apart by people who see no red and green, too (Okabe and Ito 2008).
-_COLOURS = {"weights": "#56B4E9", "activations": "#E69F00", "both": "#000000"}
+_COLORS = {"weights": "#56B4E9", "activations": "#E69F00", "both": "#000000"}
 _BAR = 0.27
 _LEAST_RATIO = 1e-5
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def plot_blocks(report: QuantisationReport) -> Figure:
+def plot_blocks(report: QuantizationReport) -> Figure:
     """Bars by block, in the network's order: noise over signal as amplitudes, on a log scale; longer is worse."""
     figure = Figure(figsize=(9, 2 + 0.5 * len(report.blocks)), layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(report.blocks))
     every: list[float] = []
-    for number, (part, colour) in enumerate(_COLOURS.items()):
+    for number, (part, color) in enumerate(_COLORS.items()):
         decibels = [getattr(block, part).sqnr_db for block in report.blocks]
         ratios = [max(10 ** (-value / 20), _LEAST_RATIO) for value in decibels]
-        bars = axes.barh(places + (number - 1) * _BAR, ratios, _BAR, color=colour, label=part)
+        bars = axes.barh(places + (number - 1) * _BAR, ratios, _BAR, color=color, label=part)
         axes.bar_label(bars, [f"{value:.1f} dB" for value in decibels], padding=3, fontsize=7)
         every += ratios
     axes.set_yticks(places, [block.block for block in report.blocks])
@@ -36,30 +36,30 @@ def plot_blocks(report: QuantisationReport) -> Figure:
     axes.set_xscale("log")
     # A log scale has no zero to start from; the right-hand room is for the labels.
     axes.set_xlim(min(every) / 2, max(every) * 2)
-    axes.set_xlabel("quantisation noise / signal at the block's output (RMS); longer is worse")
+    axes.set_xlabel("quantization noise / signal at the block's output (RMS); longer is worse")
     axes.grid(axis="x", which="both", alpha=0.3)
     axes.set_axisbelow(True)
     axes.set_title(
         f"INT8 error by block, {report.images} images; logits end to end {report.logits.both.sqnr_db:.1f} dB"
     )
-    figure.legend(title="quantised", loc="outside lower center", ncols=len(_COLOURS))
+    figure.legend(title="quantized", loc="outside lower center", ncols=len(_COLORS))
     return figure
 
 
-def plot_tensor(tensor: QuantisedTensor, histogram: Histogram) -> Figure:
+def plot_tensor(tensor: QuantizedTensor, histogram: Histogram) -> Figure:
     """A tensor's magnitudes, counts on a log scale, with the range that was chosen and what it clips shaded."""
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     edges = np.linspace(0, histogram.limit, len(histogram.counts) + 1)
-    axes.stairs(histogram.counts, edges, fill=True, color=_COLOURS["weights"], label="values")
+    axes.stairs(histogram.counts, edges, fill=True, color=_COLORS["weights"], label="values")
     whose = "range" if tensor.narrowest is None else "widest channel's range"
-    axes.axvline(tensor.range, color=_COLOURS["both"], label=f"{whose}: {tensor.range:.4g} maps to 127")
+    axes.axvline(tensor.range, color=_COLORS["both"], label=f"{whose}: {tensor.range:.4g} maps to 127")
     if tensor.narrowest is not None:
         label = f"narrowest channel's range: {tensor.narrowest:.4g}"
-        axes.axvline(tensor.narrowest, color=_COLOURS["both"], linestyle="--", label=label)
+        axes.axvline(tensor.narrowest, color=_COLORS["both"], linestyle="--", label=label)
     if tensor.clipped:
         share = f"clipped: {tensor.clipped:,} of {tensor.values:,} ({tensor.clipped / tensor.values:.4%})"
-        axes.axvspan(tensor.range, tensor.largest, color=_COLOURS["activations"], alpha=0.25, zorder=0, label=share)
+        axes.axvspan(tensor.range, tensor.largest, color=_COLORS["activations"], alpha=0.25, zorder=0, label=share)
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.5)
     # The histogram's limit can be twice its largest value: the empty half says nothing.

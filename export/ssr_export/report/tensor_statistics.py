@@ -1,4 +1,4 @@
-"""What is recorded of each quantised tensor: its range, its largest value, how many values the range clips."""
+"""What is recorded of each quantized tensor: its range, its largest value, how many values the range clips."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.bundle.histograms import Histogram
-from ssr_edge.bundle.manifest import QuantisedTensor
+from ssr_edge.bundle.manifest import QuantizedTensor
 from ssr_export.int8.histogram import MagnitudeHistogram
 
 _BINS = 256  # enough for a plot; the whole network's then take about 100 KB
@@ -16,7 +16,7 @@ _BINS = 256  # enough for a plot; the whole network's then take about 100 KB
 
 @dataclass
 class ActivationStatistics:
-    """Streams an activation. name, tensor, block: see QuantisedTensor. range: magnitude that maps to 127."""
+    """Streams an activation. name, tensor, block: see QuantizedTensor. range: magnitude that maps to 127."""
 
     name: str
     tensor: str
@@ -36,9 +36,9 @@ class ActivationStatistics:
         self.values += values.size
         self.clipped += int(np.count_nonzero(np.abs(values) > self.range))
 
-    def result(self) -> QuantisedTensor:
+    def result(self) -> QuantizedTensor:
         """What goes into the manifest."""
-        return QuantisedTensor(
+        return QuantizedTensor(
             name=self.name,
             tensor=self.tensor,
             block=self.block,
@@ -52,12 +52,12 @@ class ActivationStatistics:
 
 def weight_statistics(
     name: str, tensor: str, block: str, weight: npt.NDArray[np.float32]
-) -> tuple[QuantisedTensor, MagnitudeHistogram]:
+) -> tuple[QuantizedTensor, MagnitudeHistogram]:
     """The same of a weight [out, ...], whose range by output channel is the channel's largest: it clips nothing."""
     by_channel = np.abs(weight).reshape(len(weight), -1).max(axis=1)  # [out]
     histogram = MagnitudeHistogram()
     histogram.add(weight)
-    entry = QuantisedTensor(
+    entry = QuantizedTensor(
         name=name,
         tensor=tensor,
         block=block,

@@ -16,7 +16,7 @@ from ssr_edge.common.files import sha256_of
 from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.base import Runner
 from ssr_edge.runners.choose import RUNTIMES, open_runner, open_server_runner
-from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 from ssr_train.runner import FORMS, TorchRunner
 
 TORCH = "torch-fp32"
@@ -69,7 +69,7 @@ def open_engine(spec: EngineSpec, single: bool = False) -> Runner:
         return TorchRunner(spec.arch, None if spec.checkpoint is None else Path(spec.checkpoint), spec.runtime)
     if spec.server is not None:
         # Not sent again: the time of several tries is no latency.
-        return open_server_runner(ServerAddress.parse(spec.server), slots=2, patience=Patience(retry_s=0))
+        return open_server_runner(ServerAddress.parse(spec.server), slots=2, retry_policy=RetryPolicy(retry_s=0))
     assert spec.bundle is not None
     # As many slots as `infer` opens.
     return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2, single=single)

@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 from ssr_edge.images.preprocess import Image, decode, load_first
-from ssr_edge.inference.live import Newest, classify_live
+from ssr_edge.inference.live import LatestFrame, classify_live
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import Input
@@ -25,7 +25,7 @@ def time_live(runner: Runner, paths: Sequence[str], fps: float, seconds: float) 
     its frame was there.
     """
     stop = Event()
-    newest = Newest(_camera(load_first(paths, _FRAMES, decode), fps, seconds, stop), stop)
+    newest = LatestFrame(_camera(load_first(paths, _FRAMES, decode), fps, seconds, stop), stop)
     with newest:
         found = [result for result in classify_live(newest, runner) if isinstance(result, Prediction)]
     return {

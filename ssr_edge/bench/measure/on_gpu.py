@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from ssr_edge.bench.measure.measure import Finished
 from ssr_edge.bench.measure.phases import PhasesAt
 from ssr_edge.bench.measure.process import WorkerError, Workers
+from ssr_edge.bench.measure.rounds import Finished
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssr_edge.bench.measure.engines import EngineSpec
-from ssr_edge.bench.measure.measure import (
+from ssr_edge.bench.measure.process import Workers
+from ssr_edge.bench.measure.rounds import (
     END_TO_END_BATCH,
     Loaded,
     Times,
@@ -15,7 +16,6 @@ from ssr_edge.bench.measure.measure import (
     start_engine,
     warm_engine,
 )
-from ssr_edge.bench.measure.process import Workers
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.statistics import paired_speedup
 from ssr_edge.bench.options import BenchOptions
@@ -40,14 +40,14 @@ class Prepared:
 
 def prepare(workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions) -> Prepared:
     """Starts, warms and reads the labels of one engine after the other, so that none is timed while another loads."""
-    effort = options.effort
+    budget = options.budget
     ready = Prepared({}, {}, {}, {}, {})
     for spec in specs:
-        loaded = start_engine(workers, spec, images.paths, options.batches or effort.batches)
+        loaded = start_engine(workers, spec, images.paths, options.batches or budget.batches)
         if loaded is None:
             continue
         ready.loaded[spec.name] = loaded
-        warmed = warm_engine(workers, spec.name, loaded.max_batch, options.batches, effort)
+        warmed = warm_engine(workers, spec.name, loaded.max_batch, options.batches, budget)
         if warmed is None:
             continue
         ready.batch_ms[spec.name], ready.peak_rss_mb[spec.name] = warmed.batch_ms, warmed.peak_rss_mb
@@ -58,7 +58,7 @@ def prepare(workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTru
     return ready
 
 
-def start_twin(
+def start_aa_process(
     workers: Workers,
     specs: Sequence[EngineSpec],
     images: ImagesWithTruth,
@@ -72,7 +72,7 @@ def start_twin(
     name = fastest + _TWIN
     offline = next((t.batch for t in ready.warm if (t.engine, t.scenario) == (fastest, "offline")), 1)
     loaded = start_engine(workers, spec, images.paths, [offline], name)
-    warmed = None if loaded is None else warm_engine(workers, name, loaded.max_batch, [offline], options.effort)
+    warmed = None if loaded is None else warm_engine(workers, name, loaded.max_batch, [offline], options.budget)
     if warmed is not None:
         ready.warm |= {
             task: warm for task, warm in warmed.tasks.items() if task.scenario in ("single-stream", "offline")

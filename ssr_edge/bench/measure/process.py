@@ -49,14 +49,14 @@ class WorkerProcess:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except OSError:
-            raise WorkerError(self._last_words()) from None
+            raise WorkerError(self._final_statistics()) from None
         try:
             line = self._replies.get(timeout=self._silence_s)
         except queue.Empty:
             self._process.kill()
             raise WorkerError(f"no answer to {request['do']!r} for {self._silence_s:g} s") from None
         if line is None:
-            raise WorkerError(self._last_words())
+            raise WorkerError(self._final_statistics())
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
             raise WorkerError(reply["error"])
@@ -81,7 +81,7 @@ class WorkerProcess:
                 self._replies.put(line)
         self._replies.put(None)
 
-    def _last_words(self) -> str:
+    def _final_statistics(self) -> str:
         try:
             code = self._process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:

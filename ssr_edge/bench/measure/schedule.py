@@ -29,7 +29,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Effort:
+class Budget:
     """How long a benchmark may take.
 
     warm_s: limit of one warm-up. rounds_s: of all rounds. turn_s: aim of one turn. row_s: least time that each row is
@@ -46,10 +46,10 @@ class Effort:
     row_s: float | None = None
 
 
-QUICK = Effort(warm_s=1.0, rounds_s=15.0, turn_s=0.15, judged=64, batches=(1, 4, 8), live_s=1.5)
-FULL = Effort(warm_s=2.0, rounds_s=85.0, turn_s=0.35, judged=None)
+QUICK = Budget(warm_s=1.0, rounds_s=15.0, turn_s=0.15, judged=64, batches=(1, 4, 8), live_s=1.5)
+FULL = Budget(warm_s=2.0, rounds_s=85.0, turn_s=0.35, judged=None)
 # Inference rules, section "Scenarios": each takes at least 600 s, offline 24,576 samples as well.
-MLPERF = Effort(warm_s=10.0, rounds_s=0.0, turn_s=10.0, judged=None, live_s=10.0, row_s=600.0)
+MLPERF = Budget(warm_s=10.0, rounds_s=0.0, turn_s=10.0, judged=None, live_s=10.0, row_s=600.0)
 MLPERF_OFFLINE_SAMPLES = 24_576
 
 # The interval of the speed-up needs some rounds; more than this many narrow it no further.
@@ -68,20 +68,20 @@ class Schedule:
     calls: dict[Task, int]
 
 
-def plan_schedule(task_ms: Mapping[Task, float], effort: Effort) -> Schedule:
-    """Fits rounds into the effort. task_ms: ms of one call, or for end-to-end of one image."""
-    most = _MAX_CALLS if effort.row_s is None else math.inf
+def plan_schedule(task_ms: Mapping[Task, float], budget: Budget) -> Schedule:
+    """Fits rounds into the budget. task_ms: ms of one call, or for end-to-end of one image."""
+    most = _MAX_CALLS if budget.row_s is None else math.inf
     calls = {}
     for task, ms in task_ms.items():
-        fitting = round(effort.turn_s * 1000 / ms)
+        fitting = round(budget.turn_s * 1000 / ms)
         # An end-to-end turn starts and drains the pipeline, so it needs more images, in whole batches.
         least = max(_MIN_IMAGES, 2 * task.batch) if task.scenario == "end-to-end" else 1
         calls[task] = int(min(max(fitting, least), most))
-    if effort.row_s is not None:
+    if budget.row_s is not None:
         shortest_s = min(calls[task] * ms / 1000 for task, ms in task_ms.items())
-        return Schedule(math.ceil(effort.row_s / shortest_s), calls)
+        return Schedule(math.ceil(budget.row_s / shortest_s), calls)
     round_s = sum((calls[task] + 1) * ms / 1000 + _TURN_OVERHEAD_S for task, ms in task_ms.items())
-    return Schedule(min(max(int(effort.rounds_s / round_s), MIN_ROUNDS), MAX_ROUNDS), calls)
+    return Schedule(min(max(int(budget.rounds_s / round_s), MIN_ROUNDS), MAX_ROUNDS), calls)
 
 
 def best_batch(batch_ms: Mapping[int, float]) -> int:

@@ -1,9 +1,9 @@
 """Counts what one image costs a network by block: multiply-adds, and bytes that must move.
 
-The model of memory: operations that look at their neighbourhood (convolutions, matrix products, pooling, means) each
+The model of memory: operations that look at their neighborhood (convolutions, matrix products, pooling, means) each
 read their inputs and their weights once and write their output once. Elementwise ones (ReLU, additions, scaling,
 Q/DQ, softmax) are fused into the one whose output they change: they add only what else they read, such as the skip
-input of a residual addition or the map that channel attention scales. A tensor that is quantised somewhere is kept as
+input of a residual addition or the map that channel attention scales. A tensor that is quantized somewhere is kept as
 int8. Nothing stays in a cache from one operation to the next.
 """
 
@@ -57,14 +57,14 @@ class _Pass:
     reads: list[str]
     weights: list[str] = field(default_factory=list)
     multiply_adds: int = 0
-    quantised: bool = False
+    quantized: bool = False
 
 
 def network_cost(path: Path, precision: str) -> list[BlockCost]:
     """The cost of a bundle's model at batch 1, by block in graph order.
 
-    path: the ONNX file of the precision (`ssr_edge.bundle.bundle.model_file`). precision: of manifest.PRECISIONS. Of an int8
-    file what has no Q/DQ on its weights (islands, attention, classifier) counts as fp32. A graph of other names is all
+    path: the ONNX file of the precision (`bundle.model_file`). precision: of manifest.PRECISIONS. Of an int8 file,
+    nodes without Q/DQ on their weights (float blocks, attention, classifier) count as fp32. A graph of other names is all
     `other`; a tensor whose shape ONNX can't infer counts as empty.
     """
     import onnx
@@ -74,13 +74,13 @@ def network_cost(path: Path, precision: str) -> list[BlockCost]:
 
 
 class _Graph:
-    """A model with the shapes of its tensors at batch 1. floating: the precision of what is not quantised."""
+    """A model with the shapes of its tensors at batch 1. floating: the precision of what is not quantized."""
 
     def __init__(self, model: onnx.ModelProto, floating: str) -> None:
         self._nodes, self._blocks, self._floating = model.graph.node, graph_blocks(model), floating
         self._shapes = _shapes(model)
         self._constants = {tensor.name for tensor in model.graph.initializer}
-        # Tensors of one byte an element: quantised ones, and pixels.
+        # Tensors of one byte an element: quantized ones, and pixels.
         self._bytes = {value.name for value in model.graph.input if value.type.tensor_type.elem_type in _BYTE_TYPES}
         for node in self._nodes:
             if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
@@ -97,7 +97,7 @@ class _Graph:
         for step in self._passes():
             done = multiply_adds.setdefault(step.block, {})
             if step.multiply_adds:
-                precision = "int8" if step.quantised else self._floating
+                precision = "int8" if step.quantized else self._floating
                 done[precision] = done.get(precision, 0) + step.multiply_adds
             weights[step.block] += sum(map(self._size, step.weights))
             activations[step.block] += sum(map(self._size, [*step.reads, step.written]))
@@ -124,7 +124,7 @@ class _Graph:
         step = _Pass(self._blocks[node.output[0]], node.output[0], operands)
         if node.op_type in _PRODUCTS:
             step.weights = [name for name in node.input if name in self._constants]
-            step.quantised = not self._bytes.isdisjoint(step.weights)
+            step.quantized = not self._bytes.isdisjoint(step.weights)
             step.multiply_adds = self._multiply_adds(node)
         return step
 

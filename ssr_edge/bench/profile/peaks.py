@@ -61,7 +61,7 @@ def measure_peaks(seconds: float = 1.5) -> Peaks:
 def convolutions(channels: int, side: int, precision: str) -> tuple[openvino.Model, int]:
     """A row of 1x1 convolutions as OpenVINO takes them, and their multiply-adds.
 
-    The input is float32 [1, channels, side, side]. precision: `int8` quantises weights and activations, anything else
+    The input is float32 [1, channels, side, side]. precision: `int8` quantizes weights and activations, anything else
     leaves both in floating point.
     """
     import openvino

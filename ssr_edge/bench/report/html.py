@@ -23,13 +23,13 @@ from ssr_edge.bench.report.charts import (
     speedup_chart,
     three_figures,
 )
-from ssr_edge.bench.report.gpu_words import gpu_in_words
+from ssr_edge.bench.report.gpu_messages import describe_gpu
 from ssr_edge.bench.report.layers_table import in_a_sentence
 from ssr_edge.bench.report.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
 from ssr_edge.bench.report.roofline_chart import roofline_chart
 from ssr_edge.bench.report.share_chart import share_chart
 from ssr_edge.bench.report.stages_chart import stages_chart
-from ssr_edge.bench.report.summary import accuracy_cost, comparison, disturbance, fastest, noise_in_words
+from ssr_edge.bench.report.summary import accuracy_cost, comparison, describe_noise, disturbance, fastest
 from ssr_edge.bench.report.svg import engine_style, mark_path
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES, parse_name
 from ssr_edge.evaluation.metrics import Metrics, measure
@@ -39,7 +39,7 @@ _MISTAKES = 6
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """The engine whose labels are shown in detail: its figures and its surest mistakes."""
 
     engine: str
@@ -67,9 +67,9 @@ def render(report: Report) -> str:
     templates.filters["scenario"] = scenario_name
     templates.filters["printable"] = printable
     templates.filters["figures"] = _figures
-    templates.filters["gpu"] = gpu_in_words
+    templates.filters["gpu"] = describe_gpu
     templates.filters["ratio"] = three_figures
-    # Engines keep their colour and shape throughout the page; the baseline's are grey and round.
+    # Engines keep their color and shape throughout the page; the baseline's are gray and round.
     names = [row.task.engine for row in report.results] + [row.engine for row in report.accuracy]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     judged = _judged(report)
@@ -94,7 +94,7 @@ def render(report: Report) -> str:
         breakhis=any(parse_name(path) for path in report.images.paths),
         classes=CLASSES,
         class_names=CLASS_NAMES,
-        noise_words=noise_in_words(report),
+        noise_caption=describe_noise(report),
         batches=[(name, found) for name, found in report.batch_ms.items() if len(found) > 1 and name in numbers],
         stages=_stages(report),
         rooflines=[
@@ -129,7 +129,7 @@ def _tiles(report: Report) -> list[tuple[str, str]]:
     row, base = rows.get(best.task.engine), rows.get(best.over)
     if row is not None and row.macro_f1 is not None:
         against = "" if base is None or base.macro_f1 is None else f"; {base.engine} {base.macro_f1:.3f}"
-        tiles.append((f"{row.macro_f1:.3f}", f"macro-F1 on {row.labelled} images{against}"))
+        tiles.append((f"{row.macro_f1:.3f}", f"macro-F1 on {row.labeled} images{against}"))
     if row is not None and row.agreement_with_fp32 is not None:
         tiles.append((f"{row.agreement_with_fp32:.1%}", f"of {row.images} labels are those of FP32"))
     return tiles
@@ -174,13 +174,13 @@ def _speed_accuracy(report: Report, numbers: dict[str, int]) -> tuple[str, Marku
     return (what, speed_accuracy_chart(points, what, numbers)) if points else None
 
 
-def _judged(report: Report) -> Judged | None:
+def _judged(report: Report) -> Evaluation | None:
     """The fastest engine, or for want of one the baseline, if any of the images has a known class."""
     best = fastest(report)
     names = [] if best is None else [best.task.engine]
     for name in (*names, *BASELINES):
-        if any(row.engine == name and row.labelled for row in report.accuracy):
-            return Judged(name, _metrics(report, name))
+        if any(row.engine == name and row.labeled for row in report.accuracy):
+            return Evaluation(name, _metrics(report, name))
     return None
 
 

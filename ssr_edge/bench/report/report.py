@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ssr_edge.bench.measure.against_peer import AgainstPeer
+from ssr_edge.bench.measure.beside_vendor_tool import BesideVendorTool
 from ssr_edge.bench.measure.engines import BASELINES
-from ssr_edge.bench.measure.measure import Loaded, Times, Warm
 from ssr_edge.bench.measure.on_gpu import OnGpu
+from ssr_edge.bench.measure.rounds import Loaded, Times, Warm
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.statistics import Percentiles, Ratio, paired_speedup, percentiles
 from ssr_edge.bench.profile.layers import Profile
@@ -28,7 +28,7 @@ from ssr_edge.evaluation.accuracy import Accuracy, Predicted
 
 METHOD = (
     "Timed: uint8 BGR 224x224 images in host memory -> probabilities in host memory, one call after the other, "
-    "normalisation included; multi-stream: queries of 8; end-to-end: image files -> labels; live: frame -> label. "
+    "normalization included; multi-stream: queries of 8; end-to-end: image files -> labels; live: frame -> label. "
     "One process an engine, in turns, only one awake."
 )
 
@@ -126,7 +126,7 @@ class Report:
     energy: dict[Task, dict[str, float]] = field(default_factory=dict)
     meters: dict[str, str] = field(default_factory=dict)
     no_meters: list[str] = field(default_factory=list)
-    peers: list[AgainstPeer] = field(default_factory=list)
+    peers: list[BesideVendorTool] = field(default_factory=list)
     profiles: dict[str, Profile] = field(default_factory=dict)
     rooflines: dict[str, Roofline] = field(default_factory=dict)
     on_gpu: OnGpu | None = None
@@ -153,7 +153,7 @@ def scenario_name(task: Task) -> str:
     return f"{task.scenario}, batch {task.batch}" if task.scenario == "offline" else task.scenario
 
 
-def summarise_times(
+def summarize_times(
     times: Mapping[Task, Times],
     warm: Mapping[Task, Warm],
     peak_rss_mb: Mapping[str, float | None],

@@ -26,7 +26,7 @@ _TIMES = "\N{MULTIPLICATION SIGN}"
 def roofline_chart(roofline: Roofline, engine: str, number: int) -> Markup:
     """Multiply-adds a byte against multiply-adds a second, on log scales: roofs, blocks, and the whole network ringed.
 
-    number: the engine's, for its colour; a block's shape says its stage.
+    number: the engine's, for its color; a block's shape says its stage.
     """
     blocks = [block for block in roofline.blocks if block.operations >= _LEAST_SHARE * roofline.operations]
     blocks = [block for block in blocks if block.measured_ms > 0]

@@ -149,7 +149,7 @@ class EnergyFacts(TaskFacts):
     joules_per_image: float
 
 
-class PeerFacts(_Part):
+class VendorToolFacts(_Part):
     """An engine beside the vendor's own tool, single-stream. ratio: our time over the tool's, paired by turn.
 
     what: inside the tool's time, in words. command: what was run, for the same once more.
@@ -161,7 +161,7 @@ class PeerFacts(_Part):
     command: str
     what: str
     ours_ms: float
-    peer_ms: float
+    vendor_ms: float
     ratio: float
     ci95: tuple[float, float]
 
@@ -217,7 +217,7 @@ class RooflineFacts(_Part):
 
 
 class AccuracyFacts(_Part):
-    """images: how many it classified; labelled: how many of them have a known class.
+    """images: how many it classified; labeled: how many of them have a known class.
 
     agreement_with_fp32: share of images with the same label as the baseline; null for want of one.
     labels: for each image its position in `images.classes`, null where it could not be read.
@@ -228,7 +228,7 @@ class AccuracyFacts(_Part):
     accuracy: float | None
     agreement_with_fp32: float | None
     images: int
-    labelled: int
+    labeled: int
     labels: list[int | None]
 
 
@@ -330,7 +330,7 @@ class BenchFile(_Part):
     energy: list[EnergyFacts]
     meters: dict[str, str]
     no_meters: list[str]
-    peers: list[PeerFacts]
+    peers: list[VendorToolFacts]
     layers: dict[str, ProfileFacts]
     rooflines: dict[str, RooflineFacts]
     accuracy: list[AccuracyFacts]

@@ -16,7 +16,7 @@ _ROW, _BAR = 20.0, 12.0
 def share_chart(profile: Profile, engine: str, number: int, roofline: Roofline | None = None) -> Markup:
     """A bar for each block in the network's order, in percent of the profiled time.
 
-    number: the engine's, for its colour. roofline: a line across each bar marks the block's bound, and milliseconds
+    number: the engine's, for its color. roofline: a line across each bar marks the block's bound, and milliseconds
     are those of the engine when it is not profiled; without one they are the profile's.
     """
     shares = {block: 100 * ms / profile.total_ms for block, ms in by_block(profile.layers).items()}

@@ -38,7 +38,7 @@ def comparison(report: Report) -> str:
     return f"{best.task.engine} is {ratio:.1f}{_TIMES} [{low:.1f}, {high:.1f}] faster than {best.over} at batch 1."
 
 
-def noise_in_words(report: Report) -> list[str]:
+def describe_noise(report: Report) -> list[str]:
     """What two equal engines seemed to differ by, and which speed-ups are no larger than that."""
     share = report.noise_share
     if share is None:

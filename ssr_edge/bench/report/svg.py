@@ -14,7 +14,7 @@ WIDTH = 400.0
 _FEWEST_TICKS = 3
 _MANTISSAS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 # Classes e0 to e7 of report.css.
-_COLOURS = 8
+_COLORS = 8
 _MARKS = (
     "M-4.5,0a4.5,4.5 0 1,0 9,0a4.5,4.5 0 1,0 -9,0z",
     "M-4,-4h8v8h-8z",
@@ -69,7 +69,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 class Drawing:
-    """An SVG under construction. Text is escaped by the XML writer; colours are classes, which the page's CSS knows."""
+    """An SVG under construction. Text is escaped by the XML writer; colors are classes, which the page's CSS knows."""
 
     def __init__(self, height: float, label: str) -> None:
         """label: what it shows, for those who hear the page."""
@@ -90,7 +90,7 @@ class Drawing:
         self._add("rect", style, x=x1, y=y - height / 2, width=x2 - x1, height=height)
 
     def mark(self, x: float, y: float, number: int, shape: int | None = None) -> None:
-        """Engine `number`'s mark: its own shape and colour. shape: another number's shape, in the engine's colour."""
+        """Engine `number`'s mark: its own shape and color. shape: another number's shape, in the engine's color."""
         outline = mark_path(number if shape is None else shape)
         self._add("path", f"mark {engine_style(number)}", d=outline, transform=f"translate({x:.1f},{y:.1f})")
 
@@ -112,12 +112,12 @@ class Drawing:
 
 
 def engine_style(number: int) -> str:
-    """CSS class of engine `number`'s colour."""
-    return f"e{number % _COLOURS}"
+    """CSS class of engine `number`'s color."""
+    return f"e{number % _COLORS}"
 
 
 def mark_path(number: int) -> str:
-    """Outline of engine `number`'s mark, about 10 units wide, its centre at 0, 0."""
+    """Outline of engine `number`'s mark, about 10 units wide, its center at 0, 0."""
     return _MARKS[number % len(_MARKS)]
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from ssr_edge.bench.measure.on_gpu import OnGpu
 from ssr_edge.bench.measure.stages import STAGES
-from ssr_edge.bench.report.gpu_words import gpu_in_words
+from ssr_edge.bench.report.gpu_messages import describe_gpu
 from ssr_edge.bench.report.layers_table import in_a_sentence
 from ssr_edge.bench.report.report import METHOD, Report, Speedup, scenario_name
-from ssr_edge.bench.report.summary import noise_in_words, summary
+from ssr_edge.bench.report.summary import describe_noise, summary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,7 @@ def print_report(report: Report, file: TextIO) -> None:
     if report.stages:
         console.print(_stages_table(report))
     if report.peers:
-        console.print(_peers_table(report))
+        console.print(_vendor_tools_table(report))
     if report.accuracy:
         console.print(_accuracy_table(report))
     if report.energy:
@@ -47,7 +47,7 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print(f"{name} not run here: {reason}", markup=False, soft_wrap=True)
     for note in report.notes:
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
-    for warning in noise_in_words(report):
+    for warning in describe_noise(report):
         console.print(warning, markup=False, soft_wrap=True)
     for engine, found in report.rooflines.items():
         console.print(in_a_sentence(engine, found), markup=False, soft_wrap=True)
@@ -112,7 +112,7 @@ def _stages_table(report: Report) -> Table:
     return table
 
 
-def _peers_table(report: Report) -> Table:
+def _vendor_tools_table(report: Report) -> Table:
     from rich.table import Table
 
     table = Table(title="single-stream beside the vendor's own tool, on the same file")
@@ -122,7 +122,7 @@ def _peers_table(report: Report) -> Table:
         table.add_column(heading, justify="right")
     for row in report.peers:
         ratio = f"{row.ratio.ratio:.3f} \\[{row.ratio.low:.3f}, {row.ratio.high:.3f}]"
-        table.add_row(row.engine, f"{row.tool} {row.version}", f"{row.ours_ms:.2f}", f"{row.peer_ms:.2f}", ratio)
+        table.add_row(row.engine, f"{row.tool} {row.version}", f"{row.ours_ms:.2f}", f"{row.vendor_ms:.2f}", ratio)
     return table
 
 
@@ -146,14 +146,14 @@ def _accuracy_table(report: Report) -> Table:
 
     table = Table(title="on the folder's images")
     table.add_column("engine")
-    for heading in ("images", "labelled", "macro-F1", "accuracy", "agrees with FP32"):
+    for heading in ("images", "labeled", "macro-F1", "accuracy", "agrees with FP32"):
         table.add_column(heading, justify="right")
     for row in report.accuracy:
         shares = (row.macro_f1, row.accuracy, row.agreement_with_fp32)
         table.add_row(
             row.engine,
             str(row.images),
-            str(row.labelled),
+            str(row.labeled),
             *("-" if share is None else f"{share:.4f}" for share in shares),
         )
     return table
@@ -168,7 +168,7 @@ def _print_on_gpu(found: OnGpu, console: Console) -> None:
         console.print(f"{name} holds {held:.0f} MB on the GPU", markup=False, soft_wrap=True)
     for when, state in (("before", found.before), ("after", found.after)):
         if state is not None:
-            console.print(f"GPU under load {when} the rounds: {gpu_in_words(state)}", markup=False, soft_wrap=True)
+            console.print(f"GPU under load {when} the rounds: {describe_gpu(state)}", markup=False, soft_wrap=True)
 
 
 def _phases_table(found: OnGpu) -> Table:

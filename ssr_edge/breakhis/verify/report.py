@@ -29,19 +29,19 @@ _TITLES = {
 
 def as_json(path: Path, found: Verification, originals: Originals) -> str:
     """The whole verification: `whole`, counts by class and magnification, and every name."""
-    here, of = cells(found.recognised), cells(original.name for original in originals.files)
+    here, of = cells(found.recognized), cells(original.name for original in originals.files)
     fields = {
         "path": str(path),
         "whole": found.whole,
         "originals": len(originals.files),
         "counts": {
             label: {
-                str(magnification): {"recognised": here[label, magnification], "originals": of[label, magnification]}
+                str(magnification): {"recognized": here[label, magnification], "originals": of[label, magnification]}
                 for magnification in MAGNIFICATIONS
             }
             for label in CLASSES
         },
-        "patients": {"recognised": len(patients(found.recognised)), "originals": len(originals.patients)},
+        "patients": {"recognized": len(patients(found.recognized)), "originals": len(originals.patients)},
         **asdict(found),
         "home": HOME,
         "citation": CITATION,
@@ -54,10 +54,10 @@ def show(path: Path, found: Verification, originals: Originals, verbose: bool) -
     console = Console(highlight=False, soft_wrap=True)
     of = cells(original.name for original in originals.files)
     console.print(
-        f"{escape(str(path))}: {len(found.recognised)} of {len(originals.files)} originals recognised, "
+        f"{escape(str(path))}: {len(found.recognized)} of {len(originals.files)} originals recognized, "
         f"{_patients(found, originals)}"
     )
-    console.print(_table("recognised, of how many", cells(found.recognised), of))
+    console.print(_table("recognized, of how many", cells(found.recognized), of))
     if found.missing:
         console.print(_table(f"{len(found.missing)} missing", cells(found.missing), None))
         if verbose:
@@ -81,7 +81,7 @@ def show(path: Path, found: Verification, originals: Originals, verbose: bool) -
 
 
 def _patients(found: Verification, originals: Originals) -> str:
-    here = f"{len(patients(found.recognised))} of {len(originals.patients)} patients"
+    here = f"{len(patients(found.recognized))} of {len(originals.patients)} patients"
     twice = ", ".join(sorted(originals.two_label_patients))
     return f"{here} (counted by class: {twice} stands under two)" if twice else here
 

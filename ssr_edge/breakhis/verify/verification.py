@@ -25,7 +25,7 @@ class Finding:
 class Verification:
     """What was found. Each list is in the order in which the files were seen.
 
-    recognised: names of originals that are here byte for byte, under their own name. missing: names of those that are
+    recognized: names of originals that are here byte for byte, under their own name. missing: names of those that are
     here neither by name nor by hash. renamed: here under another name. reencoded: another format, so that no hash can
     tell. extra: images that BreaKHis does not have. unread: links, devices, names that lead out of an archive, files
     that may not be opened. other: files that are no images, which a copy may hold. twins: pairs of names with the same
@@ -33,7 +33,7 @@ class Verification:
     be read to its end.
     """
 
-    recognised: list[str] = field(default_factory=list)
+    recognized: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     damaged: list[Finding] = field(default_factory=list)
     renamed: list[Finding] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Judge:
 
     def __init__(self, originals: Originals) -> None:
         self._originals, self._found = originals, Verification()
-        self._here: dict[str, str] = {}  # recognised original -> its path
+        self._here: dict[str, str] = {}  # recognized original -> its path
         self._misnamed: list[tuple[Seen, Original]] = []
         self._stand_ins: set[str] = set()  # originals whose name is here, but not their bytes
         self._by_pixels: dict[str, set[str]] = defaultdict(set)
@@ -97,7 +97,7 @@ class Judge:
             found.renamed.append(Finding(seen.path, f"should be called {original.name}{too}", original.name))
         accounted = {*self._here, *self._stand_ins, *(original.name for _, original in self._misnamed)}
         found.missing = [original.name for original in self._originals.files if original.name not in accounted]
-        found.recognised = sorted(self._here)
+        found.recognized = sorted(self._here)
         found.twins = sorted(pair for names in self._by_pixels.values() for pair in _contradictions(sorted(names)))
         found.broken_off = broken_off
         return found

@@ -19,7 +19,7 @@ _THROTTLED = {
     0x2: "clocks set by the user",
     0x4: "power limit",
     0x8: "slowed down by the hardware",
-    0x10: "synchronised with other GPUs",
+    0x10: "synchronized with other GPUs",
     0x20: "too hot (software)",
     0x40: "too hot (hardware)",
     0x80: "power brake",

@@ -49,7 +49,7 @@ def seven_bit_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     narrowed.CopyFrom(model)
     constants = {initializer.name: initializer for initializer in narrowed.graph.initializer}
     for node in narrowed.graph.node:
-        # Activations are dequantised too, but what they dequantise is no constant.
+        # Activations are dequantized too, but what they dequantize is no constant.
         if node.op_type == "DequantizeLinear" and node.input[0] in constants:
             weight, scale = constants[node.input[0]], constants[node.input[1]]
             halves = np.rint(numpy_helper.to_array(weight) / 2).astype(np.int8)

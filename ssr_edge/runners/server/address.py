@@ -43,7 +43,7 @@ class ServerAddress:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """Seconds. deadline_s: in which a request must be answered. retry_s: how long it is sent again after a failure.
 
     With retry_s 0 the first failure is the last.

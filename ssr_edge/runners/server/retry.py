@@ -12,7 +12,7 @@ from typing import TypeVar
 from tritonclient.utils import InferenceServerException
 
 from ssr_edge.common.errors import ServerError
-from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 
 Answer = TypeVar("Answer")
 # Of a server that is busy, gone or starting again. A model that was there is not found while its server loads it, and
@@ -28,8 +28,8 @@ class Retries:
     And Jitter, AWS Architecture Blog 2015), so that clients that lost a server together do not come back together.
     """
 
-    def __init__(self, address: ServerAddress, patience: Patience) -> None:
-        self._address, self._patience = address, patience
+    def __init__(self, address: ServerAddress, retry_policy: RetryPolicy) -> None:
+        self._address, self._retry_policy = address, retry_policy
         self._given_up = Event()
         # Not the seeded generator that a program may share.
         self._random = random.Random()
@@ -40,7 +40,7 @@ class Retries:
         Raises:
             ServerError: the server refused it, or did not answer for as long as it is waited for.
         """
-        deadline_s, retry_s = self._patience.deadline_s, self._patience.retry_s
+        deadline_s, retry_s = self._retry_policy.deadline_s, self._retry_policy.retry_s
         ends: float | None = None
         for tries in count(1):
             try:
@@ -52,7 +52,7 @@ class Retries:
                 ends = now + retry_s if ends is None else ends
                 if now >= ends or self._given_up.wait(min(self._pause(tries), ends - now)):
                     self._given_up.set()
-                    raise _gone(self._address, error, tries, self._patience) from error
+                    raise _gone(self._address, error, tries, self._retry_policy) from error
             except ValueError as error:  # gRPC's, of a connection that `close` has closed
                 raise no_answer(self._address, InferenceServerException(str(error)), deadline_s) from error
         raise AssertionError("unreachable")
@@ -91,9 +91,13 @@ def in_words(error: InferenceServerException) -> str:
     return ": ".join(part for part in (code, reason) if part)
 
 
-def _gone(address: ServerAddress, error: InferenceServerException, tries: int, patience: Patience) -> ServerError:
+def _gone(
+    address: ServerAddress, error: InferenceServerException, tries: int, retry_policy: RetryPolicy
+) -> ServerError:
     return ServerError(
         f"{address.server} answers no more, after {tries} {'try' if tries == 1 else 'tries'}: {in_words(error)}",
-        expected=f"an answer within {patience.deadline_s:g} s, or within {patience.retry_s:g} s after a failure",
+        expected=(
+            f"an answer within {retry_policy.deadline_s:g} s, or within {retry_policy.retry_s:g} s after a failure"
+        ),
         next_step="see to the server, then the same command with --resume (of infer)",
     )

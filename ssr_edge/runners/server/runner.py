@@ -12,7 +12,7 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import ServerError
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
-from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 from ssr_edge.runners.server.model import image_input, inspect_model
 from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries
 from ssr_edge.runners.tensorrt.engine import CAM
@@ -34,12 +34,12 @@ class ServerRunner(Runner):
             `collect` when the server does not answer any more.
     """
 
-    def __init__(self, address: ServerAddress, slots: int = 1, patience: Patience | None = None) -> None:
-        patience = patience or Patience()
+    def __init__(self, address: ServerAddress, slots: int = 1, retry_policy: RetryPolicy | None = None) -> None:
+        retry_policy = retry_policy or RetryPolicy()
         self._address = address
         self._client = InferenceServerClient(address.target, channel_args=_CHANNEL)
         try:
-            self._model = inspect_model(self._client, address, patience.deadline_s)
+            self._model = inspect_model(self._client, address, retry_policy.deadline_s)
         except BaseException:
             self._client.close()
             raise
@@ -47,7 +47,7 @@ class ServerRunner(Runner):
         self.version = f"{self._model.server}, model version {self._model.version or 'unknown'}"
         self.device, self.max_batch = address.server, self._model.max_batch
         self.origin = f"served by {self.version}"
-        self._retries = Retries(address, patience)
+        self._retries = Retries(address, retry_policy)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="request")
         self._open: dict[int, Future[Outputs]] = {}
         self._tickets = 0

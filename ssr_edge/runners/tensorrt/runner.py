@@ -169,7 +169,7 @@ class TensorRtRunner(Runner):
 class TensorRtOriginalsRunner(TensorRtRunner):
     """The same with images as decoded, of any sizes, which the GPU resizes straight into the engine's input.
 
-    A label may differ from that of an image resized on the CPU: the kernel is within 1 grey level of OpenCV's resize.
+    A label may differ from that of an image resized on the CPU: the kernel is within 1 gray level of OpenCV's resize.
 
     Raises:
         RuntimeUnavailable: as TensorRtRunner, or NVRTC is missing. BuildError: the kernel doesn't compile for this GPU.

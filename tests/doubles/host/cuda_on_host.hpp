@@ -1,4 +1,4 @@
-// Lets g++ compile the .cu files unchanged and run their kernels without a GPU: threads of a block are fibres that take
+// Lets g++ compile the .cu files unchanged and run their kernels without a GPU: threads of a block are fibers that take
 // turns at each __syncthreads(), so a missing barrier or a barrier that not every thread reaches shows up.
 #pragma once
 
@@ -30,14 +30,14 @@ namespace host {
 
 constexpr std::size_t STACK = 64 * 1024;
 
-struct Fibre {
+struct Fiber {
     ucontext_t context;
     std::vector<char> stack = std::vector<char>(STACK);
     bool done = false;
 };
 
 inline ucontext_t scheduler;
-inline Fibre* running = nullptr;
+inline Fiber* running = nullptr;
 inline std::function<void()> kernel;
 
 inline void run_thread() {
@@ -45,26 +45,26 @@ inline void run_thread() {
     running->done = true;
 }
 
-inline void start(Fibre& fibre) {
-    fibre.done = false;
-    getcontext(&fibre.context);
-    fibre.context.uc_stack.ss_sp = fibre.stack.data();
-    fibre.context.uc_stack.ss_size = fibre.stack.size();
-    fibre.context.uc_link = &scheduler;
-    makecontext(&fibre.context, run_thread, 0);
+inline void start(Fiber& fiber) {
+    fiber.done = false;
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.data();
+    fiber.context.uc_stack.ss_size = fiber.stack.size();
+    fiber.context.uc_link = &scheduler;
+    makecontext(&fiber.context, run_thread, 0);
 }
 
 // Runs one block; false if some threads ended while others waited at a barrier.
-inline bool run_block(std::vector<Fibre>& fibres, bool backwards) {
-    for (Fibre& fibre : fibres) start(fibre);
-    const std::size_t count = fibres.size();
+inline bool run_block(std::vector<Fiber>& fibers, bool backwards) {
+    for (Fiber& fiber : fibers) start(fiber);
+    const std::size_t count = fibers.size();
     for (;;) {
         std::size_t waiting = 0;
         for (std::size_t turn = 0; turn < count; ++turn) {
             const std::size_t thread = backwards ? count - 1 - turn : turn;
             threadIdx = Dim{unsigned(thread % blockDim.x), unsigned(thread / blockDim.x % blockDim.y),
                             unsigned(thread / blockDim.x / blockDim.y)};
-            running = &fibres[thread];
+            running = &fibers[thread];
             swapcontext(&scheduler, &running->context);
             waiting += !running->done;
         }
@@ -78,11 +78,11 @@ inline bool launch(Dim grid, Dim block, bool backwards, std::function<void()> bo
     gridDim = grid;
     blockDim = block;
     kernel = std::move(body);
-    std::vector<Fibre> fibres(std::size_t(block.x) * block.y * block.z);
+    std::vector<Fiber> fibers(std::size_t(block.x) * block.y * block.z);
     for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y)
             for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x)
-                if (!run_block(fibres, backwards)) return false;
+                if (!run_block(fibers, backwards)) return false;
     return true;
 }
 

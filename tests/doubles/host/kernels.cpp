@@ -12,9 +12,9 @@ bool resize_area_on_host(const Dim* grid, const Dim* block, bool backwards, cons
 }
 
 bool cam_overlay_on_host(const Dim* grid, const Dim* block, bool backwards, const Overlay* overlays, const float* cams,
-                         int cam_width, int cam_height, const unsigned char* colours, float alpha) {
+                         int cam_width, int cam_height, const unsigned char* colors, float alpha) {
     return host::launch(*grid, *block, backwards,
-                        [=] { cam_overlay(overlays, cams, cam_width, cam_height, colours, alpha); });
+                        [=] { cam_overlay(overlays, cams, cam_width, cam_height, colors, alpha); });
 }
 
 // What the Python side repeats and has to agree with.

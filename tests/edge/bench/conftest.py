@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_images import TINY, write_image
 
 from ssr_edge.bench import options
-from ssr_edge.bench.measure.measure import schedule
-from ssr_edge.bench.measure.schedule import Effort
+from ssr_edge.bench.measure import schedule
+from ssr_edge.bench.measure.schedule import Budget
 from ssr_edge.bundle.bundle import Bundle
 from ssr_export.random_bundle import random_bundle
+from tests.edge.bench.tiny_images import TINY, write_image
 
 # Rounds enough to see them work; the figures are not looked at.
-BRIEF = Effort(warm_s=0.1, rounds_s=0.5, turn_s=0.02, judged=None, batches=(1, 2, 8), live_s=0.3)
+BRIEF = Budget(warm_s=0.1, rounds_s=0.5, turn_s=0.02, judged=None, batches=(1, 2, 8), live_s=0.3)
 
 
 @pytest.fixture(scope="session")

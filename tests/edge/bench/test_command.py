@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import INT8, TORCH, make_report
 
 from ssr_edge.bench import command
 from ssr_edge.bench.report.report import Report, write_json
 from ssr_edge.bench.report.schema import read_bench
+from tests.edge.bench.report.reports import INT8, TORCH, make_report
 
 Run = Callable[..., Any]
 

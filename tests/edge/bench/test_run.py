@@ -15,12 +15,11 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from tiny_images import TINY, write_image
 
 from ssr_edge.bench import options
 from ssr_edge.bench.command import BenchRequest, bench_and_print
+from ssr_edge.bench.measure import rounds
 from ssr_edge.bench.measure.engines import EngineSpec
-from ssr_edge.bench.measure.measure import measure
 from ssr_edge.bench.measure.process import WorkerProcess, Workers
 from ssr_edge.bench.measure.schedule import SCENARIOS
 from ssr_edge.bench.options import BenchOptions
@@ -33,6 +32,7 @@ from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
 from ssr_export import random_bundle as random_weights
 from tests.doubles.kserve import Script, serving
+from tests.edge.bench.tiny_images import TINY, write_image
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"
 # Says "dead" and dies when it is asked to measure.
@@ -183,7 +183,7 @@ def test_a_served_model_is_measured_in_every_scenario_over_the_wire(tiny_bundle:
 def test_a_server_that_fails_costs_its_own_rows(image_folder: Path) -> None:
     spec = EngineSpec("server", "breast", server="grpc://127.0.0.1:1/breast")
     with Workers() as workers:
-        assert measure.start_engine(workers, spec, sorted(image_folder.iterdir()), (1,)) is None
+        assert rounds.start_engine(workers, spec, sorted(image_folder.iterdir()), (1,)) is None
     assert workers.failures["server-breast"].startswith("no answer from grpc://127.0.0.1:1: unavailable: ")
 
 
@@ -218,7 +218,7 @@ def test_a_run_of_mlperfs_length_says_where_it_departs_from_it(
 
 
 @pytest.mark.usefixtures("brief")
-def test_accuracies_of_a_labelled_folder(tiny_bundle: Bundle, image_folder: Path, tmp_path: Path) -> None:
+def test_accuracies_of_a_labeled_folder(tiny_bundle: Bundle, image_folder: Path, tmp_path: Path) -> None:
     files = sorted(image_folder.iterdir())
     with open_runner(tiny_bundle, "openvino", "fp32") as runner:
         predicted = runner.infer(np.stack([load(path) for path in files])).logits.argmax(axis=1)
@@ -234,7 +234,7 @@ def test_accuracies_of_a_labelled_folder(tiny_bundle: Bundle, image_folder: Path
     assert len(confidences) == 8
     assert all(1 / 8 <= confidence <= 1 for confidence in confidences)
     for row in report.accuracy:
-        assert (row.accuracy, row.agreement_with_fp32, row.images, row.labelled) == (0.75, 1.0, 8, 8)
+        assert (row.accuracy, row.agreement_with_fp32, row.images, row.labeled) == (0.75, 1.0, 8, 8)
         assert row.macro_f1 is not None
         assert 0 < row.macro_f1 < 1
 
@@ -249,7 +249,7 @@ def test_an_engine_that_dies_under_way_is_a_failed_row(
         (sys.executable, "-c", _CRASHES_WHEN_TIMED),
     )
     commands = chain([sound], repeat(crashes))
-    monkeypatch.setattr(measure, "WorkerProcess", lambda: WorkerProcess(next(commands)))
+    monkeypatch.setattr(rounds, "WorkerProcess", lambda: WorkerProcess(next(commands)))
     report = run_bench(tiny_bundle, BenchOptions(image_folder, ("openvino",), ("int8",), (1,), quick=True))
     assert report.failures == {"openvino-int8": "its process ended with Aborted: dead"}
     assert {row.task.engine for row in report.results} == {"torch-fp32"}

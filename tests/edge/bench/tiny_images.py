@@ -11,10 +11,10 @@ TINY = "ssresnext14_8x4d"
 
 
 def write_image(path: Path, seed: int) -> None:
-    """A 70x46 image of coloured blobs, different for each seed."""
+    """A 70x46 image of colored blobs, different for each seed."""
     rng = np.random.default_rng(seed)
     image = np.full((46, 70, 3), rng.integers(120, 255, 3), np.uint8)
     for _ in range(20):
-        centre = (int(rng.integers(70)), int(rng.integers(46)))
-        cv2.circle(image, centre, int(rng.integers(2, 9)), rng.integers(0, 255, 3).tolist(), -1)
+        center = (int(rng.integers(70)), int(rng.integers(46)))
+        cv2.circle(image, center, int(rng.integers(2, 9)), rng.integers(0, 255, 3).tolist(), -1)
     assert cv2.imwrite(str(path), image)

@@ -24,13 +24,13 @@ def test_names_say_class_and_magnification(tmp_path: Path) -> None:
     found = label_images(paths, tmp_path, 100)
     assert found.paths == [paths[0], paths[2], paths[3]]
     assert found.truth == [CLASSES.index("DC"), CLASSES.index("F"), None]
-    assert (found.left_out, found.labelled) == (1, True)
+    assert (found.left_out, found.labeled) == (1, True)
 
 
 def test_other_magnifications_alone_are_kept_without_labels(tmp_path: Path) -> None:
     paths = [tmp_path / "SOB_M_DC-14-2523-400-001.png"]
     found = label_images(paths, tmp_path, 100)
-    assert (found.paths, found.truth, found.labelled) == (paths, [None], False)
+    assert (found.paths, found.truth, found.labeled) == (paths, [None], False)
 
 
 def test_index_wins_and_labels_every_copy_of_an_image(tmp_path: Path) -> None:

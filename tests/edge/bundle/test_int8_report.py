@@ -1,4 +1,4 @@
-"""`inspect --quantisation`: the tables, worst first, and the plots; in bundles of today and of before."""
+"""`inspect --quantization`: the tables, worst first, and the plots; in bundles of today and of before."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def copy(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
 
 @pytest.fixture
 def old(copy: Bundle) -> Bundle:
-    """A bundle as it was written before quantisation was measured."""
+    """A bundle as it was written before quantization was measured."""
     (copy.path / HISTOGRAMS).unlink()
     write_manifest(copy.path, copy.manifest)
     fields = json.loads((copy.path / "manifest.json").read_bytes())
-    del fields["quantisation"]
+    del fields["quantization"]
     (copy.path / "manifest.json").write_text(json.dumps(fields))
     return Bundle.open(copy.path)
 
 
 def test_the_report_survives_json(tiny_bundle: Bundle) -> None:
     manifest = tiny_bundle.manifest
-    assert manifest.quantisation is not None
-    assert Manifest.model_validate_json(manifest.model_dump_json()).quantisation == manifest.quantisation
-    assert len(manifest.quantisation.blocks) == 5
-    assert manifest.quantisation.images == 15
+    assert manifest.quantization is not None
+    assert Manifest.model_validate_json(manifest.model_dump_json()).quantization == manifest.quantization
+    assert len(manifest.quantization.blocks) == 5
+    assert manifest.quantization.images == 15
 
 
 def test_worst_block_first(tiny_bundle: Bundle) -> None:
     manifest = tiny_bundle.manifest.model_copy(deep=True)
-    report = manifest.quantisation
+    report = manifest.quantization
     assert report is not None
     report.blocks[2].both.sqnr_db, report.blocks[4].both.sqnr_db = 3.21, 99.87
     order = [block.block for block in worst_first(report)]
@@ -59,8 +59,8 @@ def test_worst_block_first(tiny_bundle: Bundle) -> None:
 
 
 def test_the_tables_say_what_the_manifest_says_worst_first(tiny_bundle: Bundle, ssr_edge: Callable[..., Any]) -> None:
-    answer = ssr_edge("inspect", tiny_bundle.path, "--quantisation")
-    report = tiny_bundle.manifest.quantisation
+    answer = ssr_edge("inspect", tiny_bundle.path, "--quantization")
+    report = tiny_bundle.manifest.quantization
     assert report is not None
     assert answer.code == 0
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in answer.out.splitlines() if "│" in line]
@@ -83,7 +83,7 @@ def test_plots_are_written_beside_the_table(
 ) -> None:
     pytest.importorskip("matplotlib")
     wanted = ("--tensor", tensor) if tensor else ()
-    answer = ssr_edge("inspect", tiny_bundle.path, "--quantisation", "--plot", tmp_path / "plot.svg", *wanted)
+    answer = ssr_edge("inspect", tiny_bundle.path, "--quantization", "--plot", tmp_path / "plot.svg", *wanted)
     assert (answer.code, answer.err) == (0, "")
     assert "INT8 error by block" in answer.out
     assert (tmp_path / "plot.svg").stat().st_size > 5_000
@@ -91,9 +91,9 @@ def test_plots_are_written_beside_the_table(
 
 def test_what_makes_no_sense_together_is_refused(tiny_bundle: Bundle, ssr_edge: Callable[..., Any]) -> None:
     for arguments, found in (
-        (("--plot", "a.png"), "--plot without --quantisation"),
-        (("--quantisation", "--tensor", "stem.input"), "--tensor without --plot"),
-        (("--quantisation", "--plot", "a.png", "--tensor", "stem.inputs"), "no quantised tensor 'stem.inputs'"),
+        (("--plot", "a.png"), "--plot without --quantization"),
+        (("--quantization", "--tensor", "stem.input"), "--tensor without --plot"),
+        (("--quantization", "--plot", "a.png", "--tensor", "stem.inputs"), "no quantized tensor 'stem.inputs'"),
     ):
         answer = ssr_edge("inspect", tiny_bundle.path, *arguments)
         assert answer.code == 2
@@ -102,11 +102,11 @@ def test_what_makes_no_sense_together_is_refused(tiny_bundle: Bundle, ssr_edge: 
 
 
 def test_a_bundle_of_before_loads_and_says_what_it_lacks(old: Bundle, ssr_edge: Callable[..., Any]) -> None:
-    assert old.manifest.quantisation is None
+    assert old.manifest.quantization is None
     assert ssr_edge("inspect", old.path).code == 0
-    answer = ssr_edge("inspect", old.path, "--quantisation")
+    answer = ssr_edge("inspect", old.path, "--quantization")
     assert answer.code == 1
-    assert "says nothing of its quantisation error" in answer.err
+    assert "says nothing of its quantization error" in answer.err
     assert "build-engine" in answer.err
 
 

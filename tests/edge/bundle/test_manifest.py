@@ -27,7 +27,7 @@ def test_preprocessing_is_written_down(fields: dict[str, Any]) -> None:
     assert fields["preprocessing"] == {
         "resize": "area",
         "size": 224,
-        "colour_order": "BGR",
+        "color_order": "BGR",
         "mean": [0.406, 0.456, 0.485],
         "deviation": [0.225, 0.224, 0.229],
     }
@@ -41,7 +41,7 @@ def test_preprocessing_is_written_down(fields: dict[str, Any]) -> None:
         (("engines", 0, "precision"), "int4"),
         (("engines", 0, "batch"), [1, 8]),
         (("files", 0, "size"), "large"),
-        (("preprocessing", "colour_order"), "RGB"),
+        (("preprocessing", "color_order"), "RGB"),
         (("parameters",), None),
     ],
 )
@@ -58,7 +58,7 @@ def test_an_unknown_field_or_a_wrong_value_is_refused(
 
 
 def test_a_calibration_older_than_the_remedies_loads_as_plain(fields: dict[str, Any]) -> None:
-    del fields["calibration"]["equalised"], fields["calibration"]["bias_corrected"]
+    del fields["calibration"]["equalized"], fields["calibration"]["bias_corrected"]
     calibration = Manifest.model_validate(fields).calibration
     assert calibration is not None
-    assert (calibration.equalised, calibration.bias_corrected) == (False, False)
+    assert (calibration.equalized, calibration.bias_corrected) == (False, False)

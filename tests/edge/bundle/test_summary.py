@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.bundle.manifest import Candidate, Choice, Islands
+from ssr_edge.bundle.manifest import Candidate, Choice, FloatBlocks
 from ssr_edge.bundle.summary import describe
 from ssr_edge.common.errors import BundleError
 
@@ -32,7 +32,7 @@ def test_a_bundle_in_words(tiny_bundle: Bundle, tiny_checkpoint: Path, capsys: p
     assert words["weights"].startswith(str(tiny_checkpoint))
     assert words["test"] == "macro-F1 0.833, accuracy 0.875, 8 images"
     assert words["INT8"] == "ranges percentile, from 15 images, biases corrected"
-    report = tiny_bundle.manifest.quantisation
+    report = tiny_bundle.manifest.quantization
     assert report is not None
     worst = min(report.blocks, key=lambda block: block.both.sqnr_db)
     assert words["error"].startswith(f"by block logits {report.logits.both.sqnr_db:.1f} dB")
@@ -41,13 +41,13 @@ def test_a_bundle_in_words(tiny_bundle: Bundle, tiny_checkpoint: Path, capsys: p
     assert words["Decision"] == "support for research, not a medical device."
 
 
-def test_weights_fine_tuned_with_quantisation_say_from_which(
+def test_weights_fine_tuned_with_quantization_say_from_which(
     tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = tiny_bundle.manifest.model_copy(deep=True)
     assert "fine-tuned" not in told(tiny_bundle, capsys)
     manifest.provenance.fine_tuned_from = "0123456789abcdef"
-    assert told(replace(tiny_bundle, manifest=manifest), capsys)["fine-tuned"] == "with quantisation, from 0123456789ab"
+    assert told(replace(tiny_bundle, manifest=manifest), capsys)["fine-tuned"] == "with quantization, from 0123456789ab"
 
 
 def test_every_engine_is_told_with_its_gate(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,12 +64,12 @@ def test_engines_that_failed_or_were_not_judged_say_so(tiny_bundle: Bundle, caps
     first, second = manifest.engines
     assert first.gate is not None
     first.gate = first.gate.model_copy(
-        update={"passed": False, "allowed_drop": True, "allowed_by": "dr-grey", "agreement": 0.5}
+        update={"passed": False, "allowed_drop": True, "allowed_by": "dr-gray", "agreement": 0.5}
     )
     second.gate = None
     describe(replace(tiny_bundle, manifest=manifest))
     text = capsys.readouterr().out
-    assert "gate failed, let through by --allow-drop (dr-grey): 50.0% of 6 labels agree" in text
+    assert "gate failed, let through by --allow-drop (dr-gray): 50.0% of 6 labels agree" in text
     assert "gate not run" in text
 
 
@@ -79,7 +79,7 @@ def test_what_was_chosen_kept_in_floating_point_dropped_and_refused_is_told(
     manifest = tiny_bundle.manifest.model_copy(deep=True)
     dropped = Candidate(precision="bf16", dropped="90.0% of the labels agree")
     manifest.chosen = {"openvino": Choice(precision="int8", device="a CPU", why="2 ms an image", candidates=[dropped])}
-    manifest.islands = Islands(asked="auto", blocks=["stem", "stages.1.blocks.0"], why="it passes so")
+    manifest.float_blocks = FloatBlocks(asked="auto", blocks=["stem", "stages.1.blocks.0"], why="it passes so")
     manifest.refused = "openvino int8 lost too much"
     words = told(replace(tiny_bundle, manifest=manifest), capsys)
     assert words["chosen"] == "openvino int8 on a CPU: 2 ms an image"
@@ -111,6 +111,6 @@ def test_a_changed_file_is_refused_before_anything_is_told(
 def test_remedies_are_told(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = tiny_bundle.manifest.model_copy(deep=True)
     assert manifest.calibration is not None
-    manifest.calibration.equalised = manifest.calibration.bias_corrected = True
+    manifest.calibration.equalized = manifest.calibration.bias_corrected = True
     words = told(Bundle(tiny_bundle.path, manifest), capsys)
-    assert words["INT8"] == "ranges percentile, from 15 images, equalised, biases corrected"
+    assert words["INT8"] == "ranges percentile, from 15 images, equalized, biases corrected"

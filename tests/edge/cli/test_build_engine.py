@@ -57,7 +57,7 @@ def test_held_out_images_judge_the_engine(
     assert answer.code == 0, answer.err
     gate = Bundle.open(tmp_path / "new").manifest.engines[-1].gate
     assert gate is not None
-    assert (gate.images, gate.labelled, gate.agreement, gate.passed) == (22, True, 1.0, True)
+    assert (gate.images, gate.labeled, gate.agreement, gate.passed) == (22, True, 1.0, True)
     assert gate.max_probability_difference < 1e-6
 
 

@@ -56,7 +56,7 @@ def words(text: str) -> str:
 def test_a_whole_copy_ends_with_0_and_says_how_to_cite_it(ssr_edge: Run, copy: Path) -> None:
     answer = ssr_edge("data", "verify", copy)
     assert answer.code == 0, answer.err
-    assert "81 of 81 originals recognised, 17 of 17 patients" in words(answer.out)
+    assert "81 of 81 originals recognized, 17 of 17 patients" in words(answer.out)
     assert "A whole, clean copy." in answer.out
     assert "Cite: F. A. Spanhol" in answer.out and "63(7), 1455-1462, 2016" in answer.out and "CC BY 4.0" in answer.out
 
@@ -83,8 +83,8 @@ def test_verify_writes_json(ssr_edge: Run, copy: Path, tmp_path: Path) -> None:
     answer = ssr_edge("data", "verify", copy, "--json", "-")
     assert answer.code == 3, answer.err
     report = json.loads(answer.out)
-    assert (report["whole"], report["missing"], len(report["recognised"])) == (False, [NAME], 80)
-    assert report["counts"]["A"]["100"] == {"recognised": 9, "originals": 10}
+    assert (report["whole"], report["missing"], len(report["recognized"])) == (False, [NAME], 80)
+    assert report["counts"]["A"]["100"] == {"recognized": 9, "originals": 10}
     assert ssr_edge("data", "verify", copy, "--json", tmp_path / "report.json").code == 3
     assert json.loads((tmp_path / "report.json").read_text()) == report
 
@@ -99,7 +99,7 @@ def test_long_lists_are_cut_unless_asked_for(ssr_edge: Run, copy: Path, breakhis
 def test_against_the_official_list_nothing_of_the_demo_is_an_original(ssr_edge: Run, demo_images: list[Path]) -> None:
     answer = ssr_edge("data", "verify", demo_images[0].parent)
     assert answer.code == 3
-    assert "0 of 7909 originals recognised, 0 of 82 patients" in words(answer.out)
+    assert "0 of 7909 originals recognized, 0 of 82 patients" in words(answer.out)
     assert "22 re-encoded copies" in answer.out and "7887 missing" in answer.out
 
 
@@ -249,7 +249,8 @@ def test_verify_and_leakage_need_neither_torch_nor_scikit_learn(demo_images: lis
     program = (
         "import sys; sys.modules |= {'torch': None, 'sklearn': None}; folder = sys.argv[1];"
         "from ssr_edge.cli.data_leakage import compare; assert compare(folder, folder, None, None);"
-        "from ssr_edge.breakhis.verify import verify; assert len(verify(__import__('pathlib').Path(folder)).reencoded) == 22"
+        "from ssr_edge.breakhis.verify.verify import verify; from pathlib import Path; "
+        "assert len(verify(Path(folder)).reencoded) == 22"
     )
     done = subprocess.run([sys.executable, "-c", program, demo_images[0].parent], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,7 +13,7 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.evaluation.bootstrap import malignancy_intervals
 from ssr_edge.evaluation.metrics import by_class
-from ssr_train.evaluation.evaluate import judge_checkpoint
+from ssr_train.evaluation.evaluate import evaluate_checkpoint
 
 Run = Callable[..., Any]
 
@@ -21,7 +21,7 @@ Run = Callable[..., Any]
 def test_a_checkpoint_and_its_bundle_have_the_same_figures(
     ssr_edge: Run, tiny_checkpoint: Path, tiny_bundle: Bundle
 ) -> None:
-    judged = judge_checkpoint(tiny_checkpoint, None, "test")
+    judged = evaluate_checkpoint(tiny_checkpoint, None, "test")
     sensitivity, specificity = malignancy_intervals(judged.images.targets.numpy(), judged.predicted, judged.patients)
     expected = {
         "part": "test",
@@ -69,7 +69,7 @@ def test_pictures_are_written_and_show_what_they_should(ssr_edge: Run, tiny_chec
     sheet = cv2.imread(str(out / "mistakes.png"))
     rows = -(-round(figures["images"] * (1 - figures["accuracy"])) // 4)
     assert sheet is not None and sheet.shape[0] == 64 + 254 * rows
-    judged = judge_checkpoint(tiny_checkpoint, None, "val")
+    judged = evaluate_checkpoint(tiny_checkpoint, None, "val")
     for record in judged.images.records:
         drawn, original = cv2.imread(str(cams / f"{record.name}.jpg")), cv2.imread(str(record.path))
         assert drawn is not None and original is not None

@@ -72,14 +72,14 @@ def test_a_file_that_may_not_be_read_costs_itself(
 def test_other_depths_and_channels_are_classified_as_their_8_bit_rgb_form(
     ssr_edge: Run, tiny_bundle: Bundle, images: Path, demo_images: list[Path]
 ) -> None:
-    """16-bit: the upper byte. Grey: three equal channels. Alpha: dropped."""
+    """16-bit: the upper byte. Gray: three equal channels. Alpha: dropped."""
     bgr = preprocess.decode(demo_images[0])
-    grey, low = bgr[..., 1], np.random.default_rng(0).integers(0, 256, bgr.shape, dtype=np.uint16)
+    gray, low = bgr[..., 1], np.random.default_rng(0).integers(0, 256, bgr.shape, dtype=np.uint16)
     forms = {
         "wide": (bgr.astype(np.uint16) << 8 | low, bgr),
-        "wide grey": (grey.astype(np.uint16) << 8 | low[..., 0], np.dstack([grey] * 3)),
-        "grey": (grey, np.dstack([grey] * 3)),
-        "alpha": (np.dstack([bgr, grey]), bgr),
+        "wide gray": (gray.astype(np.uint16) << 8 | low[..., 0], np.dstack([gray] * 3)),
+        "gray": (gray, np.dstack([gray] * 3)),
+        "alpha": (np.dstack([bgr, gray]), bgr),
     }
     for name, (form, rgb) in forms.items():
         (images / f"{name} a.png").write_bytes(encoded(".png", form))
@@ -90,7 +90,7 @@ def test_other_depths_and_channels_are_classified_as_their_8_bit_rgb_form(
         del row["latency_ms"]
     for name in forms:
         assert found[f"images/{name} a.png"] == found[f"images/{name} b.png"]
-    assert found["images/grey a.png"] != found["images/wide a.png"]
+    assert found["images/gray a.png"] != found["images/wide a.png"]
 
 
 def test_cmyk_is_classified_as_its_rgb_form(

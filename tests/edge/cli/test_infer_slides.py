@@ -101,7 +101,7 @@ def test_a_slide_without_mpp_says_which_option_gives_it(
     tifffile.imwrite("in.svs", image, tile=(256, 256), photometric="rgb")
     answer = ssr_edge("infer", "in.svs", "--bundle", tiny_bundle.path)
     assert answer.code == 3
-    assert "in.svs: the slide does not say how large a pixel is: give micrometres per pixel with --mpp" in answer.err
+    assert "in.svs: the slide does not say how large a pixel is: give micrometers per pixel with --mpp" in answer.err
 
 
 def test_a_resumed_run_draws_the_whole_heat_map(ssr_edge: Run, tiny_bundle: Bundle, place: Path) -> None:

@@ -35,7 +35,7 @@ sampling = "balanced"
 crop_scale = 0.4
 right_angle_rotations = true
 horizontal_flip = true
-colour_jitter = 0.25
+color_jitter = 0.25
 stain = 0.05
 """
 
@@ -169,7 +169,7 @@ def test_errors_say_found_expected_and_next(
     assert "Traceback" not in answer.err
 
 
-def test_a_checkpoint_is_fine_tuned_with_quantisation_and_resumed(
+def test_a_checkpoint_is_fine_tuned_with_quantization_and_resumed(
     ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

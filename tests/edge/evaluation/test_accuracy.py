@@ -11,12 +11,12 @@ def test_known_confusion() -> None:
     assert row.macro_f1 == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert row.accuracy == 0.75
     assert row.agreement_with_fp32 == 0.8
-    assert (row.images, row.labelled) == (5, 4)
+    assert (row.images, row.labeled) == (5, 4)
 
 
-def test_unlabelled_images_give_agreement_alone() -> None:
+def test_unlabeled_images_give_agreement_alone() -> None:
     row = judge("engine", predicted=[3, 4], truth=[None, None], reference=[3, 3])
-    assert (row.macro_f1, row.accuracy, row.agreement_with_fp32, row.labelled) == (None, None, 0.5, 0)
+    assert (row.macro_f1, row.accuracy, row.agreement_with_fp32, row.labeled) == (None, None, 0.5, 0)
 
 
 def test_unreadable_images_count_for_nothing() -> None:

@@ -50,7 +50,7 @@ def test_decoding_gives_opencvs_bgr(demo_images: list[Path], photo: Image) -> No
     image = decode(demo_images[0])
     assert (image.shape, image.dtype) == ((460, 700, 3), np.uint8)
     np.testing.assert_array_equal(image, photo)
-    # Eosin and haematoxylin: pink and violet, so blue and red are above green.
+    # Eosin and hematoxylin: pink and violet, so blue and red are above green.
     blue, green, red = image.reshape(-1, 3).mean(axis=0)
     assert green < min(blue, red)
 
@@ -92,12 +92,12 @@ def test_the_content_says_the_format_not_the_suffix(tmp_path: Path, jpeg: bytes,
     np.testing.assert_array_equal(decode(write(tmp_path, "no suffix", png(photo))), photo)
 
 
-def test_16_bit_grey_and_alpha_are_converted(tmp_path: Path, photo: Image) -> None:
-    grey = photo[..., 1]
+def test_16_bit_gray_and_alpha_are_converted(tmp_path: Path, photo: Image) -> None:
+    gray = photo[..., 1]
     wide = write(tmp_path, "wide.png", png(photo.astype(np.uint16) * 257))
     np.testing.assert_array_equal(decode(wide), photo)
-    np.testing.assert_array_equal(decode(write(tmp_path, "grey.png", png(grey))), np.dstack([grey] * 3))
-    np.testing.assert_array_equal(decode(write(tmp_path, "alpha.png", png(np.dstack([photo, grey])))), photo)
+    np.testing.assert_array_equal(decode(write(tmp_path, "gray.png", png(gray))), np.dstack([gray] * 3))
+    np.testing.assert_array_equal(decode(write(tmp_path, "alpha.png", png(np.dstack([photo, gray])))), photo)
 
 
 def test_palettes_and_cmyk_are_converted(tmp_path: Path, demo_images: list[Path], photo: Image) -> None:

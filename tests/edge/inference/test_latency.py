@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_edge.inference.latency import Latencies
+from ssr_edge.inference.latency import LatencyHistogram
 
 
-def counted(values: list[float]) -> Latencies:
-    latencies = Latencies()
+def counted(values: list[float]) -> LatencyHistogram:
+    latencies = LatencyHistogram()
     for value in values:
         latencies.add(value)
     return latencies
@@ -28,4 +28,4 @@ def test_a_long_run_needs_no_more_memory() -> None:
 
 def test_what_is_printed() -> None:
     assert str(counted([*range(1, 100), 1234.5])) == "p50 50 p95 95 p99 99 ms"
-    assert str(Latencies()) == "p50 0 p95 0 p99 0 ms"
+    assert str(LatencyHistogram()) == "p50 0 p95 0 p99 0 ms"

@@ -14,7 +14,7 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.preprocess import Image, decode, resize
-from ssr_edge.inference.live import LiveReport, Newest, classify_live
+from ssr_edge.inference.live import LatestFrame, LiveReport, classify_live
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Outputs, Runner
@@ -59,7 +59,7 @@ def image(demo_images: list[Path]) -> Image:
 
 
 def test_a_slow_engine_drops_frames_and_its_delay_does_not_grow(runner: Runner, image: Image) -> None:
-    with Newest(frames(image, 100, 0.01), Event()) as newest:
+    with LatestFrame(frames(image, 100, 0.01), Event()) as newest:
         results = list(classify_live(newest, Slow(runner, 0.05)))
     numbers = [result.frame for result in results if isinstance(result, Prediction)]
     assert len(numbers) == len(results) < 60
@@ -78,7 +78,7 @@ def test_a_fast_engine_drops_nothing_and_its_figures_are_the_engines(runner: Run
             yield item
 
     results = []
-    with Newest(camera(), Event()) as newest:
+    with LatestFrame(camera(), Event()) as newest:
         for result in classify_live(newest, runner, keep_images=True):
             results.append(result)
             wanted.release()
@@ -98,7 +98,7 @@ def test_a_frame_that_fails_costs_itself(runner: Runner, image: Image) -> None:
         assert seen.wait(TIMEOUT_S)
         yield from frames(image, 1)
 
-    with Newest(source(), Event()) as newest:
+    with LatestFrame(source(), Event()) as newest:
         results = classify_live(newest, runner)
         assert next(results) == Failure("camera", "frame 0: torn")
         seen.set()
@@ -110,7 +110,7 @@ def test_what_the_source_raises_comes_after_its_frames(runner: Runner, image: Im
         yield from frames(image, 1)
         raise InputError("the cable is out", expected="x", next_step="y")
 
-    with Newest(source(), Event()) as newest:
+    with LatestFrame(source(), Event()) as newest:
         results = classify_live(newest, runner)
         assert isinstance(next(results), Prediction)
         with pytest.raises(InputError, match="the cable is out"):
@@ -132,7 +132,7 @@ def test_an_engine_that_breaks_stops_the_source(image: Image) -> None:
             ended.set()
 
     stop = Event()
-    with pytest.raises(RuntimeError, match="device lost"), Newest(endless(stop), stop) as newest:
+    with pytest.raises(RuntimeError, match="device lost"), LatestFrame(endless(stop), stop) as newest:
         list(classify_live(newest, Broken(None, 0)))  # type: ignore[arg-type]
     assert ended.wait(TIMEOUT_S)
     assert not any(thread.name == "source" for thread in threading.enumerate())
@@ -142,7 +142,7 @@ def test_the_report_counts_frames_drops_and_latency(
     runner: Runner, image: Image, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ssr_edge.inference.live.REPORT_EVERY_S", 0.4)
-    with Newest(frames(image, 100, 0.01), Event()) as newest:
+    with LatestFrame(frames(image, 100, 0.01), Event()) as newest:
         report = LiveReport(newest)
         results = [result for result in classify_live(newest, Slow(runner, 0.05)) if isinstance(result, Prediction)]
         for result in results:
@@ -155,7 +155,7 @@ def test_the_report_counts_frames_drops_and_latency(
 
 
 def test_a_report_now_and_then(runner: Runner, image: Image, capsys: pytest.CaptureFixture[str]) -> None:
-    with Newest(frames(image, 40, 0.02), Event()) as newest, pytest.MonkeyPatch.context() as patch:
+    with LatestFrame(frames(image, 40, 0.02), Event()) as newest, pytest.MonkeyPatch.context() as patch:
         patch.setattr("ssr_edge.inference.live.REPORT_EVERY_S", 0.2)
         report = LiveReport(newest)
         for result in classify_live(newest, runner):

@@ -19,11 +19,11 @@ def prediction(label: str = "PC", flags: tuple[str, ...] = ("low-confidence", "u
     return Prediction("x", 0, label, 0.47, 0.9, flags, np.full(8, 1 / 8, np.float32), 12345.6)
 
 
-@pytest.mark.parametrize(("size", "grey"), [*product([*SIZES, (64, 64), (20, 3000), (3000, 20)], [0, 128, 255])])
-def test_letters_are_seen_on_every_grey_and_none_is_cut_off(size: tuple[int, int], grey: int) -> None:
-    image = np.full((*size, 3), grey, np.uint8)
+@pytest.mark.parametrize(("size", "gray"), [*product([*SIZES, (64, 64), (20, 3000), (3000, 20)], [0, 128, 255])])
+def test_letters_are_seen_on_every_gray_and_none_is_cut_off(size: tuple[int, int], gray: int) -> None:
+    image = np.full((*size, 3), gray, np.uint8)
     draw(image, prediction(), fps=123.4)
-    changed = (image != grey).any(axis=2)
+    changed = (image != gray).any(axis=2)
     assert changed.any() and changed.mean() < 0.75
     if min(size) >= 64:
         rim = np.concatenate([changed[0], changed[-1], changed[:, 0], changed[:, -1]])

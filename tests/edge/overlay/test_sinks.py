@@ -30,21 +30,21 @@ def save(place: Path, source: Source, name: str, images: list[np.ndarray], predi
 
 
 def levels(video: Path) -> list[int]:
-    """The mean grey level of each frame of a video."""
+    """The mean gray level of each frame of a video."""
     capture, found = cv2.VideoCapture(str(video)), []
     while capture.grab():
         found.append(round(float(capture.retrieve()[1].mean())))
     return found
 
 
-def grey(*values: int, size: tuple[int, int] = (64, 96)) -> list[np.ndarray]:
+def gray(*values: int, size: tuple[int, int] = (64, 96)) -> list[np.ndarray]:
     return [np.full((*size, 3), value, np.uint8) for value in values]
 
 
 def test_a_video_keeps_its_speed_and_its_frames(tmp_path: Path, video: Path) -> None:
     predictions = [prediction(frame=n, seconds=n / FPS) for n in range(FRAMES)]
     shades = range(20, 20 + 15 * FRAMES, 15)
-    save(tmp_path / "out.mp4", opened(video), str(video), grey(*shades), predictions)
+    save(tmp_path / "out.mp4", opened(video), str(video), gray(*shades), predictions)
     assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FPS) == FPS
     assert levels(tmp_path / "out.mp4") == pytest.approx(list(shades), abs=6)
 
@@ -53,12 +53,12 @@ def test_dropped_frames_are_filled_and_an_absence_is_left_out(tmp_path: Path) ->
     # 25 a second: the second is three frames late, the third comes after ten seconds without any.
     times = [1000.0, 1000.0 + 3 / 25, 1010.0, 1010.0 + 1 / 25]
     predictions = [prediction("cam", n, seconds) for n, seconds in enumerate(times)]
-    save(tmp_path / "out.mp4", opened("0"), "0", grey(50, 100, 150, 200), predictions)
+    save(tmp_path / "out.mp4", opened("0"), "0", gray(50, 100, 150, 200), predictions)
     assert levels(tmp_path / "out.mp4") == pytest.approx([50, 100, 100, 100, 150, 200], abs=6)
 
 
 def test_a_frame_of_another_size_gets_the_first_ones(tmp_path: Path) -> None:
-    images = grey(50) + grey(100, size=(32, 48))
+    images = gray(50) + gray(100, size=(32, 48))
     save(tmp_path / "out.mp4", opened("0"), "0", images, [prediction("cam", n, n / 25) for n in range(2)])
     assert levels(tmp_path / "out.mp4") == pytest.approx([50, 100], abs=6)
 
@@ -74,7 +74,7 @@ def test_a_folder_mirrors_its_source(tmp_path: Path, demo_images: list[Path]) ->
     sources = [images / "a.png", images / "b" / "a.png", images / "b" / "s.tif", images / "b" / "s.tif"]
     sources[0].touch()
     predictions = [prediction(str(path), frame, None) for path, frame in zip(sources, (0, 0, 0, 1), strict=True)]
-    save(tmp_path / "out", opened(images), str(images), grey(10, 20, 30, 40), predictions)
+    save(tmp_path / "out", opened(images), str(images), gray(10, 20, 30, 40), predictions)
     found = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*.jpg")}
     assert set(found) == {"a.png.jpg", "b/a.png.jpg", "b/s.tif.jpg", "b/s.tif/000001.jpg"}
     assert cv2.imread(str(found["b/a.png.jpg"])).mean() == pytest.approx(20, abs=1)
@@ -84,8 +84,8 @@ def test_a_folder_mirrors_its_source(tmp_path: Path, demo_images: list[Path]) ->
 def test_nothing_is_written_outside_the_folder(tmp_path: Path, source: str, demo_images: list[Path]) -> None:
     place = tmp_path / "deep" / "out"
     for frame in (0, 7):
-        save(place, opened(demo_images[0]), "0", grey(1), [prediction(source, frame, None)])
-        save(place, opened(demo_images[0]), source, grey(1), [prediction(source, frame, 1.0)])
+        save(place, opened(demo_images[0]), "0", gray(1), [prediction(source, frame, None)])
+        save(place, opened(demo_images[0]), source, gray(1), [prediction(source, frame, 1.0)])
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert written and all(path.is_relative_to(place) for path in written)
 
@@ -132,7 +132,7 @@ def test_q_in_the_window_ends_the_run(monkeypatch: pytest.MonkeyPatch, video: Pa
     monkeypatch.setenv("DISPLAY", ":0")
     stop = Event()
     with open_sinks(opened(video), str(video), None, True, stop) as (window,):
-        window.add(grey(1)[0], prediction())
+        window.add(gray(1)[0], prediction())
         assert not stop.is_set()
-        window.add(grey(2)[0], prediction())
+        window.add(gray(2)[0], prediction())
         assert stop.is_set() and len(shown) == 2

@@ -11,7 +11,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Candidate, Choice, Manifest
 from ssr_edge.common.errors import UsageError
 from ssr_edge.runners.choose import choose_precision, open_runner
-from ssr_edge.runners.openvino.runner import runner as openvino_runner
+from ssr_edge.runners.openvino import runner as openvino_runner
 
 
 def having(bundle: Bundle, **chosen: Choice) -> Bundle:

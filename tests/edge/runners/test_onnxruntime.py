@@ -14,7 +14,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
-from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.training.checkpoint import load_checkpoint
 
 
@@ -22,7 +22,7 @@ def test_logits_are_pytorchs(tiny_bundle: Bundle, tiny_checkpoint: Path, demo_im
     images = np.stack([load(path) for path in demo_images[:6]])
     network, _ = load_checkpoint(tiny_checkpoint)
     with torch.inference_mode():
-        expected = network(normalise(to_rgb(images)))
+        expected = network(normalize(to_rgb(images)))
     with open_runner(tiny_bundle, "onnxruntime", "fp32") as runner:
         found = runner.infer(images)
     np.testing.assert_allclose(found.logits, expected, atol=1e-5 * float(expected.abs().max()))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_slides import HEIGHT, PLACES, WIDTH, MadeSlide, make_slide
 
 from ssr_edge.images.preprocess import Image, decode
+from tests.edge.slides.made_slides import HEIGHT, PLACES, WIDTH, MadeSlide, make_slide
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_slides import COLUMNS, HEIGHT, PLACES, ROWS, WIDTH, MadeSlide, write_slide
 
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction, decide
 from ssr_edge.slides.report import SlideReports
 from ssr_edge.sources.inputs import Input, still
+from tests.edge.slides.made_slides import COLUMNS, HEIGHT, PLACES, ROWS, WIDTH, MadeSlide, write_slide
 
 
 def result(item: Input, label: int = 0) -> Prediction | Failure:

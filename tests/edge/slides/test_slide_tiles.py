@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from made_slides import COLUMNS, HEIGHT, MPP, PLACES, WIDTH, MadeSlide, write_slide
 
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.preprocess import Image, resize
-from ssr_edge.slides.field import Region, field_micrometres
+from ssr_edge.slides.field import Region, field_micrometers
 from ssr_edge.slides.tiles import SlideTiles
+from tests.edge.slides.made_slides import COLUMNS, HEIGHT, MPP, PLACES, WIDTH, MadeSlide, write_slide
 
 
 def test_tissue_tiles_in_reading_order_with_the_pixels_of_the_originals(made_slide: MadeSlide) -> None:
@@ -47,7 +47,7 @@ def test_a_finer_scan_is_read_at_the_level_just_finer_than_wanted(tmp_path: Path
 
 
 def test_each_magnification_shows_its_own_field(made_slide: MadeSlide) -> None:
-    assert [field_micrometres(m) for m in (40, 100, 200, 400)] == [
+    assert [field_micrometers(m) for m in (40, 100, 200, 400)] == [
         pytest.approx((1137.5, 747.5)),
         pytest.approx((455, 299)),
         pytest.approx((227.5, 149.5)),
@@ -138,7 +138,7 @@ def test_what_is_no_slide_says_so(tmp_path: Path, content: bytes | None, found: 
 
 def test_a_slide_without_mpp_names_the_option(tmp_path: Path, stained: list[Image]) -> None:
     path = write_slide(tmp_path / "s.tif", stained[0], mpp=None)
-    with pytest.raises(InputError, match="does not say how large a pixel is: give micrometres per pixel with --mpp"):
+    with pytest.raises(InputError, match="does not say how large a pixel is: give micrometers per pixel with --mpp"):
         SlideTiles(path, 100)
     write_slide(path, stained[0], mpp=25_400 / 72)
     with pytest.raises(InputError, match=r"says a pixel is 352\.778 um wide, as no scanner's is"):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from made_slides import MadeSlide
 
 from ssr_edge.images.preprocess import Image
 from ssr_edge.sources.recognize import is_slide
+from tests.edge.slides.made_slides import MadeSlide
 
 
 def test_scanner_formats_go_by_their_suffix(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_every_frame_in_order_with_its_time(video: Path, demo_images: list[Path]
     assert None not in captured and captured == sorted(captured)  # type: ignore[type-var]
     for item, path in zip(found, demo_images, strict=False):
         original = cv2.resize(cv2.imread(str(path)), (350, 230), interpolation=cv2.INTER_AREA)
-        # MPEG-4 is lossy; another image than its own is 25 to 60 grey levels away.
+        # MPEG-4 is lossy; another image than its own is 25 to 60 gray levels away.
         assert np.abs(item.read().astype(int) - original).mean() < 8
 
 

@@ -126,8 +126,8 @@ def test_labels_are_the_classes_and_the_warm_up_is_an_image(
     write(bundle, tmp_path, precisions=["int8", "fp32"])
     for name, shape in (("demo_int8", [224, 224, 3]), ("demo_fp32", [224, 224, 3])):
         config = parse(tmp_path / name)
-        labelled = {output.name: output.label_filename for output in config.output}
-        assert labelled == {"logits": "", "probabilities": "labels.txt"}
+        labeled = {output.name: output.label_filename for output in config.output}
+        assert labeled == {"logits": "", "probabilities": "labels.txt"}
         assert (tmp_path / name / "labels.txt").read_text().split() == bundle.manifest.classes
         (sample,) = config.model_warmup
         assert (sample.batch_size, list(sample.inputs)) == (1, ["images"])

@@ -10,8 +10,8 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle, refused_place
 from ssr_edge.bundle.manifest import EngineEntry, GateResult
 from ssr_edge.common.errors import GateRefused, UsageError
+from ssr_export.engines import bundle_builder as engines
 from ssr_export.engines.build import EngineRequest
-from ssr_export.engines.bundle_builder import bundle_builder as engines
 from ssr_export.make_bundle import BundlePlan, make_bundle
 
 Fail = Callable[[str], None]
@@ -26,7 +26,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
             lost = engine.precision == precision
             return GateResult(
                 images=10,
-                labelled=False,
+                labeled=False,
                 agreement=0.1 if lost else 1.0,
                 macro_f1=None,
                 macro_f1_fp32=None,
@@ -35,7 +35,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
                 reasons=["its labels are noise"] if lost else [],
             )
 
-        monkeypatch.setattr(engines, "judge_engine", judge)
+        monkeypatch.setattr(engines, "evaluate_engine", judge)
         monkeypatch.setattr(engines, "read_held_out", lambda *_: None)
 
     return set_up
@@ -43,7 +43,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
 
 @pytest.fixture
 def plan(tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]) -> Callable[..., BundlePlan]:
-    def make(asked_for: bool, islands: str = "none", allow_drop: bool = False) -> BundlePlan:
+    def make(asked_for: bool, float_blocks: str = "none", allow_drop: bool = False) -> BundlePlan:
         requests = [EngineRequest("openvino", p, asked_for=asked_for) for p in ("fp32", "int8")]  # type: ignore[arg-type]
         return BundlePlan(
             source=tiny_bundle.path,
@@ -52,7 +52,7 @@ def plan(tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]) -> Callab
             method="percentile",
             held_out=demo_images[0].parent,
             allow_drop=allow_drop,
-            islands=islands,
+            float_blocks=float_blocks,
         )
 
     return make
@@ -86,34 +86,34 @@ def test_refused(fail: Fail, plan: Callable[..., BundlePlan], asked_for: bool) -
 def test_allow_drop_ships_it_and_the_manifest_says_who(
     fail: Fail, plan: Callable[..., BundlePlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOGNAME", "dr-grey")
+    monkeypatch.setenv("LOGNAME", "dr-gray")
     fail("int8")
     made = make_bundle(plan(asked_for=True, allow_drop=True), print)
     engine = made.engine("openvino", "int8")
     assert engine is not None
     assert engine.gate is not None
-    assert (engine.gate.passed, engine.gate.allowed_drop, engine.gate.allowed_by) == (False, True, "dr-grey")
+    assert (engine.gate.passed, engine.gate.allowed_drop, engine.gate.allowed_by) == (False, True, "dr-gray")
 
 
 def test_named_islands_are_built_and_written_down(fail: Fail, plan: Callable[..., BundlePlan]) -> None:
     fail("nothing")
-    made = make_bundle(plan(asked_for=True, islands="stages.1.blocks.0,stem"), print)
-    assert made.manifest.islands is not None
-    assert made.manifest.islands.blocks == ["stem", "stages.1.blocks.0"]
-    assert {e.precision: e.islands for e in made.manifest.engines} == {
+    made = make_bundle(plan(asked_for=True, float_blocks="stages.1.blocks.0,stem"), print)
+    assert made.manifest.float_blocks is not None
+    assert made.manifest.float_blocks.blocks == ["stem", "stages.1.blocks.0"]
+    assert {e.precision: e.float_blocks for e in made.manifest.engines} == {
         "fp32": [], "int8": ["stem", "stages.1.blocks.0"],
     }  # fmt: skip
     with pytest.raises(UsageError, match=r"no block 'stages\.7'"):
-        make_bundle(plan(asked_for=True, islands="stages.7"), print)
+        make_bundle(plan(asked_for=True, float_blocks="stages.7"), print)
 
 
 def test_a_search_that_finds_nothing_leaves_plain_int8(fail: Fail, plan: Callable[..., BundlePlan]) -> None:
     fail("int8")
-    request = plan(asked_for=True, islands="auto")
+    request = plan(asked_for=True, float_blocks="auto")
     with pytest.raises(GateRefused):
         make_bundle(request, print)
     aside = Bundle.open(refused_place(request.bundle))
-    assert aside.manifest.islands is not None
-    assert aside.manifest.islands.blocks == []
-    assert aside.manifest.islands.trials != []
+    assert aside.manifest.float_blocks is not None
+    assert aside.manifest.float_blocks.blocks == []
+    assert aside.manifest.float_blocks.trials != []
     assert aside.file("model.int8.onnx").stat().st_size < 0.4 * aside.file("model.fp32.onnx").stat().st_size

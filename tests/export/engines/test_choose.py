@@ -7,7 +7,7 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Precision
-from ssr_export.engines.bundle_builder import choose
+from ssr_export.engines import choose
 from ssr_export.engines.choose import choose_engine
 
 

@@ -1,4 +1,4 @@
-"""Islands: the block that spoils INT8 is found, kept in floating point, and what it cost is written down."""
+"""FloatBlocks: the block that spoils INT8 is found, kept in floating point, and what it cost is written down."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import onnx
 import pytest
 
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.bundle.manifest import Islands
+from ssr_edge.bundle.manifest import FloatBlocks
 from ssr_edge.common.errors import UsageError
 from ssr_edge.images.preprocess import load
 from ssr_export.engines.block_ranker import Screen, Screened
-from ssr_export.engines.float_blocks import named_islands, search
+from ssr_export.engines.float_blocks import named_float_blocks, search
 from ssr_export.int8.quantize import block_names, quantization_points, quantize
 from ssr_export.onnx.qdq_rules import check_qdq
 from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
@@ -41,22 +41,22 @@ def test_the_planted_block_fails_int8_and_auto_finds_it(
     planted_checkpoint: Path, tmp_path: Path, ssr_edge: Callable[..., Any]
 ) -> None:
     asked = ("build-engine", planted_checkpoint, "--bundle", tmp_path / "b", "--precision", "int8")
-    refused = ssr_edge(*asked, "--islands", "none")
+    refused = ssr_edge(*asked, "--float-blocks", "none")
     assert refused.code == 4
     assert not (tmp_path / "b").exists()
 
     answer = ssr_edge(*asked)
     assert answer.code == 0, answer.err
     manifest = Bundle.open(tmp_path / "b").manifest
-    assert manifest.islands is not None
-    assert PLANTED in manifest.islands.blocks
-    assert len(manifest.islands.blocks) <= 2
-    first = next(trial for trial in manifest.islands.trials if trial.kept)
+    assert manifest.float_blocks is not None
+    assert PLANTED in manifest.float_blocks.blocks
+    assert len(manifest.float_blocks.blocks) <= 2
+    first = next(trial for trial in manifest.float_blocks.trials if trial.kept)
     assert first.block == PLANTED
     assert first.error < 0.6 * first.before
     assert first.added_ms >= 0
     engine = manifest.engines[0]
-    assert engine.islands == manifest.islands.blocks
+    assert engine.float_blocks == manifest.float_blocks.blocks
     assert engine.gate is not None
     assert engine.gate.passed
 
@@ -70,16 +70,16 @@ def test_an_islands_convolutions_read_floats_and_all_others_int8(
     producer = {output: node.op_type for node in model.graph.node for output in node.output}
     for node in model.graph.node:
         if node.op_type == "Conv" and ".attention." not in node.name:
-            quantised = producer.get(node.input[1]) == "DequantizeLinear"
-            assert quantised == (not node.name.startswith("stages.1.blocks.0."))
-            assert (producer[node.input[0]] == "DequantizeLinear") == quantised
+            quantized = producer.get(node.input[1]) == "DequantizeLinear"
+            assert quantized == (not node.name.startswith("stages.1.blocks.0."))
+            assert (producer[node.input[0]] == "DequantizeLinear") == quantized
     # Its conv1, spatial, conv3 and skip: four points fewer.
-    points = [len(quantization_points(fp32, islands)) for islands in ((), {"stages.1.blocks.0"})]
+    points = [len(quantization_points(fp32, float_blocks)) for float_blocks in ((), {"stages.1.blocks.0"})]
     assert points[0] - points[1] == 4
     check_qdq(model)
 
 
-def test_with_every_block_an_island_nothing_is_quantised(fp32: onnx.ModelProto, ranges: dict[str, float]) -> None:
+def test_with_every_block_an_island_nothing_is_quantized(fp32: onnx.ModelProto, ranges: dict[str, float]) -> None:
     assert quantize(fp32, ranges, block_names(fp32)) == fp32
 
 
@@ -104,15 +104,15 @@ class FakeScreen(Screen):
     def __init__(self, errors: dict[str, float]) -> None:
         self.errors = errors
 
-    def error(self, islands: Sequence[str]) -> float:  # type: ignore[override]
-        return sum(error for block, error in self.errors.items() if block not in islands)
+    def error(self, float_blocks: Sequence[str]) -> float:  # type: ignore[override]
+        return sum(error for block, error in self.errors.items() if block not in float_blocks)
 
-    def rank(self, islands: Sequence[str], blocks: Sequence[str]) -> list[Screened]:  # type: ignore[override]
-        tried = [Screened(b, self.error([*islands, b]), 1.0, self.errors[b]) for b in blocks]
+    def rank(self, float_blocks: Sequence[str], blocks: Sequence[str]) -> list[Screened]:  # type: ignore[override]
+        tried = [Screened(b, self.error([*float_blocks, b]), 1.0, self.errors[b]) for b in blocks]
         return sorted(tried, key=lambda screened: screened.gain_for_time, reverse=True)
 
 
-def searched(errors: dict[str, float], needed: set[str]) -> tuple[Islands, list[list[str]]]:
+def searched(errors: dict[str, float], needed: set[str]) -> tuple[FloatBlocks, list[list[str]]]:
     tried: list[list[str]] = []
 
     def passes(blocks: list[str]) -> bool:
@@ -146,8 +146,8 @@ def test_the_search_ends_at_half_of_the_blocks() -> None:
 
 
 def test_named_islands_are_in_graph_order_and_unknown_ones_refused() -> None:
-    assert named_islands("c, stem", BLOCKS) == ["stem", "c"]
-    assert named_islands("auto", BLOCKS) == named_islands("none", BLOCKS) == []
+    assert named_float_blocks("c, stem", BLOCKS) == ["stem", "c"]
+    assert named_float_blocks("auto", BLOCKS) == named_float_blocks("none", BLOCKS) == []
     with pytest.raises(UsageError, match=r"no block 'stages\.9'") as error:
-        named_islands("stem,stages.9", BLOCKS)
+        named_float_blocks("stem,stages.9", BLOCKS)
     assert "stem, a, b" in error.value.expected

@@ -15,9 +15,17 @@ from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest
 from ssr_edge.bundle.manifest import GateResult
 from ssr_edge.runners.base import Outputs
+from ssr_export.engines import bundle_builder as engines_module
 from ssr_export.engines.build import EngineRequest, build_engine
-from ssr_export.engines.bundle_builder import bundle_builder as engines_module
-from ssr_export.engines.gate import HeldOut, allowed, describe, judge_engine, judge_outputs, read_held_out, refusal
+from ssr_export.engines.gate import (
+    HeldOut,
+    allowed,
+    describe,
+    evaluate_engine,
+    evaluate_outputs,
+    read_held_out,
+    refusal,
+)
 from ssr_export.int8.calibrate import read_calibration
 from ssr_export.int8.quantize import quantize
 
@@ -57,7 +65,7 @@ def judged(images: int, flipped: list[int], patients: int) -> GateResult:
     found = truth.copy()
     found[flipped] = (found[flipped] + 1) % len(CLASSES)
     names = [str(number % patients) for number in range(images)]
-    return judge_outputs(outputs(found), HeldOut(np.zeros((images, 1), np.uint8), truth, names, outputs(truth)))
+    return evaluate_outputs(outputs(found), HeldOut(np.zeros((images, 1), np.uint8), truth, names, outputs(truth)))
 
 
 def test_the_demos_int8_engine_passes_on_images_it_was_not_trained_on(
@@ -65,7 +73,7 @@ def test_the_demos_int8_engine_passes_on_images_it_was_not_trained_on(
 ) -> None:
     engine = demo_bundle.engine("openvino", "int8")
     assert engine is not None
-    result = judge_engine(demo_bundle, engine, read_held_out(demo_bundle, demo_images + calibration_images))
+    result = evaluate_engine(demo_bundle, engine, read_held_out(demo_bundle, demo_images + calibration_images))
     assert result.passed
     assert result.images == len(demo_images) + len(calibration_images)
     assert result.patients == len({name.patient for p in demo_images + calibration_images if (name := parse_name(p))})
@@ -75,7 +83,7 @@ def test_the_demos_int8_engine_passes_on_images_it_was_not_trained_on(
 
 def test_wrong_ranges_are_refused_with_the_figures(wrong_bundle: Bundle, held_out: HeldOut) -> None:
     engine = wrong_bundle.manifest.engines[0]
-    result = judge_engine(wrong_bundle, engine, held_out)
+    result = evaluate_engine(wrong_bundle, engine, held_out)
     assert not result.passed
     assert result.agreement < 0.9
     error = refusal(engine, result)
@@ -120,27 +128,27 @@ def test_a_loss_within_the_limits_passes_on_enough_images() -> None:
 def test_logits_that_are_not_finite_are_refused_though_the_labels_agree(held_out: HeldOut) -> None:
     logits = held_out.expected.logits.copy()
     logits[0, logits[0].argmin()] = -np.inf
-    result = judge_outputs(Outputs(logits, held_out.expected.probabilities), held_out)
+    result = evaluate_outputs(Outputs(logits, held_out.expected.probabilities), held_out)
     assert result.agreement == 1.0
     assert not result.passed
 
 
 def test_allow_drop_lets_it_through_and_says_who_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "dr-grey")
+    monkeypatch.setenv("LOGNAME", "dr-gray")
     result = allowed(judged(22, [1, 2, 3], 22))
     assert not result.passed
     assert result.allowed_drop
-    assert result.allowed_by == "dr-grey"
+    assert result.allowed_by == "dr-gray"
 
 
 def test_without_labels_agreement_alone_is_judged(demo_bundle: Bundle, demo_images: list[Path], tmp_path: Path) -> None:
-    unlabelled = [tmp_path / f"tile{number}.jpg" for number in range(4)]
-    for path, image in zip(unlabelled, demo_images, strict=False):
+    unlabeled = [tmp_path / f"tile{number}.jpg" for number in range(4)]
+    for path, image in zip(unlabeled, demo_images, strict=False):
         shutil.copyfile(image, path)
     engine = demo_bundle.engine("openvino", "fp32")
     assert engine is not None
-    result = judge_engine(demo_bundle, engine, read_held_out(demo_bundle, unlabelled))
-    assert not result.labelled
+    result = evaluate_engine(demo_bundle, engine, read_held_out(demo_bundle, unlabeled))
+    assert not result.labeled
     assert result.drops == {}
     assert result.patients is None
     assert result.agreement == 1.0
@@ -161,16 +169,16 @@ def test_the_command_refuses_wrong_ranges_and_keeps_the_previous_bundle(
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     build = engines_module.build_engine
 
-    def build_wrong(folder: Path, request: EngineRequest, say: Callable[[str], None]) -> object:
+    def build_wrong(folder: Path, request: EngineRequest, log: Callable[[str], None]) -> object:
         calibration = read_calibration(folder / "calibration.json")
         assert calibration is not None
         wrong = quantize(onnx.load(folder / "model.fp32.onnx"), widen(calibration.ranges))
         onnx.save(wrong, folder / "model.int8.onnx")
-        return build(folder, request, say)
+        return build(folder, request, log)
 
     monkeypatch.setattr(engines_module, "build_engine", build_wrong)
     held = demo_images[0].parent
-    asked = ("--precision", "int8", "--islands", "none", "--held-out", held)
+    asked = ("--precision", "int8", "--float-blocks", "none", "--held-out", held)
     answer = ssr_edge("build-engine", place, *asked)
     assert answer.code == 4
     assert "openvino int8 lost too much" in answer.err

@@ -1,4 +1,4 @@
-"""Equalisation is exact in floating point, for any network of the family, and rescues ranges that INT8 loses."""
+"""Equalization is exact in floating point, for any network of the family, and rescues ranges that INT8 loses."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from torch import nn
 
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.folding.equalize import Link, equalise, factors, links, rescale
+from ssr_export.folding.equalize import Link, equalize, factors, links, rescale
 from ssr_export.folding.fold import fold
 from ssr_export.int8.calibrate import calibrate
 from ssr_export.int8.quantize import quantize
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.network import Block, ParallelKernels, SSResNeXt
 
@@ -73,10 +73,10 @@ def test_any_positive_factors_leave_the_logits_as_they_were(arch: ArchConfig, se
 def test_fp32_logits_stay_within_1e_4(make_network: MakeNetwork, calibration_images: list[Path], arch: str) -> None:
     folded = fold(make_network(arch)).float()
     images = pixels(calibration_images[:4])
-    equalised = equalise(folded, [images])
+    equalized = equalize(folded, [images])
     with torch.inference_mode():
-        expected, found = folded(images), equalised(images)
-    assert not torch.equal(folded.stem.weight, equalised.stem.weight)
+        expected, found = folded(images), equalized(images)
+    assert not torch.equal(folded.stem.weight, equalized.stem.weight)
     assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
@@ -129,7 +129,7 @@ def test_a_change_of_the_logits_is_refused(
 
     monkeypatch.setattr("ssr_export.folding.equalize.rescale", forget_the_readers)
     with pytest.raises(ExportError, match="moved the FP32 logits"):
-        equalise(fold(make_network(TINY)).float(), [pixels(calibration_images[:1])])
+        equalize(fold(make_network(TINY)).float(), [pixels(calibration_images[:1])])
 
 
 def test_int8_survives_branches_whose_channels_differ_a_hundredfold(
@@ -140,7 +140,7 @@ def test_int8_survives_branches_whose_channels_differ_a_hundredfold(
     folded = fold(network).float()
     before = int8_error(folded, calibration_images, tmp_path / "before.onnx")
     batches = [pixels([path]) for path in calibration_images]
-    after = int8_error(equalise(folded, batches), calibration_images, tmp_path / "after.onnx")
+    after = int8_error(equalize(folded, batches), calibration_images, tmp_path / "after.onnx")
     record_property("errors", (before, after))
     assert before > 0.05, "the planted ranges do no harm: this test would prove nothing"
     assert after < before / 6
@@ -180,4 +180,4 @@ def run(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
 
 
 def pixels(paths: list[Path]) -> torch.Tensor:
-    return normalise(to_rgb(np.stack([load(path) for path in paths])))
+    return normalize(to_rgb(np.stack([load(path) for path in paths])))

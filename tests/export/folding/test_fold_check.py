@@ -11,9 +11,9 @@ import torch
 
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.folding import fold_check as certificate
+from ssr_export.folding import fold_check as fold_check
 from ssr_export.folding.fold import fold
-from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.network import SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
@@ -21,14 +21,14 @@ MakeNetwork = Callable[..., SSResNeXt]
 
 @pytest.fixture(scope="module")
 def images(demo_images: list[Path]) -> torch.Tensor:
-    return normalise(to_rgb(np.stack([load(path) for path in demo_images[::8]])))
+    return normalize(to_rgb(np.stack([load(path) for path in demo_images[::8]])))
 
 
 @pytest.mark.parametrize("arch", ["ssresnext50_32x4d", "ssresnext50_32x4d/shared", "resnet50"])
 def test_folding_is_within_the_design_limits_on_real_images(
     make_network: MakeNetwork, arch: str, images: torch.Tensor
 ) -> None:
-    _, proof = certificate.fold_with_certificate(make_network(arch), images)
+    _, proof = fold_check.fold_with_check(make_network(arch), images)
     assert proof.images == len(images)
     assert proof.fp32 <= 1e-5
     assert proof.fp64 <= 1e-12
@@ -45,13 +45,13 @@ def test_a_wrong_fold_is_refused_and_the_block_named(
         folded.stages[1].blocks[0].spatial.bias.data[5] += 0.01
         return folded
 
-    monkeypatch.setattr(certificate, "fold", wrong)
+    monkeypatch.setattr(fold_check, "fold", wrong)
     with pytest.raises(ExportError, match=r"stages\.1\.blocks\.0"):
-        certificate.fold_with_certificate(make_network("ssresnext14_8x4d"), images)
+        fold_check.fold_with_check(make_network("ssresnext14_8x4d"), images)
 
 
 def test_nan_is_refused(make_network: MakeNetwork, images: torch.Tensor) -> None:
     network = make_network("ssresnext14_8x4d")
     network.classifier.weight.data[0, 0] = float("nan")
     with pytest.raises(ExportError, match="nan"):
-        certificate.fold_with_certificate(network, images)
+        fold_check.fold_with_check(network, images)

@@ -28,7 +28,7 @@ def test_ranges_grow_with_the_images_under_minmax(model: Path, calibration_image
     more = calibrate(model, calibration_images[:8], "minmax").ranges
     assert few.keys() == more.keys()
     assert all(more[tensor] >= few[tensor] for tensor in few)
-    # The input is the normalised image: its range is known without running anything.
+    # The input is the normalized image: its range is known without running anything.
     assert 1.0 < next(iter(few.values())) <= (1 - 0.406) / 0.225 + 1e-5
 
 

@@ -1,4 +1,4 @@
-"""The fake quantisers are the Q/DQ pairs of the export: the same arithmetic at the same places."""
+"""The fake quantizers are the Q/DQ pairs of the export: the same arithmetic at the same places."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from ssr_export.int8.fake_quantize import (
     fake_quantize,
     fake_quantize_weight,
     ranges_by_conv,
-    with_fake_quantisers,
-    without_fake_quantisers,
+    with_fake_quantizers,
+    without_fake_quantizers,
 )
 from ssr_export.int8.quantize import quantization_points, quantize, quantize_weight
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.network import SSResNeXt
 from ssr_train.training.checkpoint import load_checkpoint
 
 MakeNetwork = Callable[..., SSResNeXt]
-# Identity shortcuts, a stride of 2, and an addition between blocks that is not quantised.
+# Identity shortcuts, a stride of 2, and an addition between blocks that is not quantized.
 ARCH = ArchConfig("miniature", (3, 2, 1, 1), stem_width=16, group_width=16, out_width=32, groups=4, se_reduction=4)
 
 
@@ -70,7 +70,7 @@ def model_and_ranges(
     return onnx.load(path), calibrate(path, calibration_images[:8], "percentile").ranges
 
 
-def test_logits_are_those_of_the_quantised_onnx_file(
+def test_logits_are_those_of_the_quantized_onnx_file(
     folded: SSResNeXt,
     model_and_ranges: tuple[onnx.ModelProto, dict[str, float]],
     demo_images: list[Path],
@@ -79,7 +79,7 @@ def test_logits_are_those_of_the_quantised_onnx_file(
     model, ranges = model_and_ranges
     images = np.stack([load(path) for path in demo_images[::3]])
     exact, expected = run(model, images), run(quantize(model, ranges), images)
-    found = logits(with_fake_quantisers(folded, ranges_by_conv(model, ranges)), images)
+    found = logits(with_fake_quantizers(folded, ranges_by_conv(model, ranges)), images)
 
     scale = np.abs(exact).mean()
     int8_error, difference = np.abs(expected - exact).mean() / scale, np.abs(found - expected).mean() / scale
@@ -90,7 +90,7 @@ def test_logits_are_those_of_the_quantised_onnx_file(
     assert difference < 0.02 * int8_error
 
 
-def test_every_quantisation_point_has_its_quantiser(model_and_ranges: tuple[onnx.ModelProto, dict[str, float]]) -> None:
+def test_every_quantization_point_has_its_quantizer(model_and_ranges: tuple[onnx.ModelProto, dict[str, float]]) -> None:
     model, ranges = model_and_ranges
     found = ranges_by_conv(model, ranges)
     assert {*found.inputs.values(), *found.outputs.values()} == set(ranges.values())
@@ -101,39 +101,39 @@ def test_every_quantisation_point_has_its_quantiser(model_and_ranges: tuple[onnx
 def test_attention_and_classifier_are_left_alone_and_the_original_too(make_network: MakeNetwork) -> None:
     folded = fold(make_network("ssresnext14_8x4d")).float()
     before = copy.deepcopy(folded.state_dict())
-    quantised = with_fake_quantisers(folded, some_ranges(folded))
+    quantized = with_fake_quantizers(folded, some_ranges(folded))
     assert folded.state_dict().keys() == before.keys()
     kept = [name for name in before if ".attention." in name or name.startswith("classifier")]
     assert len(kept) == 4 * 4 + 2
-    assert all(torch.equal(quantised.state_dict()[name], before[name]) for name in kept)
+    assert all(torch.equal(quantized.state_dict()[name], before[name]) for name in kept)
 
 
-def test_taking_the_quantisers_off_gives_the_folded_network_back(make_network: MakeNetwork) -> None:
+def test_taking_the_quantizers_off_gives_the_folded_network_back(make_network: MakeNetwork) -> None:
     folded = fold(make_network("ssresnext26_16x4d")).float()
-    quantised = with_fake_quantisers(folded, some_ranges(folded))
-    plain = without_fake_quantisers(quantised)
+    quantized = with_fake_quantizers(folded, some_ranges(folded))
+    plain = without_fake_quantizers(quantized)
     assert str(plain) == str(folded)
     assert all(torch.equal(tensor, plain.state_dict()[name]) for name, tensor in folded.state_dict().items())
     with torch.no_grad():
         plain.stem.weight.zero_()
-    assert quantised.state_dict()["stem.conv.weight"].abs().max() > 0
+    assert quantized.state_dict()["stem.conv.weight"].abs().max() > 0
 
 
 def test_a_copy_as_averaging_makes_one_computes_the_same(make_network: MakeNetwork, demo_images: list[Path]) -> None:
     folded = fold(make_network("ssresnext14_8x4d")).float()
-    quantised = with_fake_quantisers(folded, some_ranges(folded))
+    quantized = with_fake_quantizers(folded, some_ranges(folded))
     images = np.stack([load(demo_images[0])])
-    averaged = AveragedModel(quantised, use_buffers=True)  # type: ignore[no-untyped-call]
-    averaged.update_parameters(quantised)
-    assert np.array_equal(logits(averaged.module, images), logits(quantised, images))
-    assert not np.array_equal(logits(folded, images), logits(quantised, images))
+    averaged = AveragedModel(quantized, use_buffers=True)  # type: ignore[no-untyped-call]
+    averaged.update_parameters(quantized)
+    assert np.array_equal(logits(averaged.module, images), logits(quantized, images))
+    assert not np.array_equal(logits(folded, images), logits(quantized, images))
 
 
 def test_every_weight_and_bias_gets_a_gradient(make_network: MakeNetwork, demo_images: list[Path]) -> None:
     folded = fold(make_network("ssresnext14_8x4d")).float()
-    quantised = with_fake_quantisers(folded, some_ranges(folded)).train()
-    quantised(normalise(to_rgb(np.stack([load(demo_images[0])])))).logsumexp(1).sum().backward()
-    for name, parameter in quantised.named_parameters():
+    quantized = with_fake_quantizers(folded, some_ranges(folded)).train()
+    quantized(normalize(to_rgb(np.stack([load(demo_images[0])])))).logsumexp(1).sum().backward()
+    for name, parameter in quantized.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
 
@@ -200,11 +200,11 @@ def some_ranges(folded: SSResNeXt) -> ConvRanges:
 
 @torch.inference_mode()
 def logits(network: nn.Module, images: np.ndarray) -> np.ndarray:
-    return np.asarray(network.eval()(normalise(to_rgb(images))))
+    return np.asarray(network.eval()(normalize(to_rgb(images))))
 
 
 def run(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
-    """Without ONNX Runtime's optimiser: the operators as written."""
+    """Without ONNX Runtime's optimizer: the operators as written."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

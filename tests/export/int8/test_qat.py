@@ -1,4 +1,4 @@
-"""Fine-tuning with quantisation on the tiny tree: from a checkpoint to one that every later stage takes."""
+"""Fine-tuning with quantization on the tiny tree: from a checkpoint to one that every later stage takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Q/DQ writer: where it quantises, what it leaves alone, and that the numbers are right."""
+"""The Q/DQ writer: where it quantizes, what it leaves alone, and that the numbers are right."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ssr_export.onnx.qdq_rules import check_qdq
         np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=5), elements=st.floats(-100, 100, width=32)
     )
 )
-def test_a_quantised_weight_is_within_half_a_step_by_channel(weight: np.ndarray) -> None:
+def test_a_quantized_weight_is_within_half_a_step_by_channel(weight: np.ndarray) -> None:
     values, scale = quantize_weight(weight)
     shape = (-1,) + (1,) * (weight.ndim - 1)
     error = np.abs(values.astype(np.float32) * scale.reshape(shape) - weight)
@@ -61,7 +61,7 @@ def test_every_other_convolution_reads_int8_activations_and_weights(
     assert len(convolutions) == 1 + 4 * 4
     for node in convolutions:
         assert [producer[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
-        assert node.input[2] not in producer, "a bias must not be quantised"
+        assert node.input[2] not in producer, "a bias must not be quantized"
     check_qdq(model)
 
 
@@ -84,9 +84,9 @@ def test_int8_logits_are_close_to_fp32_on_real_images(tiny_bundle: Bundle, demo_
         session = onnxruntime.InferenceSession(tiny_bundle.file(name), providers=["CPUExecutionProvider"])
         return np.asarray(session.run(["logits"], {"images": images})[0])
 
-    exact, quantised = logits("model.fp32.onnx"), logits("model.int8.onnx")
-    assert np.abs(quantised - exact).max() > 0
-    assert np.abs(quantised - exact).mean() < 0.05 * np.abs(exact).max()
+    exact, quantized = logits("model.fp32.onnx"), logits("model.int8.onnx")
+    assert np.abs(quantized - exact).max() > 0
+    assert np.abs(quantized - exact).mean() < 0.05 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf"), None])
@@ -103,11 +103,11 @@ def test_biases_are_corrected_in_int8_convolutions_and_left_in_islands(
     fp32: onnx.ModelProto, ranges: dict[str, float]
 ) -> None:
     old = {tensor.name: numpy_helper.to_array(tensor) for tensor in fp32.graph.initializer}
-    quantised = [node for node in fp32.graph.node if is_quantized_conv(node)]
-    errors = {node.input[2]: [0.25] * len(old[node.input[2]]) for node in quantised}
+    quantized = [node for node in fp32.graph.node if is_quantized_conv(node)]
+    errors = {node.input[2]: [0.25] * len(old[node.input[2]]) for node in quantized}
     model = quantize(fp32, ranges, ["stages.1.blocks.0"], errors)
     new = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    for node in quantised:
-        island = node.name.startswith("stages.1.blocks.0.")
-        np.testing.assert_array_equal(new[node.input[2]], old[node.input[2]] - np.float32(0 if island else 0.25))
-    assert sum(node.name.startswith("stages.1.blocks.0.") for node in quantised) >= 3
+    for node in quantized:
+        float_block = node.name.startswith("stages.1.blocks.0.")
+        np.testing.assert_array_equal(new[node.input[2]], old[node.input[2]] - np.float32(0 if float_block else 0.25))
+    assert sum(node.name.startswith("stages.1.blocks.0.") for node in quantized) >= 3

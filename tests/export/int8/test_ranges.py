@@ -26,7 +26,7 @@ def outliers() -> np.ndarray:
     return values
 
 
-def quantisation_error(values: np.ndarray, largest: float) -> float:
+def quantization_error(values: np.ndarray, largest: float) -> float:
     scale = largest / QMAX
     return float(((np.clip(np.rint(values / scale), -QMAX, QMAX) * scale - values) ** 2).mean())
 
@@ -43,8 +43,8 @@ def test_percentile_leaves_one_value_in_ten_thousand_out(outliers: np.ndarray) -
 def test_mse_finds_the_range_of_least_squared_error(outliers: np.ndarray) -> None:
     found = choose_range(histogram_of(outliers), "mse")
     candidates = np.linspace(1, 50, 200)
-    best = min(quantisation_error(outliers, candidate) for candidate in candidates)
-    assert quantisation_error(outliers, found) <= best * 1.05
+    best = min(quantization_error(outliers, candidate) for candidate in candidates)
+    assert quantization_error(outliers, found) <= best * 1.05
 
 
 def test_entropy_clips_outliers_but_keeps_the_bulk(outliers: np.ndarray) -> None:
@@ -77,6 +77,6 @@ def test_auto_takes_the_method_with_the_least_error_on_values_it_has_not_seen(ou
     # Where only outliers are left to judge, clipping any of them is the worst that can be done.
     assert choose_method(collected, histogram_of(outliers[:5])) == "minmax"
     typical = outliers[5:]
-    errors = {method: quantisation_error(typical, choose_range(collected, method)) for method in get_args(Fixed)}
+    errors = {method: quantization_error(typical, choose_range(collected, method)) for method in get_args(Fixed)}
     assert errors[choose_method(collected, histogram_of(typical))] <= 1.02 * min(errors.values())
     assert min(errors.values()) < 0.1 * errors["minmax"]

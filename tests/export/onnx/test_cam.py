@@ -16,8 +16,8 @@ from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
 from ssr_export.engines.build import EngineRequest
 from ssr_export.make_bundle import BundlePlan, make_bundle
-from ssr_train.data.dataset import normalise, to_rgb
-from ssr_train.evaluation.evaluate import judge_bundle, judge_checkpoint
+from ssr_train.data.dataset import normalize, to_rgb
+from ssr_train.evaluation.evaluate import evaluate_bundle, evaluate_checkpoint
 from ssr_train.training.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]
@@ -33,7 +33,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, cali
         method="percentile",
         images=calibration_images[0].parent,
         allow_drop=True,
-        islands="none",
+        float_blocks="none",
         cam=True,
     )
     return make_bundle(plan, lambda line: None)
@@ -49,8 +49,8 @@ def defined(tiny_checkpoint: Path, pixels: np.ndarray) -> tuple[np.ndarray, np.n
     """The maps from their definition, sum over k of W[c, k] f_k(x, y), and the logits of the unfolded network."""
     network, _ = load_checkpoint(tiny_checkpoint)
     with torch.inference_mode():
-        features = network.feature_map(normalise(to_rgb(pixels))).double().numpy()
-        logits = network(normalise(to_rgb(pixels))).numpy()
+        features = network.feature_map(normalize(to_rgb(pixels))).double().numpy()
+        logits = network(normalize(to_rgb(pixels))).numpy()
     weight = network.classifier.weight.detach().double().numpy()
     return np.einsum("ck,nkyx->ncyx", weight, features), logits
 
@@ -60,7 +60,7 @@ def test_a_maps_mean_and_the_bias_are_the_logit(
 ) -> None:
     network, _ = load_checkpoint(tiny_checkpoint)
     with torch.inference_mode():
-        logits, cam = network.forward_with_cam(normalise(to_rgb(pixels)))
+        logits, cam = network.forward_with_cam(normalize(to_rgb(pixels)))
     assert cam.shape == (6, 8, 7, 7)
     assert np.abs(cam.numpy() - defined[0]).max() <= 1e-5 * np.abs(defined[0]).max()
     np.testing.assert_allclose(logits.numpy(), defined[1], atol=1e-6)
@@ -101,8 +101,8 @@ def test_a_bundle_without_maps_gives_none(tiny_bundle: Bundle, pixels: np.ndarra
 
 
 def test_evaluate_draws_the_same_maps_for_a_bundle_and_its_checkpoint(bundle: Bundle, tiny_checkpoint: Path) -> None:
-    expected = judge_checkpoint(tiny_checkpoint, None, "val", cam=True)
-    found = judge_bundle(bundle, None, "val", "openvino", "fp32", cam=True)
+    expected = evaluate_checkpoint(tiny_checkpoint, None, "val", cam=True)
+    found = evaluate_bundle(bundle, None, "val", "openvino", "fp32", cam=True)
     assert expected.cam is not None and found.cam is not None
     assert expected.cam.shape == (expected.metrics.images, 7, 7)
     assert np.abs(found.cam - expected.cam).max() <= 1e-4 * np.abs(expected.cam).max()

@@ -1,4 +1,4 @@
-"""Quantised files that TensorRT refuses late or computes wrongly are refused before anything is built."""
+"""Quantized files that TensorRT refuses late or computes wrongly are refused before anything is built."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OneImage(CalibrationDataReader):
         return next(self._feeds, None)
 
 
-def quantised_by_onnxruntime(bundle: Bundle, image: Path, target: Path, activations: QuantType, bias: bool) -> Path:
+def quantized_by_onnxruntime(bundle: Bundle, image: Path, target: Path, activations: QuantType, bias: bool) -> Path:
     quantize_static(
         bundle.file("model.fp32.onnx"),
         target,
@@ -43,13 +43,13 @@ def quantised_by_onnxruntime(bundle: Bundle, image: Path, target: Path, activati
 def test_onnxruntimes_uint8_activations_are_refused(
     tiny_bundle: Bundle, demo_images: list[Path], tmp_path: Path
 ) -> None:
-    file = quantised_by_onnxruntime(tiny_bundle, demo_images[0], tmp_path / "q.onnx", QuantType.QUInt8, bias=False)
+    file = quantized_by_onnxruntime(tiny_bundle, demo_images[0], tmp_path / "q.onnx", QuantType.QUInt8, bias=False)
     with pytest.raises(BuildError, match="uint8"):
         check_qdq(onnx.load(file))
 
 
 def test_onnxruntimes_int32_biases_are_refused(tiny_bundle: Bundle, demo_images: list[Path], tmp_path: Path) -> None:
-    file = quantised_by_onnxruntime(tiny_bundle, demo_images[0], tmp_path / "q.onnx", QuantType.QInt8, bias=True)
+    file = quantized_by_onnxruntime(tiny_bundle, demo_images[0], tmp_path / "q.onnx", QuantType.QInt8, bias=True)
     with pytest.raises(BuildError, match="int32 bias"):
         check_qdq(onnx.load(file))
 
@@ -68,7 +68,7 @@ def test_building_refuses_them_before_it_starts(
     bias: bool,
     reason: str,
 ) -> None:
-    quantised_by_onnxruntime(tiny_bundle, demo_images[0], tmp_path / "model.int8.onnx", activations, bias)
+    quantized_by_onnxruntime(tiny_bundle, demo_images[0], tmp_path / "model.int8.onnx", activations, bias)
     write_manifest(tmp_path, tiny_bundle.manifest.model_copy(deep=True))
     with pytest.raises(BuildError, match=re.escape(reason)) as refusal:
         build_engine(tmp_path, EngineRequest(runtime, "int8"), print)
@@ -106,6 +106,6 @@ def test_symmetric_int8_passes() -> None:
     check_qdq(single_node("QuantizeLinear", np.int8(0)))
 
 
-def test_operator_oriented_quantisation_is_refused() -> None:
+def test_operator_oriented_quantization_is_refused() -> None:
     with pytest.raises(BuildError, match="DynamicQuantizeLinear"):
         check_qdq(single_node("DynamicQuantizeLinear", None))

@@ -16,7 +16,7 @@ from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
 from ssr_export.folding.fold import fold
 from ssr_export.onnx.to_onnx import OPSET, check_onnx, export_onnx
-from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.network import SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
@@ -61,7 +61,7 @@ def test_logits_equal_the_unfolded_network_fed_rgb(
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     logits, probabilities = session.run(None, {"images": images})
     with torch.inference_mode():
-        expected = network(normalise(to_rgb(images)))
+        expected = network(normalize(to_rgb(images)))
     assert np.abs(logits - expected.numpy()).max() <= 1e-5 * float(expected.abs().max())
     assert np.allclose(probabilities, torch.softmax(expected, 1).numpy(), atol=1e-5)
 

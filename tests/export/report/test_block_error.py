@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.histograms import read_histogram
 from ssr_edge.bundle.int8_report import worst_first
-from ssr_edge.bundle.manifest import QuantisationReport
+from ssr_edge.bundle.manifest import QuantizationReport
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, load
 from ssr_export.folding.fold import fold
@@ -25,7 +25,7 @@ from ssr_export.int8.calibrate import collect_histograms
 from ssr_export.int8.quantize import QMAX, quantize, quantize_weight
 from ssr_export.int8.ranges import choose_range
 from ssr_export.onnx.to_onnx import export_onnx
-from ssr_export.report.block_error import measure_quantisation
+from ssr_export.report.block_error import measure_quantization
 from ssr_train.models.network import SSResNeXt
 
 TINY = "ssresnext14_8x4d"
@@ -37,23 +37,23 @@ def images(calibration_images: list[Path]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def report(fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray) -> QuantisationReport:
-    return measure_quantisation(fp32, ranges, images)[0]
+def report(fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray) -> QuantizationReport:
+    return measure_quantization(fp32, ranges, images)[0]
 
 
-def normalised(images: np.ndarray) -> np.ndarray:
+def normalized(images: np.ndarray) -> np.ndarray:
     """uint8 [n, 224, 224, 3] -> the stem's input, float32 [n, 3, 224, 224], computed apart from the graph."""
     mean, deviation = np.array(MEAN_BGR), np.array(STD_BGR)
     return np.ascontiguousarray(((images / 255 - mean) / deviation).astype(np.float32).transpose(0, 3, 1, 2))
 
 
 def test_the_stems_figures_are_those_of_a_direct_computation(
-    fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray, report: QuantisationReport
+    fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray, report: QuantizationReport
 ) -> None:
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in fp32.graph.initializer}
     weight, bias = constants["network.stem.weight"], constants["network.stem.bias"]
     stem = next(node for node in fp32.graph.node if node.name == "stem")
-    x, step = normalised(images), ranges[stem.input[0]] / QMAX
+    x, step = normalized(images), ranges[stem.input[0]] / QMAX
     rounded = (np.clip(np.rint(x / step), -128, QMAX) * step).astype(np.float32)
     values, scales = quantize_weight(weight)
     coarse = values * scales[:, None, None, None]
@@ -76,7 +76,7 @@ def test_the_stems_figures_are_those_of_a_direct_computation(
         )
 
 
-def test_both_together_are_worse_than_the_weights_alone(report: QuantisationReport) -> None:
+def test_both_together_are_worse_than_the_weights_alone(report: QuantizationReport) -> None:
     for error in (*report.blocks, report.logits):
         assert error.both.sqnr_db < error.weights.sqnr_db
         assert 20 < error.both.sqnr_db < 60
@@ -84,10 +84,10 @@ def test_both_together_are_worse_than_the_weights_alone(report: QuantisationRepo
 
 
 def test_a_blocks_error_holds_nothing_of_the_other_blocks(
-    fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray, report: QuantisationReport
+    fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray, report: QuantizationReport
 ) -> None:
     spoiled = next(t for t in report.tensors if t.name == "stages.1.blocks.0.conv3.input")
-    worse, _ = measure_quantisation(fp32, ranges | {spoiled.tensor: 30 * spoiled.range}, images)
+    worse, _ = measure_quantization(fp32, ranges | {spoiled.tensor: 30 * spoiled.range}, images)
     for before, after in zip(report.blocks, worse.blocks, strict=True):
         if before.block == "stages.1.blocks.0":
             assert after.activations.sqnr_db < before.activations.sqnr_db - 6
@@ -112,7 +112,7 @@ def test_a_batchnorm_of_tiny_variance_makes_its_block_the_worst(
     histograms = collect_histograms(model, calibration_images[:2])
     ranges = {tensor: choose_range(histogram, "percentile") for tensor, histogram in histograms.items()}
     images = np.stack([load(path) for path in calibration_images[:2]])
-    report, _ = measure_quantisation(onnx.load(model), ranges, images)
+    report, _ = measure_quantization(onnx.load(model), ranges, images)
     worst, second = worst_first(report)[:2]
     assert worst.block == f"stages.{stage}.blocks.0"
     assert worst.both.sqnr_db < second.both.sqnr_db - 3
@@ -122,22 +122,22 @@ def test_a_batchnorm_of_tiny_variance_makes_its_block_the_worst(
 
 
 def test_ranges_and_clipped_values_are_counted(
-    fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray, report: QuantisationReport
+    fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray, report: QuantizationReport
 ) -> None:
-    x = np.abs(normalised(images))
+    x = np.abs(normalized(images))
     stem = next(tensor for tensor in report.tensors if tensor.name == "stem.input")
     assert (stem.block, stem.kind, stem.values) == ("stem", "activation", x.size)
     assert stem.largest == pytest.approx(x.max(), rel=1e-6)
     middle = float(np.median(x)) + 1e-4  # no pixel's value, so that rounding can't move one across
-    halved, _ = measure_quantisation(fp32, ranges | {stem.tensor: middle}, images)
+    halved, _ = measure_quantization(fp32, ranges | {stem.tensor: middle}, images)
     stem = next(tensor for tensor in halved.tensors if tensor.name == "stem.input")
     assert stem.range == middle
     assert stem.clipped == np.count_nonzero(x > middle)
     assert 0.4 < stem.clipped / stem.values <= 0.5
 
 
-def test_every_quantised_tensor_is_recorded_under_a_name_that_says_where(
-    fp32: onnx.ModelProto, ranges: dict[str, float], report: QuantisationReport
+def test_every_quantized_tensor_is_recorded_under_a_name_that_says_where(
+    fp32: onnx.ModelProto, ranges: dict[str, float], report: QuantizationReport
 ) -> None:
     activations = {tensor.tensor: tensor for tensor in report.tensors if tensor.kind == "activation"}
     assert {name: tensor.range for name, tensor in activations.items()} == ranges
@@ -155,7 +155,7 @@ def test_every_quantised_tensor_is_recorded_under_a_name_that_says_where(
 
 
 def test_histograms_hold_every_value_once(tiny_bundle: Bundle) -> None:
-    report = tiny_bundle.manifest.quantisation
+    report = tiny_bundle.manifest.quantization
     assert report is not None
     for tensor in report.tensors:
         histogram = read_histogram(tiny_bundle, tensor.name)
@@ -187,18 +187,19 @@ def test_an_activation_that_is_not_finite_is_refused_by_name(
     bias = next(tensor for tensor in broken.graph.initializer if tensor.name == "network.stem.bias")
     bias.CopyFrom(numpy_helper.from_array(np.full(bias.dims, np.inf, np.float32), bias.name))
     with pytest.raises(ExportError, match=r"stages\.0\.blocks\.0\.conv1\.input.*not finite"):
-        measure_quantisation(broken, ranges, images)
+        measure_quantization(broken, ranges, images)
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(tiny_bundle: Bundle, calibration_images: list[Path]) -> None:
     program = (
         "import resource, sys, numpy, onnx; from pathlib import Path; from ssr_edge.images.preprocess import load\n"
-        "from ssr_export.report.block_error import measure_quantisation; from ssr_export.int8.calibrate import read_calibration\n"
+        "from ssr_export.report.block_error import measure_quantization\n"
+        "from ssr_export.int8.calibrate import read_calibration\n"
         "folder, repeat, *images = sys.argv[1:]\n"
         "pixels = numpy.stack([load(Path(p)) for p in images] * int(repeat))\n"
         "ranges = read_calibration(Path(folder, 'calibration.json')).ranges\n"
-        "measure_quantisation(onnx.load(Path(folder, 'model.fp32.onnx')), ranges, pixels)\n"
+        "measure_quantization(onnx.load(Path(folder, 'model.fp32.onnx')), ranges, pixels)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
 

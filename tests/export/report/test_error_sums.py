@@ -1,4 +1,4 @@
-"""Signal to quantisation noise and cosine, against numpy on all the data at once."""
+"""Signal to quantization noise and cosine, against numpy on all the data at once."""
 
 from __future__ import annotations
 

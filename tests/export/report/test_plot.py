@@ -10,10 +10,10 @@ from matplotlib.patches import Rectangle
 
 from ssr_edge.bundle.histograms import Histogram
 from ssr_edge.bundle.manifest import (
-    BlockQuantisation,
-    QuantisationError,
-    QuantisationReport,
-    QuantisedTensor,
+    BlockQuantization,
+    QuantizationError,
+    QuantizationReport,
+    QuantizedTensor,
     SignalError,
 )
 from ssr_edge.common.errors import UsageError
@@ -26,24 +26,24 @@ def error(weights: float, activations: float, both: float) -> dict[str, SignalEr
 
 
 @pytest.fixture
-def report() -> QuantisationReport:
-    return QuantisationReport(
+def report() -> QuantizationReport:
+    return QuantizationReport(
         images=4,
-        logits=QuantisationError(**error(40, 30, 29)),
+        logits=QuantizationError(**error(40, 30, 29)),
         blocks=[
-            BlockQuantisation(block="stem", **error(60, 40, 40)),
-            BlockQuantisation(block="stages.0.blocks.0", **error(200, 20, 20)),
+            BlockQuantization(block="stem", **error(60, 40, 40)),
+            BlockQuantization(block="stages.0.blocks.0", **error(200, 20, 20)),
         ],
         tensors=[],
     )
 
 
-def activation(**changes: float) -> QuantisedTensor:
+def activation(**changes: float) -> QuantizedTensor:
     fields = {"range": 2.0, "largest": 3.5, "values": 1000, "clipped": 10} | changes
-    return QuantisedTensor(name="stem.input", tensor="mul_6", block="stem", kind="activation", **fields)
+    return QuantizedTensor(name="stem.input", tensor="mul_6", block="stem", kind="activation", **fields)
 
 
-def test_bars_are_noise_over_signal_on_a_log_scale(report: QuantisationReport) -> None:
+def test_bars_are_noise_over_signal_on_a_log_scale(report: QuantizationReport) -> None:
     axes = plot_blocks(report).axes[0]
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["stem", "stages.0.blocks.0"]
@@ -92,7 +92,7 @@ def test_a_weight_shows_its_narrowest_and_its_widest_channel() -> None:
 @pytest.mark.parametrize(
     ("name", "start"), [("a.png", b"\x89PNG"), ("a.PNG", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")]
 )
-def test_the_file_is_what_its_suffix_says(report: QuantisationReport, tmp_path: Path, name: str, start: bytes) -> None:
+def test_the_file_is_what_its_suffix_says(report: QuantizationReport, tmp_path: Path, name: str, start: bytes) -> None:
     save(plot_blocks(report), tmp_path / name)
     data = (tmp_path / name).read_bytes()
     assert data.startswith(start)
@@ -100,14 +100,14 @@ def test_the_file_is_what_its_suffix_says(report: QuantisationReport, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["a.bmp", "a", "a.txt"])
-def test_other_suffixes_are_refused(report: QuantisationReport, tmp_path: Path, name: str) -> None:
+def test_other_suffixes_are_refused(report: QuantizationReport, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError) as refusal:
         save(plot_blocks(report), tmp_path / name)
     assert ".svg" in refusal.value.expected
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_refused(report: QuantisationReport, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_refused(report: QuantizationReport, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="can't be written"):
         save(plot_blocks(report), tmp_path / "file" / "a.png")

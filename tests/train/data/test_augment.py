@@ -15,7 +15,7 @@ from ssr_train.data.dataset import to_rgb
 from ssr_train.training.recipe import AugmentRecipe
 
 NOTHING = AugmentRecipe(crop_scale=1.0, right_angle_rotations=False, horizontal_flip=False)
-EVERYTHING = AugmentRecipe(crop_scale=0.4, right_angle_rotations=True, horizontal_flip=True, colour_jitter=0.25)
+EVERYTHING = AugmentRecipe(crop_scale=0.4, right_angle_rotations=True, horizontal_flip=True, color_jitter=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def difference(a: Tensor, b: Tensor) -> int:
 
 
 def views_found(drawn: Tensor, views: list[Tensor]) -> set[int]:
-    """Which of the views the drawn images are, each within one grey level of exactly one of them."""
+    """Which of the views the drawn images are, each within one gray level of exactly one of them."""
     found = set()
     for image in drawn:
         (view,) = [number for number, view in enumerate(views) if difference(image, view) <= 1]
@@ -93,9 +93,9 @@ def test_a_crop_keeps_at_least_its_share_of_the_area(scale: float) -> None:
     assert float(shares.max()) > 0.9
 
 
-def test_colours_stay_unless_the_recipe_says_jitter() -> None:
+def test_colors_stay_unless_the_recipe_says_jitter() -> None:
     plain = torch.tensor([180, 120, 200], dtype=torch.uint8).view(1, 3, 1, 1).repeat(4, 1, STORED_SIZE, STORED_SIZE)
-    without = EVERYTHING.model_copy(update={"colour_jitter": 0.0})
+    without = EVERYTHING.model_copy(update={"color_jitter": 0.0})
     assert torch.equal(draw(without, plain), plain[..., :224, :224])
     assert difference(draw(EVERYTHING, plain), plain[..., :224, :224]) > 10
 
@@ -122,7 +122,7 @@ def test_crops_are_drawn_as_torchvision_draws_them(scale: float) -> None:
         assert float(difference.abs().max()) < 0.035 * side, percent
 
 
-def test_colours_are_drawn_as_torchvision_draws_them() -> None:
+def test_colors_are_drawn_as_torchvision_draws_them() -> None:
     torch.manual_seed(0)
     views = [Augment(EVERYTHING.model_copy(update={"stain": 0.1})).draw(100) for _ in range(20)]
     jitter, stain = torch.cat([v.jitter for v in views]), torch.cat([v.stain for v in views])
@@ -135,9 +135,9 @@ def test_colours_are_drawn_as_torchvision_draws_them() -> None:
     torch.testing.assert_close(stain.std(0), torch.full((2, 3), 0.2 / 12**0.5), rtol=0.05, atol=0)
 
 
-def test_drawn_colours_have_torchvisions_statistics(photos: Tensor) -> None:
+def test_drawn_colors_have_torchvisions_statistics(photos: Tensor) -> None:
     images = photos[:2].repeat(60, 1, 1, 1)
-    recipe = NOTHING.model_copy(update={"colour_jitter": 0.25})
+    recipe = NOTHING.model_copy(update={"color_jitter": 0.25})
     found = draw(recipe, images).float().mean((2, 3))
     torch.manual_seed(0)
     jitter = v2.ColorJitter(0.25, 0.25, 0.25, 0.05)
@@ -146,7 +146,7 @@ def test_drawn_colours_have_torchvisions_statistics(photos: Tensor) -> None:
     torch.testing.assert_close(found.std(0), expected.std(0), rtol=0.25, atol=0)
 
 
-def test_stain_moves_colours_and_no_pixel_elsewhere(photos: Tensor) -> None:
+def test_stain_moves_colors_and_no_pixel_elsewhere(photos: Tensor) -> None:
     moved = draw(NOTHING.model_copy(update={"stain": 0.1}), photos)
     untouched = torch.stack([whole(image) for image in photos])
     assert 3 < float((moved.float() - untouched.float()).abs().mean()) < 40

@@ -33,7 +33,7 @@ PAIRS: dict[str, tuple[Adjust, Callable[..., Tensor]]] = {
 
 @pytest.fixture(scope="module")
 def photos(demo_images: list[Path]) -> Tensor:
-    """float32 RGB [4, 3, 64, 64], a corner of them made of greys, primaries, black and white."""
+    """float32 RGB [4, 3, 64, 64], a corner of them made of grays, primaries, black and white."""
     images = to_rgb(np.stack([load(path, 64) for path in demo_images[:4]])).float() / 255
     hard = torch.tensor(
         [[0.0, 0, 0], [1, 1, 1], [0.2, 0.2, 0.2], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1]]
@@ -69,7 +69,7 @@ def test_the_stains_are_scikit_images() -> None:
 
 
 def stained(amounts: Tensor) -> Tensor:
-    """float32 RGB [1, 3, 1, 1] of amounts of haematoxylin, eosin and DAB (Lambert and Beer)."""
+    """float32 RGB [1, 3, 1, 1] of amounts of hematoxylin, eosin and DAB (Lambert and Beer)."""
     vectors = torch.tensor(RGB_FROM_HED)
     return torch.exp(-amounts @ (vectors / vectors.norm(dim=1, keepdim=True))).view(1, 3, 1, 1)
 

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from ssr_edge.images.preprocess import load
 from ssr_train.data.breakhis import Record, read
-from ssr_train.data.dataset import draw_order, load_images, normalise, to_rgb
+from ssr_train.data.dataset import draw_order, load_images, normalize, to_rgb
 
 
 def test_images_come_as_preprocessing_gives_them_in_the_order_of_the_records(breakhis_tree: Path) -> None:
@@ -47,16 +47,16 @@ def test_to_rgb_turns_the_channels_around_and_puts_them_first() -> None:
         np.testing.assert_array_equal(rgb[:, channel].numpy(), bgr[..., 2 - channel])
 
 
-def test_normalise_takes_imagenets_statistics_out() -> None:
+def test_normalize_takes_imagenets_statistics_out() -> None:
     rgb = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).repeat(1, 3, 1, 1)
     expected = [[-2.117904, -2.035714, -1.804444], [2.248908, 2.428571, 2.640000]]
-    np.testing.assert_allclose(normalise(rgb)[..., 0, 0].numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(normalize(rgb)[..., 0, 0].numpy(), expected, atol=1e-6)
 
 
-def test_normalise_agrees_with_torchvision_on_a_real_image(demo_images: list[Path]) -> None:
+def test_normalize_agrees_with_torchvision_on_a_real_image(demo_images: list[Path]) -> None:
     rgb = to_rgb(load(demo_images[0])[None])
     theirs = transforms.normalize(rgb.float() / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    assert float((normalise(rgb) - theirs).abs().max()) == pytest.approx(0, abs=1e-5)
+    assert float((normalize(rgb) - theirs).abs().max()) == pytest.approx(0, abs=1e-5)
 
 
 def test_a_shuffled_epoch_shows_each_image_once_and_a_balanced_one_each_class_as_often() -> None:

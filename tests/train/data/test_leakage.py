@@ -44,7 +44,7 @@ def test_pixels_tell_a_renamed_copy_and_a_contradiction() -> None:
     assert (found.pixels, found.twins, found.names) == ([("x", "copy")], [("t", "u")], ["same"])
 
 
-def test_an_unlabelled_copy_is_no_contradiction() -> None:
+def test_an_unlabeled_copy_is_no_contradiction() -> None:
     found = between([image("x", "A", "1", "x")], [image("y", path="y")], {"x": "red", "y": "red"})
     assert (found.pixels, found.twins) == ([("x", "y")], [])
 

@@ -12,8 +12,8 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, DataError, UsageError
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.data.breakhis import contradictory_twins, read
-from ssr_train.data.dataset import load_images, normalise, to_rgb
-from ssr_train.evaluation.evaluate import judge_bundle, judge_checkpoint
+from ssr_train.data.dataset import load_images, normalize, to_rgb
+from ssr_train.evaluation.evaluate import evaluate_bundle, evaluate_checkpoint
 from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.training.checkpoint import load_checkpoint
 
@@ -21,7 +21,7 @@ from ssr_train.training.checkpoint import load_checkpoint
 def test_a_checkpoint_is_judged_on_its_own_test_images(tiny_checkpoint: Path, breakhis_tree: Path) -> None:
     network, card = load_checkpoint(tiny_checkpoint)
     images = load_images(card.to_split().select(read(breakhis_tree), "test"), IMAGE_SIZE)
-    judged = judge_checkpoint(tiny_checkpoint, None, "test")
+    judged = evaluate_checkpoint(tiny_checkpoint, None, "test")
     assert judged.name == str(tiny_checkpoint)
     assert judged.metrics.images == 15
     assert judged.metrics == evaluate_images(network, images, torch.device("cpu"), None)[0]
@@ -29,9 +29,9 @@ def test_a_checkpoint_is_judged_on_its_own_test_images(tiny_checkpoint: Path, br
 
 
 def test_a_bundles_engine_agrees_with_its_checkpoint(tiny_bundle: Bundle, tiny_checkpoint: Path) -> None:
-    expected = judge_checkpoint(tiny_checkpoint, None, "val")
+    expected = evaluate_checkpoint(tiny_checkpoint, None, "val")
     for runtime in ("openvino", "onnxruntime"):
-        judged = judge_bundle(tiny_bundle, None, "val", runtime, "fp32")
+        judged = evaluate_bundle(tiny_bundle, None, "val", runtime, "fp32")
         assert judged.name == f"{tiny_bundle.path} {runtime}-fp32"
         assert judged.metrics == expected.metrics
         np.testing.assert_allclose(judged.probabilities, expected.probabilities, atol=1e-5)
@@ -40,26 +40,26 @@ def test_a_bundles_engine_agrees_with_its_checkpoint(tiny_bundle: Bundle, tiny_c
 def test_tta_is_the_mean_of_eight_views_for_a_checkpoint_and_for_an_engine(
     tiny_bundle: Bundle, tiny_checkpoint: Path
 ) -> None:
-    plain, views = (judge_checkpoint(tiny_checkpoint, None, "val", tta=tta) for tta in (False, True))
+    plain, views = (evaluate_checkpoint(tiny_checkpoint, None, "val", tta=tta) for tta in (False, True))
     network, _ = load_checkpoint(tiny_checkpoint)
     with torch.inference_mode():
         rgb = to_rgb(plain.images.pixels)
         turned = [torch.rot90(flip, k, (2, 3)) for flip in (rgb, rgb.flip(3)) for k in range(4)]
-        expected = torch.stack([torch.softmax(network(normalise(view)), 1) for view in turned]).mean(0).numpy()
+        expected = torch.stack([torch.softmax(network(normalize(view)), 1) for view in turned]).mean(0).numpy()
     np.testing.assert_allclose(views.probabilities, expected, atol=1e-6)
     assert np.abs(views.probabilities - plain.probabilities).max() > 3e-4
-    engine = judge_bundle(tiny_bundle, None, "val", "openvino", "fp32", tta=True)
+    engine = evaluate_bundle(tiny_bundle, None, "val", "openvino", "fp32", tta=True)
     np.testing.assert_allclose(engine.probabilities, expected, atol=1e-5)
 
 
 def test_a_bundle_without_maps_says_how_to_make_one(tiny_bundle: Bundle) -> None:
     with pytest.raises(UsageError, match="without activation maps") as error:
-        judge_bundle(tiny_bundle, None, "val", "openvino", "fp32", cam=True)
+        evaluate_bundle(tiny_bundle, None, "val", "openvino", "fp32", cam=True)
     assert "--cam" in error.value.next_step
 
 
 def test_all_means_every_image_but_the_twins(tiny_bundle: Bundle, breakhis_tree: Path) -> None:
-    judged = judge_bundle(tiny_bundle, breakhis_tree, "all", "openvino", None)
+    judged = evaluate_bundle(tiny_bundle, breakhis_tree, "all", "openvino", None)
     assert judged.name.endswith("openvino-int8")
     assert judged.metrics.images == len(contradictory_twins(read(breakhis_tree))[0]) == 80
 
@@ -68,7 +68,7 @@ def test_other_images_hold_none_of_the_part(tiny_checkpoint: Path, demo_images: 
     (stranger,) = [path for path in demo_images if path.stem == "SOB_M_MC-14-13413-100-017"]
     shutil.copy(stranger, tmp_path)
     with pytest.raises(DataError, match="none of the checkpoint's test images") as error:
-        judge_checkpoint(tiny_checkpoint, tmp_path, "test")
+        evaluate_checkpoint(tiny_checkpoint, tmp_path, "test")
     assert "--part all" in error.value.next_step
 
 
@@ -80,17 +80,17 @@ def test_images_that_do_not_open_are_refused_together(
     for path in tree.rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(DataError, match=r"none of the 15 test images in .* can be read: .*the file is empty"):
-        judge_checkpoint(tiny_checkpoint, tree, "test")
+        evaluate_checkpoint(tiny_checkpoint, tree, "test")
 
 
 def test_a_bundle_without_its_checkpoint_says_what_to_do(tiny_bundle: Bundle, tmp_path: Path) -> None:
     manifest = tiny_bundle.manifest.model_copy(deep=True)
     manifest.provenance.checkpoint = str(tmp_path / "gone.safetensors")
     with pytest.raises(DataError, match=r"gone\.safetensors, .* is not here") as error:
-        judge_bundle(replace(tiny_bundle, manifest=manifest), None, "test", "openvino", None)
+        evaluate_bundle(replace(tiny_bundle, manifest=manifest), None, "test", "openvino", None)
     assert error.value.next_step.startswith("ssr-edge bench FOLDER")
 
 
 def test_a_precision_that_the_bundle_lacks_is_refused(tiny_bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="has no int4 model"):
-        judge_bundle(tiny_bundle, None, "test", "openvino", "int4")
+        evaluate_bundle(tiny_bundle, None, "test", "openvino", "int4")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ssr_edge.images.preprocess import load
-from ssr_train.data.dataset import normalise, to_rgb
+from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.arch import arch_by_name
 from ssr_train.models.network import Block, ParallelKernels, SharedKernels, SqueezeExcite, SSResNeXt, Stage
 
@@ -24,7 +24,7 @@ MakeNetwork = Callable[..., SSResNeXt]
 @pytest.fixture(scope="module")
 def photo(demo_images: list[Path]) -> Tensor:
     """Two real images as the network's input, small and FP64: [2, 3, 64, 64]."""
-    return normalise(to_rgb(np.stack([load(path, 64) for path in demo_images[:2]]))).double()
+    return normalize(to_rgb(np.stack([load(path, 64) for path in demo_images[:2]]))).double()
 
 
 def features(channels: int, size: int = 8) -> Tensor:
@@ -91,7 +91,7 @@ def test_an_untrained_block_is_its_shortcut(in_channels: int, stride: int) -> No
     network = SSResNeXt(arch)
     block = Block(in_channels, 8, 16, stride, arch)
     network.stages.append(block)
-    network._initialise()
+    network._initialize()
     block.double().eval()
     x = features(in_channels)
     torch.testing.assert_close(block(x), F.relu(block.shortcut(x)))

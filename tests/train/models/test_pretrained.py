@@ -119,16 +119,16 @@ def test_what_starts_without_effect_can_learn(files: dict[str, Path]) -> None:
     torch.manual_seed(1)
     network = build_network(arch_by_name("ssresnext50_32x4d")).train()
     load_pretrained(files["resnext50"], network)
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.01)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     block = network.stages[1].blocks[1]  # type: ignore[attr-defined]
     before = {name: tensor.clone() for name, tensor in block.named_parameters()}
     images, targets = torch.randn(4, 3, SIZE, SIZE), torch.tensor([0, 1, 2, 3])
     for _ in range(2):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = nn.functional.cross_entropy(network(images), targets)
         assert torch.isfinite(loss)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     # After two steps everything has moved: the scales in the first, what stands behind them in the second.
     assert [name for name, tensor in block.named_parameters() if torch.equal(tensor, before[name])] == []
 
@@ -199,7 +199,7 @@ def test_a_run_starts_from_the_file_and_its_card_says_which(
     digest = sha256_of(files["resnet50"])
     assert f"started from {files['resnet50']} ({digest[:12]})" in answer.out
     network, card = load_checkpoint(Path("run/checkpoint.safetensors"))
-    assert card.initialised_from == digest
+    assert card.initialized_from == digest
     public = load_file(files["resnet50"])["layer3.2.conv2.weight"]
     torch.testing.assert_close(network.state_dict()["stages.2.blocks.2.spatial.0.weight"], public, rtol=0, atol=1e-6)
     answer = ssr_edge(*arguments, "--init-from", files["resnext50"], "--run", "other")

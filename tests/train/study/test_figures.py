@@ -87,16 +87,14 @@ def test_no_word_of_a_figure_is_cut_off(tmp_path: Path) -> None:
         assert 0 <= drawn.x0 < drawn.x1 <= width and 0 <= drawn.y0 < drawn.y1 <= height
 
 
-def test_models_are_told_apart_without_colour() -> None:
+def test_models_are_told_apart_without_color() -> None:
     models = [Model(f"m{number}", "paper") for number in range(8)]
-    grey = {
-        model: float(np.dot(to_rgb(style.colour), (0.299, 0.587, 0.114))) for model, style in styles(models).items()
-    }
+    gray = {model: float(np.dot(to_rgb(style.color), (0.299, 0.587, 0.114))) for model, style in styles(models).items()}
     for first in models:
         for second in models:
             if first != second:
                 same_hatch = styles(models)[first].hatch == styles(models)[second].hatch
-                assert not same_hatch or abs(grey[first] - grey[second]) > 0.08
+                assert not same_hatch or abs(gray[first] - gray[second]) > 0.08
 
 
 def test_a_study_without_a_run_still_has_figures(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_only_a_mistake_across_the_border_counts(tmp_path: Path) -> None:
     expected: dict[str, list[float]] = {"sensitivity": [], "specificity": []}
     for seed, wrong in enumerate((40, 80)):
         shown = predictions(seed, wrong)
-        # Of the eight classes in their order, only the last malignant and the last benign one have a neighbour across.
+        # Of the eight classes in their order, only the last malignant and the last benign one have a neighbor across.
         for side, last in (("sensitivity", "PC"), ("specificity", "TA")):
             of_side = np.array([(label in MALIGNANT) == (side == "sensitivity") for label in CLASSES])[shown.truth]
             lost = (~shown.correct & (shown.truth == CLASSES.index(last))).sum()

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.common.errors import DataError
 from ssr_edge.evaluation.metrics import measure
-from ssr_train.evaluation.evaluate import judge_checkpoint
+from ssr_train.evaluation.evaluate import evaluate_checkpoint
 from ssr_train.study.predictions import Predictions, predict_test
 
 
 def test_a_checkpoints_predictions_are_what_evaluate_measures(tiny_checkpoint: Path, tmp_path: Path) -> None:
     found = predict_test(tiny_checkpoint, "cpu")
-    assert measure(found.truth, found.predicted) == judge_checkpoint(tiny_checkpoint, None, "test").metrics
+    assert measure(found.truth, found.predicted) == evaluate_checkpoint(tiny_checkpoint, None, "test").metrics
     assert found.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
     names = [parse_name(name) for name in found.names]
     assert found.patients == [name.patient for name in names if name is not None]

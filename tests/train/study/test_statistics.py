@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ssr_train.study.statistics import corrected_resampled_t, holm, patient_scores, stars, summarise
+from ssr_train.study.statistics import corrected_resampled_t, holm, patient_scores, stars, summarize
 
 accuracies = st.floats(0, 1)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
@@ -17,8 +17,8 @@ differences = st.lists(st.integers(-355, 355).map(lambda images: images / 355), 
 
 
 def test_the_deviation_is_the_samples() -> None:
-    assert summarise([0.9, 0.92, 0.97]) == (pytest.approx(0.93), pytest.approx(0.0360555), 3)
-    assert summarise([0.9]) == (0.9, None, 1)
+    assert summarize([0.9, 0.92, 0.97]) == (pytest.approx(0.93), pytest.approx(0.0360555), 3)
+    assert summarize([0.9]) == (0.9, None, 1)
 
 
 def test_the_corrected_test_by_hand() -> None:

@@ -45,11 +45,11 @@ def test_training_in_micro_batches_follows_training_without() -> None:
     losses = []
     for count in (1, 4):
         network = plain_network().eval()
-        optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
         for _ in range(10):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             losses.append(float(backward(network, list(images().chunk(count)), loss_of, Processes(), None)))
-            optimiser.step()
+            optimizer.step()
     assert losses[9] < 0.5 * losses[0]
     assert losses[10:] == pytest.approx(losses[:10], abs=1e-5)
 

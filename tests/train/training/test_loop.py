@@ -15,7 +15,7 @@ import torch
 from ssr_edge.common.errors import DataError, TrainingError
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_train.data.breakhis import Record, read
-from ssr_train.data.dataset import load_images, normalise, to_rgb
+from ssr_train.data.dataset import load_images, normalize, to_rgb
 from ssr_train.data.splits import Split
 from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.arch import ArchConfig, arch_by_name
@@ -211,23 +211,23 @@ def test_sixteen_images_can_be_learnt_by_heart(demo_images: list[Path]) -> None:
     assert sorted(images.targets.tolist()) == sorted([*range(8)] * 2)
     torch.manual_seed(0)
     network = SSResNeXt(arch_by_name("ssresnext14_8x4d")).train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.003)
-    x, history = normalise(to_rgb(images.pixels)), []
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
+    x, history = normalize(to_rgb(images.pixels)), []
     for _ in range(40):
         loss = classification_loss(network(x), images.targets, 0.5, 0.0)
         history.append(float(loss.detach()))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
     assert history[0] == pytest.approx(0.5 * 2.08 + 0.5 * 0.6, abs=0.4)
     assert history[-1] < 0.05 * history[0]
     assert network(x).argmax(dim=1).tolist() == images.targets.tolist()
 
 
-def test_the_optimiser_moves_as_the_plain_one_does(make_network: Callable[..., SSResNeXt]) -> None:
+def test_the_optimizer_moves_as_the_plain_one_does(make_network: Callable[..., SSResNeXt]) -> None:
     networks = [make_network("ssresnext14_8x4d").to(memory_format=torch.channels_last).train() for _ in range(2)]
     # Channels last, as in a run: the fused step goes through memory and must not mix up weights.
-    fused, plain = (loop._optimiser(network, RECIPE) for network in networks)
+    fused, plain = (loop._optimizer(network, RECIPE) for network in networks)
     for group in plain.param_groups:
         group["fused"] = False
     for _ in range(3):

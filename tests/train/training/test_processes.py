@@ -39,7 +39,7 @@ image_sizes = [64]
 crop_scale = 0.4
 right_angle_rotations = true
 horizontal_flip = true
-colour_jitter = 0.25
+color_jitter = 0.25
 stain = 0.05
 """
 COMMAND = "from ssr_edge.cli.main import run; run()"

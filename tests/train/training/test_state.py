@@ -24,24 +24,24 @@ class Parts:
     def __init__(self, network: SSResNeXt) -> None:
         self.network = network.train()
         self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)  # type: ignore[no-untyped-call]
-        self.optimiser = torch.optim.AdamW(network.parameters(), lr=0.01)
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
 
     def step(self, images: Tensor) -> None:
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         self.network(images).square().mean().backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.averaged.update_parameters(self.network)
 
     def save(self, run: Path, epoch: int) -> None:
-        save_state(run, epoch, self.network, self.averaged, self.optimiser)
+        save_state(run, epoch, self.network, self.averaged, self.optimizer)
 
     def load(self, run: Path) -> int:
-        return load_state(run, self.network, self.averaged, self.optimiser)
+        return load_state(run, self.network, self.averaged, self.optimizer)
 
     def everything(self) -> dict[str, Tensor]:
         tensors = {f"n.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"a.{k}": v for k, v in self.averaged.state_dict().items()}
-        states = self.optimiser.state_dict()["state"]
+        states = self.optimizer.state_dict()["state"]
         return tensors | {f"o.{n}.{k}": v for n, values in states.items() for k, v in values.items()}
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Labels = npt.NDArray[np.str_]
 
 
-def allot_patients(labels: Labels, patients: Labels, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
+def assign_patients(labels: Labels, patients: Labels, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
     """The side (position in `shares`) of each image, all of a patient's on one.
 
     labels, patients: [n]. shares: of each class's images, in sum 1. Classes are taken one by one, the one of most

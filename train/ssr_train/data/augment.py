@@ -1,4 +1,4 @@
-"""Random views of training images: crop, quarter turn, flip, colour and stain (paper section 3.3 and after).
+"""Random views of training images: crop, quarter turn, flip, color and stain (paper section 3.3 and after).
 
 What is drawn and what is computed are apart: `draw` says for each image of a batch what happens to it, and calling an
 `Augment` does it, on any device and for any part of the batch. So processes that share a batch, each with a slice of
@@ -38,7 +38,7 @@ class Views:
     boxes: int64 [n, 4]: top, left, height and width of the crop. quarters: int64 [n], counter-clockwise quarter turns.
     flips: bool [n]. jitter: float32 [n, 4]: factors of brightness, contrast and saturation, turn of the hue.
     jitter_order: in which order the four are done, the same for all n. stain: float32 [n, 2, 3]: scale and shift of
-    haematoxylin, eosin and DAB.
+    hematoxylin, eosin and DAB.
     """
 
     boxes: Tensor
@@ -74,7 +74,7 @@ class Augment:
         recipe = self._recipe
         quarters = torch.randint(4, (count,)) if recipe.right_angle_rotations else torch.zeros(count, dtype=torch.int64)
         flips = torch.rand(count) < 0.5 if recipe.horizontal_flip else torch.zeros(count, dtype=torch.bool)
-        strength = torch.tensor([1, 1, 1, 1 / 5]) * recipe.colour_jitter
+        strength = torch.tensor([1, 1, 1, 1 / 5]) * recipe.color_jitter
         jitter = torch.tensor([1.0, 1, 1, 0]) + strength * _uniform(-1, 1, count, 4)
         stain = torch.tensor([[1.0], [0]]) + recipe.stain * _uniform(-1, 1, count, 2, 3)
         boxes = _draw_boxes(count, recipe.crop_scale)
@@ -84,12 +84,12 @@ class Augment:
         """Does what was drawn, on the device of the images."""
         drawn = zip(views.boxes.tolist(), views.quarters.tolist(), views.flips.tolist(), strict=True)
         cut = [self._cut(image, *one) for image, one in zip(images, drawn, strict=True)]
-        if not (self._recipe.colour_jitter or self._recipe.stain):
+        if not (self._recipe.color_jitter or self._recipe.stain):
             return torch.cat(cut)
         # A CPU is several times faster when one image at a time stays in its cache, a GPU when it gets all at once.
         step = 1 if images.device.type == "cpu" else len(images)
         parts = [slice(start, start + step) for start in range(0, len(images), step)]
-        return torch.cat([self._colour(torch.cat(cut[part]), views[part]) for part in parts])
+        return torch.cat([self._color(torch.cat(cut[part]), views[part]) for part in parts])
 
     def _cut(self, image: Tensor, box: list[int], quarters: int, flip: bool) -> Tensor:
         """uint8 [3, h, w] -> uint8 [1, 3, size, size]."""
@@ -102,14 +102,14 @@ class Augment:
         turned = torch.rot90(resized.round().to(torch.uint8), quarters, (2, 3))
         return turned.flip(3) if flip else turned
 
-    def _colour(self, images: Tensor, views: Views) -> Tensor:
+    def _color(self, images: Tensor, views: Views) -> Tensor:
         """uint8 -> uint8, both [n, 3, size, size]."""
         # Planes rather than pixels: most of it is arithmetic between whole channels.
         values = images.contiguous().float().div_(255)
         if self._recipe.stain:
             scales, shifts = views.stain.to(values.device).unbind(1)
             values = perturb_stain(values, scales, shifts)
-        if self._recipe.colour_jitter:
+        if self._recipe.color_jitter:
             factors = views.jitter.to(values.device)
             for number in views.jitter_order:
                 values = _JITTER[number](values, factors[:, number])

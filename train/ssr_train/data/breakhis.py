@@ -21,7 +21,7 @@ _PATH_COLUMNS = ("path", "jpeg", "original", "file")
 
 @dataclass(frozen=True)
 class Record:
-    """One labelled image. name: file name without suffix, unique in the data set. label: one of CLASSES."""
+    """One labeled image. name: file name without suffix, unique in the data set. label: one of CLASSES."""
 
     name: str
     path: Path

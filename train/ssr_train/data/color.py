@@ -1,4 +1,4 @@
-"""Random colour of a batch of images: jitter as torchvision's, and stain as Tellez et al. perturb it.
+"""Random color of a batch of images: jitter as torchvision's, and stain as Tellez et al. perturb it.
 
 Images are float32 RGB [n, 3, h, w] in [0, 1] throughout, factors float32 [n] or [n, 3]: each image has its own.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Rows: the RGB optical densities of haematoxylin, eosin and DAB (Ruifrok and Johnston 2001), as scikit-image has them.
+# Rows: the RGB optical densities of hematoxylin, eosin and DAB (Ruifrok and Johnston 2001), as scikit-image has them.
 RGB_FROM_HED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 # Below this mean density a pixel is glass (Macenko et al. 2009): nothing is stained there.
 _GLASS_DENSITY = 0.15
-_GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as in torchvision
+_GRAY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as in torchvision
 
 
 def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
@@ -21,14 +21,14 @@ def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """Scales the distance to the image's mean grey; 1 changes nothing, 0 gives that grey."""
-    mean = _grey(images).mean((1, 2, 3), keepdim=True)
+    """Scales the distance to the image's mean gray; 1 changes nothing, 0 gives that gray."""
+    mean = _gray(images).mean((1, 2, 3), keepdim=True)
     return torch.lerp(mean, images, _by_image(factors)).clamp_(0, 1)
 
 
 def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """Scales the distance to the pixel's own grey; 1 changes nothing, 0 gives a grey image."""
-    return torch.lerp(_grey(images), images, _by_image(factors)).clamp_(0, 1)
+    """Scales the distance to the pixel's own gray; 1 changes nothing, 0 gives a gray image."""
+    return torch.lerp(_gray(images), images, _by_image(factors)).clamp_(0, 1)
 
 
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     value = images.amax(1, keepdim=True)
     chroma = value - images.amin(1, keepdim=True)
     red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
-    # The hue in sixths of the circle; a grey pixel has none, and without chroma any will do.
+    # The hue in sixths of the circle; a gray pixel has none, and without chroma any will do.
     third = torch.where(value == green, (blue - red).add_(chroma, alpha=2), (red - green).add_(chroma, alpha=4))
     sixths = torch.where(value == red, green - blue, third).div_(chroma.clamp(min=1e-8)).add_(6 * _by_image(turns))
     # A channel lies below the value by the chroma times how far the hue is from its own third of the circle.
@@ -48,10 +48,10 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
 
 
 def perturb_stain(images: Tensor, scales: Tensor, shifts: Tensor) -> Tensor:
-    """Scales and shifts the amounts of haematoxylin, eosin and DAB (Tellez et al. 2018, section 3.2; 2019).
+    """Scales and shifts the amounts of hematoxylin, eosin and DAB (Tellez et al. 2018, section 3.2; 2019).
 
     scales, shifts: float32 [n, 3]; 1 and 0 change nothing but the rounding. Amounts are in natural logarithms of the
-    light kept back. Unlike there, the shift fades out on glass, which no stain can colour: white stays white.
+    light kept back. Unlike there, the shift fades out on glass, which no stain can color: white stays white.
     """
     density = -images.clamp(min=1 / 255).log()  # [n, 3, h, w]
     from_hed = torch.tensor(RGB_FROM_HED, device=images.device)
@@ -64,10 +64,10 @@ def perturb_stain(images: Tensor, scales: Tensor, shifts: Tensor) -> Tensor:
     return perturbed
 
 
-def _grey(images: Tensor) -> Tensor:
+def _gray(images: Tensor) -> Tensor:
     """[n, 3, h, w] -> [n, 1, h, w]."""
     red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
-    return (red * _GREY[0]).add_(green, alpha=_GREY[1]).add_(blue, alpha=_GREY[2])
+    return (red * _GRAY[0]).add_(green, alpha=_GRAY[1]).add_(blue, alpha=_GRAY[2])
 
 
 def _by_image(factors: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A part's images, decoded and resized by `ssr_edge.images.preprocess`: held, drawn from, and made ready for the network."""
+"""A part's images, decoded and resized by `ssr_edge.images.preprocess`, held and made ready for the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ssr_train.data.breakhis import Record
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """A part's n images: rows of an array that may hold others too, in memory or mapped from a cache.
 
     stored: uint8 [m, size, size, 3], BGR. rows: int64 [n], places in `stored`. targets: int64 [n]. unreadable: one
@@ -46,7 +46,7 @@ class LabelledImages:
         return to_rgb(self.stored[self.rows[chosen if isinstance(chosen, slice) else chosen.numpy()]])
 
 
-def load_images(records: Sequence[Record], size: int) -> LabelledImages:
+def load_images(records: Sequence[Record], size: int) -> LabeledImages:
     """Decodes and resizes every record in threads; an unreadable image is left out and named."""
     pixels = np.empty((len(records), size, size, 3), np.uint8)
     kept: list[Record] = []
@@ -59,7 +59,7 @@ def load_images(records: Sequence[Record], size: int) -> LabelledImages:
                 pixels[len(kept)] = image
                 kept.append(record)
     targets = torch.tensor([record.target for record in kept], dtype=torch.int64)
-    return LabelledImages(pixels[: len(kept)], np.arange(len(kept)), targets, kept, unreadable)
+    return LabeledImages(pixels[: len(kept)], np.arange(len(kept)), targets, kept, unreadable)
 
 
 def load_or_reason(path: Path, size: int) -> Image | InputError:
@@ -81,7 +81,7 @@ def draw_order(targets: Tensor, sampling: Literal["shuffled", "balanced"]) -> Te
     return torch.multinomial(1 / torch.bincount(targets)[targets].double(), len(targets), replacement=True)
 
 
-def normalise(rgb: Tensor) -> Tensor:
+def normalize(rgb: Tensor) -> Tensor:
     """uint8 RGB [n, 3, h, w] in [0, 255] -> float32 of the same shape, with ImageNet's mean and deviation taken out."""
     mean = torch.tensor(MEAN_BGR[::-1], device=rgb.device).view(1, 3, 1, 1) * 255
     deviation = torch.tensor(STD_BGR[::-1], device=rgb.device).view(1, 3, 1, 1) * 255

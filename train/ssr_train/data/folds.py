@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssr_edge.common.errors import DataError
-from ssr_train.data.assign_patients import allot_patients
+from ssr_train.data.assign_patients import assign_patients
 from ssr_train.data.breakhis import Record
 from ssr_train.data.splits import Part, Split, SplitKind
 
@@ -29,7 +29,7 @@ def make_folds(records: Sequence[Record], unit: SplitKind, folds: int, seed: int
             fold_of = _by_image(labels, folds, seed)
         else:
             patients = np.array([record.patient for record in records])
-            fold_of = allot_patients(labels, patients, [1 / folds] * folds, seed)
+            fold_of = assign_patients(labels, patients, [1 / folds] * folds, seed)
         if len(np.unique(fold_of)) < folds:
             raise ValueError("a fold is left without images")
     except ValueError as error:

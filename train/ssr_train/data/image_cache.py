@@ -27,7 +27,7 @@ from ssr_edge.common.progress import progress
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_train.data.breakhis import Record
-from ssr_train.data.dataset import LabelledImages, load_or_reason
+from ssr_train.data.dataset import LabeledImages, load_or_reason
 
 # To be raised when `ssr_edge.images.preprocess` or the files change, so that no older cache is taken.
 _VERSION = 1
@@ -44,11 +44,11 @@ class ImageCache:
     digests: dict[Path, str | None]
     rows: dict[Path, int]
 
-    def load(self, records: Sequence[Record], size: int) -> LabelledImages:
+    def load(self, records: Sequence[Record], size: int) -> LabeledImages:
         """What `load_images` gives, without decoding; `size` must be one that the cache was opened with."""
         kept = [record for record in records if self.digests[record.path] is not None]
         lost = [load_or_reason(record.path, size) for record in records if self.digests[record.path] is None]
-        return LabelledImages(
+        return LabeledImages(
             stored=self.pixels[size],
             rows=np.array([self.rows[record.path] for record in kept], np.int64),
             targets=torch.tensor([record.target for record in kept], dtype=torch.int64),
@@ -58,7 +58,7 @@ class ImageCache:
 
 
 def open_image_cache(
-    root: Path, records: Sequence[Record], sizes: Sequence[int], say: Callable[[str], None]
+    root: Path, records: Sequence[Record], sizes: Sequence[int], log: Callable[[str], None]
 ) -> ImageCache | None:
     """Opens the cache of these images below `root`, and decodes them first where it is missing, damaged or stale.
 
@@ -69,14 +69,14 @@ def open_image_cache(
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f"{folder.name}.lock"):
-            cache = _open(folder, records, sizes, say)
+            cache = _open(folder, records, sizes, log)
             if cache is None:
-                say(f"decoding {len(records)} images once, into {root}")
+                log(f"decoding {len(records)} images once, into {root}")
                 _build(folder, records, sizes)
-                cache = _open(folder, records, sizes, say)
+                cache = _open(folder, records, sizes, log)
             return cache
     except OSError as error:
-        say(f"no image cache in {root}: {error.strerror or error}; the images are decoded for this run alone")
+        log(f"no image cache in {root}: {error.strerror or error}; the images are decoded for this run alone")
         return None
 
 
@@ -93,7 +93,7 @@ def _key(records: Sequence[Record], sizes: Sequence[int]) -> str:
 
 
 def _open(
-    folder: Path, records: Sequence[Record], sizes: Sequence[int], say: Callable[[str], None]
+    folder: Path, records: Sequence[Record], sizes: Sequence[int], log: Callable[[str], None]
 ) -> ImageCache | None:
     if not folder.exists():
         return None
@@ -107,7 +107,7 @@ def _open(
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         damaged = list(sizes)
     if damaged:
-        say(f"the image cache {folder} is damaged: it is made again")
+        log(f"the image cache {folder} is damaged: it is made again")
         return None
     # A file that could not be read may have been a disk or a permission that has been mended since.
     if any(digest is None and not isinstance(load_or_reason(path, 8), InputError) for path, digest in digests.items()):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ssr_edge.breakhis.names import HOME, parse_name
 from ssr_edge.common.errors import DataError
-from ssr_train.data.assign_patients import allot_patients
+from ssr_train.data.assign_patients import assign_patients
 from ssr_train.data.breakhis import Record
 from ssr_train.data.splits import TEST_FRACTION, VAL_FRACTION, Part, Split
 
@@ -65,7 +65,7 @@ def official_split(records: Sequence[Record], folder: Path, fold: int, seed: int
         raise _unusable(f"{path}: its {'test' if train else 'train'} part has none of the {len(records)} images here")
     labels, patients = (np.array([getattr(r, field) for r in train]) for field in ("label", "patient"))
     share = VAL_FRACTION / (1 - TEST_FRACTION)
-    watched = allot_patients(labels, patients, (1 - share, share), seed) == 1
+    watched = assign_patients(labels, patients, (1 - share, share), seed) == 1
     if not watched.any():
         raise _unusable(f"{path}: one patient in train leaves none to watch")
     here = {record.name: parts[record.name] for record in named}

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssr_edge.common.errors import DataError
 from ssr_edge.common.files import replacing
-from ssr_train.data.assign_patients import allot_patients
+from ssr_train.data.assign_patients import assign_patients
 from ssr_train.data.breakhis import Record
 
 SplitKind = Literal["image", "patient"]
@@ -123,7 +123,7 @@ def _by_image(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np
 
 def _by_patient(labels: np.ndarray, patients: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shares = (1 - VAL_FRACTION - TEST_FRACTION, VAL_FRACTION, TEST_FRACTION)
-    side = allot_patients(labels, patients, shares, seed)
+    side = assign_patients(labels, patients, shares, seed)
     train, val, test = (np.flatnonzero(side == position) for position in range(len(shares)))
     if not (len(train) and len(val) and len(test)):
         raise ValueError(f"{len(np.unique(patients))} patients leave a part empty")

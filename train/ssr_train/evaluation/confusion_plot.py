@@ -17,9 +17,9 @@ def plot_confusion(metrics: Metrics, title: str) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(confusion > 0):
-        colour = "white" if shares[row, column] > 0.55 else "black"
+        color = "white" if shares[row, column] > 0.55 else "black"
         text = f"{confusion[row, column]}\n{shares[row, column]:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
     benign = sum(label not in MALIGNANT for label in CLASSES) - 0.5
     axes.axhline(benign, color="black", linewidth=0.8)
     axes.axvline(benign, color="black", linewidth=0.8)

@@ -19,7 +19,7 @@ from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.runners.base import Outputs
 from ssr_edge.runners.choose import choose_precision, open_runner
 from ssr_train.data.breakhis import contradictory_twins, read
-from ssr_train.data.dataset import LabelledImages, load_images, normalise, to_rgb
+from ssr_train.data.dataset import LabeledImages, load_images, normalize, to_rgb
 from ssr_train.evaluation.symmetries import symmetries
 from ssr_train.models.network import Network
 from ssr_train.training.checkpoint import CheckpointCard, load_checkpoint
@@ -29,7 +29,7 @@ _BATCH = 8
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """What was found of a classifier. name: checkpoint, or bundle and engine. probabilities: float32 [n, 8].
 
     cam: of each image the activation map of the class predicted, float32 [n, h, w], if it was asked for.
@@ -37,7 +37,7 @@ class Judged:
 
     name: str
     metrics: Metrics
-    images: LabelledImages
+    images: LabeledImages
     probabilities: npt.NDArray[np.float32]
     cam: npt.NDArray[np.float32] | None
 
@@ -52,7 +52,9 @@ class Judged:
         return [record.patient for record in self.images.records]
 
 
-def judge_checkpoint(path: Path, data: Path | None, part: WhichPart, tta: bool = False, cam: bool = False) -> Judged:
+def evaluate_checkpoint(
+    path: Path, data: Path | None, part: WhichPart, tta: bool = False, cam: bool = False
+) -> Evaluation:
     """Judges a checkpoint in FP32 PyTorch. tta: averages the probabilities of each image's eight symmetries.
 
     cam: also gives activation maps, of the image as it is.
@@ -64,7 +66,7 @@ def judge_checkpoint(path: Path, data: Path | None, part: WhichPart, tta: bool =
     return _judge(str(path), _images(card, data, part), lambda images: _outputs(network, images), tta, cam)
 
 
-def judge_bundle(
+def evaluate_bundle(
     bundle: Bundle,
     data: Path | None,
     part: WhichPart,
@@ -72,7 +74,7 @@ def judge_bundle(
     precision: str | None,
     tta: bool = False,
     cam: bool = False,
-) -> Judged:
+) -> Evaluation:
     """Judges a bundle's engine; the part is that of the checkpoint the bundle was made from. tta, cam: as above.
 
     Raises:
@@ -84,7 +86,7 @@ def judge_bundle(
         raise DataError(
             f"{checkpoint}, which says what this bundle was trained on, is not here",
             expected="the checkpoint at its place",
-            next_step=f"ssr-edge bench FOLDER --bundle {bundle.path}  (judges on labelled images without it)",
+            next_step=f"ssr-edge bench FOLDER --bundle {bundle.path}  (judges on labeled images without it)",
         )
     if cam and not bundle.manifest.cam:
         raise UsageError(
@@ -97,7 +99,7 @@ def judge_bundle(
         return _judge(f"{bundle.path} {runner.name}", images, runner.infer, tta, cam)
 
 
-def _judge(name: str, images: LabelledImages, infer: Callable[[Image], Outputs], tta: bool, cam: bool) -> Judged:
+def _judge(name: str, images: LabeledImages, infer: Callable[[Image], Outputs], tta: bool, cam: bool) -> Evaluation:
     probabilities, maps = [], []
     with progress("judging, image", len(images)) as advance:
         for start in range(0, len(images), _BATCH):
@@ -110,16 +112,16 @@ def _judge(name: str, images: LabelledImages, infer: Callable[[Image], Outputs],
             advance(len(batch), "")
     every = np.concatenate(probabilities)
     metrics = measure(images.targets.numpy(), every.argmax(axis=1))
-    return Judged(name, metrics, images, every, np.concatenate(maps) if cam else None)
+    return Evaluation(name, metrics, images, every, np.concatenate(maps) if cam else None)
 
 
 @torch.inference_mode()
 def _outputs(network: Network, images: Image) -> Outputs:
-    logits, cam = network.forward_with_cam(normalise(to_rgb(images)).to(memory_format=torch.channels_last))
+    logits, cam = network.forward_with_cam(normalize(to_rgb(images)).to(memory_format=torch.channels_last))
     return Outputs(logits.numpy(), torch.softmax(logits, dim=1).numpy(), cam.numpy())
 
 
-def _images(card: CheckpointCard, data: Path | None, part: WhichPart) -> LabelledImages:
+def _images(card: CheckpointCard, data: Path | None, part: WhichPart) -> LabeledImages:
     folder = data or Path(card.data)
     records, _ = contradictory_twins(read(folder, card.magnification))
     if part != "all":

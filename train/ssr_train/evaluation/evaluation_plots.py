@@ -15,13 +15,13 @@ from ssr_edge.images.preprocess import Image, decode
 from ssr_edge.inference.prediction import decide
 from ssr_edge.overlay.cam import draw_cam
 from ssr_edge.overlay.draw import draw
-from ssr_train.evaluation.evaluate import Judged
+from ssr_train.evaluation.evaluate import Evaluation
 
 CONFUSION, MISTAKES = "confusion", "mistakes.png"
 _QUALITY = 95
 
 
-def write_pictures(judged: Judged, folder: Path) -> list[Path]:
+def write_pictures(judged: Evaluation, folder: Path) -> list[Path]:
     """Writes confusion.svg, confusion.png and, where there is a mistake, mistakes.png; returns what was written.
 
     Raises:
@@ -46,7 +46,7 @@ def write_pictures(judged: Judged, folder: Path) -> list[Path]:
     return written
 
 
-def write_cams(judged: Judged, folder: Path) -> list[Path]:
+def write_cams(judged: Evaluation, folder: Path) -> list[Path]:
     """Writes NAME.jpg for each image: the activation map of the class predicted, drawn over the original.
 
     Raises:

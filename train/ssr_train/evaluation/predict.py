@@ -1,4 +1,4 @@
-"""Judges a network on labelled images."""
+"""Judges a network on labeled images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssr_edge.evaluation.metrics import Metrics, measure
-from ssr_train.data.dataset import LabelledImages, normalise
+from ssr_train.data.dataset import LabeledImages, normalize
 
 # A CPU has no use for more; a GPU takes hardly longer for many images than for few.
 _BATCH, _GPU_BATCH = 16, 64
@@ -15,7 +15,7 @@ _BATCH, _GPU_BATCH = 16, 64
 
 @torch.inference_mode()
 def evaluate_images(
-    network: nn.Module, images: LabelledImages, device: torch.device, dtype: torch.dtype | None
+    network: nn.Module, images: LabeledImages, device: torch.device, dtype: torch.dtype | None
 ) -> tuple[Metrics, Tensor]:
     """Metrics and float32 logits [n, classes] of a network on images of its input size.
 
@@ -27,7 +27,7 @@ def evaluate_images(
     size = _BATCH if device.type == "cpu" else _GPU_BATCH
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for start in range(0, len(images), size):
-            batch = normalise(images.rgb(slice(start, start + size)).to(device))
+            batch = normalize(images.rgb(slice(start, start + size)).to(device))
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
                 logits.append(network(batch.to(memory_format=torch.channels_last)).float().cpu())
     everything = torch.cat(logits)

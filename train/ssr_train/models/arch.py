@@ -1,4 +1,4 @@
-"""Describes networks as data: one config for SSResNeXt, its ablations and its smaller members; one for each rival."""
+"""Networks as data: one config for SSResNeXt, its ablations and its smaller members; one for each baseline."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SwinConfig:
 
 
 Arch: TypeAlias = ArchConfig | BhcNetConfig | SwinConfig
-_RIVALS: dict[str, type[BhcNetConfig] | type[SwinConfig]] = {"bhcnet": BhcNetConfig, "swin": SwinConfig}
+_BASELINES: dict[str, type[BhcNetConfig] | type[SwinConfig]] = {"bhcnet": BhcNetConfig, "swin": SwinConfig}
 
 
 def arch_from_dict(fields: dict[str, Any]) -> Arch:
@@ -93,7 +93,7 @@ def arch_from_dict(fields: dict[str, Any]) -> Arch:
     if "family" not in fields:
         return ArchConfig.from_dict(fields)
     rest = {name: value for name, value in fields.items() if name != "family"}
-    return _RIVALS[fields["family"]](**(rest | {"blocks": tuple(fields["blocks"])}))
+    return _BASELINES[fields["family"]](**(rest | {"blocks": tuple(fields["blocks"])}))
 
 
 _A = TypeVar("_A", bound=Arch)
@@ -153,13 +153,13 @@ def resnet50() -> ArchConfig:
 
 @_register
 def bhcnet() -> BhcNetConfig:
-    """Rival of Table 3: BHCNet-6 of Jiang et al. 2019, the multi-class network of that paper."""
+    """Baseline of Table 3: BHCNet-6 of Jiang et al. 2019, the multi-class network of that paper."""
     return BhcNetConfig(name="bhcnet", blocks=(6, 6, 6))
 
 
 @_register
 def swin_t() -> SwinConfig:
-    """Rival of Table 3: Swin-T of Liu et al. 2021 (arXiv 2103.14030)."""
+    """Baseline of Table 3: Swin-T of Liu et al. 2021 (arXiv 2103.14030)."""
     return SwinConfig(name="swin_t", blocks=(2, 2, 6, 2))
 
 

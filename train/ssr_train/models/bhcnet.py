@@ -51,7 +51,7 @@ class SmallSeBlock(ResidualBlock):
 
 
 class BhcNet(Network):
-    """The classifier: normalised RGB float [N, 3, 224, 224] -> logits [N, classes]."""
+    """The classifier: normalized RGB float [N, 3, 224, 224] -> logits [N, classes]."""
 
     def __init__(self, arch: BhcNetConfig, classes: int = 8) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class BhcNet(Network):
                     nn.init.zeros_(module.bias)
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Normalised RGB float [N, 3, H, W] -> [N, 4 * width, H/4, W/4], all of it positive or zero."""
+        """Normalized RGB float [N, 3, H, W] -> [N, 4 * width, H/4, W/4], all of it positive or zero."""
         x = F.relu(self.stem_bn(self.stem(x)))  # [N, width, H, W]
         for stage in self.stages:
             x = stage(x)

@@ -1,7 +1,7 @@
 """The form of a folded network: one convolution with a bias where several and a BatchNorm were.
 
-`ssr_export.folding.fold` computes it from a trained network. Checkpoints of fine-tuned networks hold it, so that it can be
-trained further and judged without the export stage.
+`ssr_export.folding.fold` computes it from a trained network. Checkpoints of fine-tuned networks hold it, so that
+it can be trained further and evaluated without the export stage.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ class Network(nn.Module):
     classifier: nn.Linear
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Normalised RGB float [N, 3, H, W] -> [N, C, H/32, W/32], or finer: what the classifier averages."""
+        """Normalized RGB float [N, 3, H, W] -> [N, C, H/32, W/32], or finer: what the classifier averages."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised RGB float [N, 3, H, W] -> logits [N, classes]."""
+        """Normalized RGB float [N, 3, H, W] -> logits [N, classes]."""
         logits: Tensor = self.classifier(self.feature_map(x).mean((2, 3)))
         return logits
 
@@ -164,7 +164,7 @@ class Stage(nn.Module):
 
 
 class SSResNeXt(Network):
-    """The classifier: normalised RGB float [N, 3, 224, 224] -> logits [N, classes]."""
+    """The classifier: normalized RGB float [N, 3, 224, 224] -> logits [N, classes]."""
 
     arch: ArchConfig
 
@@ -185,17 +185,17 @@ class SSResNeXt(Network):
             stages.append(Stage(blocks, arch.first_to_last))
         self.stages = nn.ModuleList(stages)
         self.classifier = nn.Linear(in_channels, classes)
-        self._initialise()
+        self._initialize()
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Normalised RGB float [N, 3, H, W] -> [N, 8 * out_width, H/32, W/32], all of it positive or zero."""
+        """Normalized RGB float [N, 3, H, W] -> [N, 8 * out_width, H/32, W/32], all of it positive or zero."""
         x = F.relu(self.stem_bn(self.stem(x)))  # [N, stem, H/2, W/2]
         x = F.max_pool2d(x, 3, 2, 1)  # [N, stem, H/4, W/4]
         for stage in self.stages:
             x = stage(x)
         return x
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

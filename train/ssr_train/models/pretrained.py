@@ -53,7 +53,7 @@ def load_pretrained(path: Path, network: Network, sha256: str | None = None) -> 
     network.load_state_dict(found, strict=False)
     if isinstance(network, SSResNeXt):
         with torch.no_grad():
-            _neutralise(network)
+            _neutralize(network)
 
 
 def _resnet_name(name: str) -> str:
@@ -124,7 +124,7 @@ def _starts_neutral(name: str) -> bool:
     )
 
 
-def _neutralise(network: SSResNeXt) -> None:
+def _neutralize(network: SSResNeXt) -> None:
     for block in network.modules():
         if isinstance(block, Block):
             if isinstance(block.spatial, ParallelKernels | SharedKernels):

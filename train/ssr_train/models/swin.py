@@ -1,4 +1,4 @@
-"""Swin Transformer (Liu et al. 2021, arXiv 2103.14030), the rival of Table 3 that is no convolutional network.
+"""Swin Transformer (Liu et al. 2021, arXiv 2103.14030), the baseline of Table 3 that is no convolutional network.
 
 torchvision's, with its parts under the names that the other architectures here have.
 """
@@ -17,7 +17,7 @@ _STOCHASTIC_DEPTH = 0.2
 
 
 class Swin(Network):
-    """The classifier: normalised RGB float [N, 3, 224, 224] -> logits [N, classes]."""
+    """The classifier: normalized RGB float [N, 3, 224, 224] -> logits [N, classes]."""
 
     def __init__(self, arch: SwinConfig, classes: int = 8) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Swin(Network):
         self.norm, self.classifier = swin.norm, swin.head
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Normalised RGB float [N, 3, H, W] -> [N, 8 * width, H/32, W/32]."""
+        """Normalized RGB float [N, 3, H, W] -> [N, 8 * width, H/32, W/32]."""
         x = self.stages(self.stem_norm(self.stem(x)))  # [N, H/32, W/32, 8 * width]
         found: Tensor = self.norm(x).permute(0, 3, 1, 2)
         return found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ssr_train.models.complexity import HEADS, complexity_rows
 from ssr_train.study import paper
+from ssr_train.study.captions import NOTHING
 from ssr_train.study.plan import StudyPlan
 from ssr_train.study.table import Table, Value
-from ssr_train.study.wording import NOTHING
 
 # Of Table 3, which counts nothing.
-_RIVALS = ("bhcnet", "swin_t")
+_BASELINES = ("bhcnet", "swin_t")
 _NOTE = (
     f"Multiply-adds of one 224x224 image through convolutions and linear layers. {paper.CITATION} count the "
     f"baselines with a head of {HEADS[1]} classes and their own network with {HEADS[0]}. Folded: the three "
@@ -18,10 +18,10 @@ _NOTE = (
 
 
 def table_4(plan: StudyPlan) -> Table:
-    """Of the paper's rows, of its rivals, and of the study's other architectures."""
+    """Of the paper's rows, of its baselines, and of the study's other architectures."""
     rows: list[list[str]] = []
     records: list[dict[str, Value]] = []
-    for arch in dict.fromkeys([*paper.COMPLEXITY, *_RIVALS, *plan.architectures]):
+    for arch in dict.fromkeys([*paper.COMPLEXITY, *_BASELINES, *plan.architectures]):
         ours, imagenet = complexity_rows([arch])
         theirs = paper.COMPLEXITY.get(arch)
         rows.append(

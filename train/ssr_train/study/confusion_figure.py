@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_train.data.splits import SplitKind
+from ssr_train.study.captions import counted, model_name, short_caveat
 from ssr_train.study.drawing import entitle
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
-from ssr_train.study.wording import counted, model_name, short_caveat
 
-_COLOURS = "Blues"  # one hue from light to dark: the same order in grey
+_COLORS = "Blues"  # one hue from light to dark: the same order in gray
 _DARK = 0.55
 
 
@@ -46,14 +46,14 @@ def confusion_matrices(study: Study, split: SplitKind, model: Model) -> Figure:
 def _draw(axes: Axes, confusion: npt.NDArray[np.int64]) -> None:
     totals = confusion.sum(axis=1)
     shares = confusion / np.maximum(totals, 1)[:, None]
-    axes.imshow(shares, cmap=_COLOURS, vmin=0, vmax=1)
+    axes.imshow(shares, cmap=_COLORS, vmin=0, vmax=1)
     for row, column in np.ndindex(shares.shape):
         if confusion[row, column]:
             share = shares[row, column]
             # Less than half a per cent is not nothing.
             text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
-            colour = "white" if share > _DARK else "black"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+            color = "white" if share > _DARK else "black"
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
     axes.set_xticks(range(len(CLASSES)), CLASSES)
     axes.set_yticks(range(len(CLASSES)), [f"{label} ({total:,})" for label, total in zip(CLASSES, totals, strict=True)])
     axes.set_xlabel("predicted")

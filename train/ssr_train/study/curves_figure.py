@@ -1,4 +1,4 @@
-"""How the runs of a study learnt: loss on training images and macro-F1 on val by epoch."""
+"""How the runs of a study learned: loss on training images and macro-F1 on val by epoch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from ssr_train.data.splits import SplitKind
+from ssr_train.study.captions import model_name, short_caveat
 from ssr_train.study.drawing import Style, entitle, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import RUNS, Cell
-from ssr_train.study.wording import model_name, short_caveat
 from ssr_train.training.journal import read_metrics
 
 _FIGURES = {"train_loss": "training loss", "val_macro_f1": "macro-F1 on val"}
-_OUTLINE = [Stroke(linewidth=2.6, foreground="#222222"), Normal()]  # so that light colours are seen on white
+_OUTLINE = [Stroke(linewidth=2.6, foreground="#222222"), Normal()]  # so that light colors are seen on white
 
 
 def training_curves(study: Study, split: SplitKind, folder: Path) -> Figure:
@@ -59,5 +59,5 @@ def _curves(study: Study, cell: Cell, folder: Path, name: str) -> npt.NDArray[np
 
 def _draw(axes: Axes, curves: npt.NDArray[np.float64], style: Style, label: str) -> None:
     epochs = np.arange(1, curves.shape[1] + 1)
-    axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=style.colour, alpha=0.25, linewidth=0)
-    axes.plot(epochs, curves.mean(axis=0), color=style.colour, linewidth=1.4, path_effects=_OUTLINE, label=label)
+    axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=style.color, alpha=0.25, linewidth=0)
+    axes.plot(epochs, curves.mean(axis=0), color=style.color, linewidth=1.4, path_effects=_OUTLINE, label=label)

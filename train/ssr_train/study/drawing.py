@@ -1,4 +1,4 @@
-"""What a study's figures share: colours and hatches told apart in grey as well, words that fit, SVG and PNG files."""
+"""What a study's figures share: colors and hatches told apart in gray as well, words that fit, SVG and PNG files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ssr_edge.common.files import replacing
 from ssr_train.study.plan import Model
 
 # Told apart by people who see no red and green, too (Okabe and Ito 2008); each four from light to dark, so that they
-# are told apart in print without colour as well. Hatches tell the fours apart.
-_COLOURS = ("#F0E442", "#56B4E9", "#D55E00", "#0072B2", "#FFFFFF", "#E69F00", "#009E73", "#555555")
+# are told apart in print without color as well. Hatches tell the fours apart.
+_COLORS = ("#F0E442", "#56B4E9", "#D55E00", "#0072B2", "#FFFFFF", "#E69F00", "#009E73", "#555555")
 _HATCHES = ("", "//", "..", "xx")
 _DPI = 150
 _LETTER = 0.0085  # inches that a letter takes at one point of size, rather too many than too few
@@ -27,14 +27,14 @@ _LEGEND_MARK = 0.6  # inches that a sample of a line or fill takes beside its la
 class Style(NamedTuple):
     """How a model is filled."""
 
-    colour: str
+    color: str
     hatch: str
 
 
 def styles(models: Sequence[Model]) -> dict[Model, Style]:
     """One style a model, the same in every figure of a study."""
     return {
-        model: Style(_COLOURS[number % len(_COLOURS)], _HATCHES[number // 4 % len(_HATCHES)])
+        model: Style(_COLORS[number % len(_COLORS)], _HATCHES[number // 4 % len(_HATCHES)])
         for number, model in enumerate(models)
     }
 

@@ -11,12 +11,12 @@ from matplotlib.patheffects import Normal, Stroke
 
 from ssr_train.data.splits import SplitKind
 from ssr_train.study import paper
+from ssr_train.study.captions import counted, model_name, short_caveat
 from ssr_train.study.comparisons import Comparison, compare
 from ssr_train.study.drawing import Style, entitle, fitted, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
 from ssr_train.study.statistics import stars
-from ssr_train.study.wording import counted, model_name, short_caveat
 
 _GROUP = 0.84  # of a magnification's room
 _INK = "#222222"
@@ -87,7 +87,7 @@ def _bars(axes: Axes, study: Study, split: SplitKind, model: Model, style: Style
             found.mean,
             width * 0.92,
             yerr=found.deviation,
-            color=style.colour,
+            color=style.color,
             hatch=style.hatch,
             edgecolor=_INK,
             linewidth=0.7,
@@ -98,7 +98,7 @@ def _bars(axes: Axes, study: Study, split: SplitKind, model: Model, style: Style
             top = max(top, paper.ACCURACY[magnification])
         axes.text(place + shift, top + 0.02, f"{found.mean:.3f}", ha="center", va="bottom", fontsize=7)
     name = model_name(model, study.plan)
-    axes.bar(0, 0, color=style.colour, hatch=style.hatch, edgecolor=_INK, linewidth=0.7, label=name)
+    axes.bar(0, 0, color=style.color, hatch=style.hatch, edgecolor=_INK, linewidth=0.7, label=name)
 
 
 def _boxes(axes: Axes, study: Study, split: SplitKind, magnification: int) -> None:
@@ -116,7 +116,7 @@ def _boxes(axes: Axes, study: Study, split: SplitKind, magnification: int) -> No
             showfliers=False,  # every value is drawn as a point
             medianprops={"color": _INK, "linewidth": 1.6, "path_effects": _ON_DARK},
         )
-        boxes["boxes"][0].set(facecolor=style.colour, hatch=style.hatch, edgecolor=_INK)
+        boxes["boxes"][0].set(facecolor=style.color, hatch=style.hatch, edgecolor=_INK)
         # Side by side, so that equal values are seen as several.
         beside = place + np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else [place]
         axes.plot(beside, values, "o", color="white", markeredgecolor=_INK, markersize=3.5, zorder=3)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from ssr_edge.evaluation.bootstrap import Interval, ratio_interval
 from ssr_edge.evaluation.metrics import IS_MALIGNANT
 from ssr_train.data.splits import SplitKind
+from ssr_train.study.captions import caveats, model_name, with_interval
 from ssr_train.study.outcomes import Outcome, Study
 from ssr_train.study.plan import Cell
 from ssr_train.study.predictions import Predictions
-from ssr_train.study.statistics import summarise
+from ssr_train.study.statistics import summarize
 from ssr_train.study.table import Table, Value
-from ssr_train.study.wording import caveats, model_name, with_interval
 
 _SIDES = {"sensitivity": True, "specificity": False}
 _METHOD = (
@@ -41,7 +41,7 @@ def malignancy_table(study: Study, split: SplitKind) -> Table:
             }
             for name, malignant in _SIDES.items():
                 shares, interval = side_figures(outcomes, malignant)
-                found = summarise(shares) if shares else None
+                found = summarize(shares) if shares else None
                 text, columns_of = with_interval(name, found, interval, study.plan.seeds)
                 row.append(text)
                 record |= columns_of

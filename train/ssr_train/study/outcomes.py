@@ -16,7 +16,7 @@ from ssr_train.data.splits import Split
 from ssr_train.study.grid import FAILURE
 from ssr_train.study.plan import RUNS, Cell, RunSpec, StudyPlan
 from ssr_train.study.predictions import PREDICTIONS, Predictions
-from ssr_train.study.statistics import Summary, patient_scores, summarise
+from ssr_train.study.statistics import Summary, patient_scores, summarize
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Study:
     def summary(self, cell: Cell, figure: Callable[[Outcome], float]) -> Summary | None:
         """Mean and deviation of a figure over the cell's seeds; None when none is done."""
         found = self.outcomes.get(cell)
-        return summarise([figure(outcome) for outcome in found.values()]) if found else None
+        return summarize([figure(outcome) for outcome in found.values()]) if found else None
 
 
 def gather(plan: StudyPlan, folder: Path) -> Study:

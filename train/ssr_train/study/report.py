@@ -8,6 +8,7 @@ from pathlib import Path
 from ssr_edge.common.files import replacing
 from ssr_edge.machine.environment import machine_facts
 from ssr_train.data.splits import SplitKind
+from ssr_train.study.captions import caveats, model_name
 from ssr_train.study.complexity_table import table_4
 from ssr_train.study.confusion_figure import confusion_matrices
 from ssr_train.study.curves_figure import training_curves
@@ -19,7 +20,6 @@ from ssr_train.study.plan import RUNS
 from ssr_train.study.statistics_tables import comparison_table, patient_table, split_table
 from ssr_train.study.table import Table
 from ssr_train.study.tables import accuracy_table, table_2, table_3
-from ssr_train.study.wording import caveats, model_name
 
 REPORT = "report.md"
 DISCLAIMER = "Decision support for research, not a medical device."

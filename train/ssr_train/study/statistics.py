@@ -44,7 +44,7 @@ class PairedTest:
     p: float | None
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarize(values: Sequence[float]) -> Summary:
     """Summary of one figure over repeats [n]; n >= 1."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Summary(float(np.mean(values)), deviation, len(values))
@@ -55,7 +55,7 @@ def corrected_resampled_t(differences: Sequence[float], test_to_train: float) ->
 
     differences: [n], one a repeat, n >= 1. test_to_train: test images over training images of a repeat.
     """
-    mean, deviation, repeats = summarise(differences)
+    mean, deviation, repeats = summarize(differences)
     if deviation is None or deviation < _NO_SPREAD:
         return PairedTest(mean, None, None)
     error = deviation * float(np.sqrt(1 / repeats + test_to_train))

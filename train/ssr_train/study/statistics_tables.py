@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ssr_train.data.splits import SplitKind
+from ssr_train.study.captions import NOTHING, caveats, model_name, p_text, with_interval
 from ssr_train.study.comparisons import compare
 from ssr_train.study.outcomes import Outcome, Study, image_interval, patient_interval
 from ssr_train.study.plan import Cell
 from ssr_train.study.statistics import stars
 from ssr_train.study.table import Table, Value
-from ssr_train.study.wording import NOTHING, caveats, model_name, p_text, with_interval
 
 _TEST = (
     "Difference of accuracies with its 95 % interval, paired by seed (the same split for both). p: two-sided corrected "

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ssr_train.data.splits import SplitKind
 from ssr_train.study import paper
+from ssr_train.study.captions import caveats, cell_text, method, model_name
 from ssr_train.study.outcomes import Outcome, Study
 from ssr_train.study.plan import Cell, Model
 from ssr_train.study.table import Table, Value
-from ssr_train.study.wording import caveats, cell_text, method, model_name
 
 Figure = Callable[[Outcome], float]
 _FIGURES: dict[str, Figure] = {

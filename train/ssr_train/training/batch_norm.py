@@ -41,11 +41,11 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         x = x.float()
         # In two passes over the values: the mean of squares less the squared mean loses digits to cancellation.
         mean = _mean_over_processes(x.mean((0, 2, 3)))
-        centred = x - mean.view(1, -1, 1, 1)
-        variance = _mean_over_processes(centred.square().mean((0, 2, 3)))
+        centered = x - mean.view(1, -1, 1, 1)
+        variance = _mean_over_processes(centered.square().mean((0, 2, 3)))
         self._follow(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.get_world_size())
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return centered * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import CheckpointError
 from ssr_edge.common.files import replacing
+from ssr_edge.common.older_names import OlderNames
 from ssr_train.data.splits import Split
 from ssr_train.models.arch import arch_from_dict
 from ssr_train.models.build import build_network
@@ -21,19 +22,21 @@ from ssr_train.models.network import Network
 _METADATA_KEY = "ssr_edge"
 
 
-class CheckpointCard(BaseModel):
+class CheckpointCard(OlderNames):
     """What a checkpoint says of itself, kept as JSON in the file's header.
 
     split: image name -> part; `train` is what the weights have seen. metrics: part -> figures.
     data: where the images lay when it was trained: a hint for calibration, not a promise.
     folded: the weights are those of the folded form. fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned.
-    initialised_from: SHA-256 of the file of public weights that training started from.
+    initialized_from: SHA-256 of the file of public weights that training started from.
     """
+
+    older_names: ClassVar[dict[str, str]] = {"initialised_from": "initialized_from"}
 
     model_config = ConfigDict(extra="forbid")
 
     arch: dict[str, Any]
-    classes: list[str] = list(CLASSES)
+    classes: list[str] = Field(default_factory=lambda: list(CLASSES))
     magnification: int | None
     recipe: dict[str, Any]
     seed: int
@@ -46,7 +49,7 @@ class CheckpointCard(BaseModel):
     tools: dict[str, str]
     folded: bool = False
     fine_tuned_from: str | None = None
-    initialised_from: str | None = None
+    initialized_from: str | None = None
 
     def to_split(self) -> Split:
         """The division of images that the weights were trained under."""

@@ -47,7 +47,7 @@ def backward(
     loss.backward()  # type: ignore[no-untyped-call]
     for number, (images, part) in enumerate(zip(micro_batches, logits, strict=True), start=1):
         assert part.grad is not None
-        with _unsynchronised(network) if number < len(logits) else nullcontext():
+        with _unsynchronized(network) if number < len(logits) else nullcontext():
             forward(images).backward(part.grad * processes.count)  # type: ignore[no-untyped-call]
     return loss.detach()
 
@@ -64,7 +64,7 @@ def as_if_never_called(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _unsynchronised(network: nn.Module) -> Iterator[None]:
+def _unsynchronized(network: nn.Module) -> Iterator[None]:
     if isinstance(network, nn.parallel.DistributedDataParallel):
         with network.no_sync():
             yield

@@ -29,7 +29,7 @@ from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.data.augment import STORED_SIZE, Augment
 from ssr_train.data.breakhis import Record, contradictory_twins, read
-from ssr_train.data.dataset import LabelledImages, draw_order, load_images, normalise, upload
+from ssr_train.data.dataset import LabeledImages, draw_order, load_images, normalize, upload
 from ssr_train.data.image_cache import open_image_cache
 from ssr_train.data.split_messages import misfits, why_classes_are_missing
 from ssr_train.data.splits import Part, Split, SplitKind, make_split
@@ -98,7 +98,7 @@ class Start:
     plain: Callable[[Network], Network]
 
 
-def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start: Start | None = None) -> Path:
+def train(options: TrainOptions, resume: bool, log: Callable[[str], None], start: Start | None = None) -> Path:
     """Trains a network and returns the path of its checkpoint. say: prints one line for the user.
 
     start: of a fine-tuning run (`ssr_export.int8.qat`); None begins with random weights.
@@ -109,53 +109,53 @@ def train(options: TrainOptions, resume: bool, say: Callable[[str], None], start
         UsageError: a batch that can't be divided among the processes.
     """
     with joined_processes(torch.device(options.device)) as processes:
-        return _train(options, resume, say if processes.first else lambda line: None, start, processes)
+        return _train(options, resume, log if processes.first else lambda line: None, start, processes)
 
 
 def _train(
-    options: TrainOptions, resume: bool, say: Callable[[str], None], start: Start | None, processes: Processes
+    options: TrainOptions, resume: bool, log: Callable[[str], None], start: Start | None, processes: Processes
 ) -> Path:
     recipe, device = options.recipe, torch.device(options.device)
     torch.manual_seed(options.seed)
 
     # Data: every image decoded once, val and test exactly as inference will see them.
     records = read(options.data, options.magnification)
-    cache = open_image_cache(options.cache, records, (STORED_SIZE, IMAGE_SIZE), say) if options.cache else None
+    cache = open_image_cache(options.cache, records, (STORED_SIZE, IMAGE_SIZE), log) if options.cache else None
     records, twins = contradictory_twins(records, cache.digests.get if cache else None)
     if twins:
         names = ", ".join(record.name for record in twins[0])
-        say(f"dropped {sum(map(len, twins))} images: the same pixels under two labels (for instance {names})")
+        log(f"dropped {sum(map(len, twins))} images: the same pixels under two labels (for instance {names})")
     # A resumed run keeps its division: made anew from a folder that has changed, it could test on training images.
     split_file = options.run / "split.csv"
     if resume and split_file.exists():
         split = Split.read(split_file)
     else:
-        split = start.split if start else _split(records, twins, options, say)
+        split = start.split if start else _split(records, twins, options, log)
     for reason in why_classes_are_missing(records, split):
-        say(f"{reason}: figures leave the class out")
+        log(f"{reason}: figures leave the class out")
     load = cache.load if cache else load_images
-    training = _readable(load(split.select(records, "train"), STORED_SIZE), "train", say)
-    validation = _readable(load(split.select(records, "val"), IMAGE_SIZE), "val", say)
-    say(f"{len(training)} images to train on, {len(validation)} to watch, on {device} as {options.run}")
+    training = _readable(load(split.select(records, "train"), STORED_SIZE), "train", log)
+    validation = _readable(load(split.select(records, "val"), IMAGE_SIZE), "val", log)
+    log(f"{len(training)} images to train on, {len(validation)} to watch, on {device} as {options.run}")
     if processes.first:
         options.run.mkdir(parents=True, exist_ok=True)
         split.write(split_file)
 
-    # Network, its optimiser and its average.
+    # Network, its optimizer and its average.
     network = start.network if start else build_network(options.arch)
     if options.init_from is not None and not (resume and (options.run / STATE).exists()):
         load_pretrained(options.init_from.checkpoint, network, options.init_from.sha256)
-        say(f"started from {options.init_from.checkpoint} ({options.init_from.sha256[:12]})")
+        log(f"started from {options.init_from.checkpoint} ({options.init_from.sha256[:12]})")
     network = network.to(device).to(memory_format=torch.channels_last)
     processes.prepare(network, device)
     averaged = AveragedModel(network, multi_avg_fn=_average(recipe.ema_decay), use_buffers=True)
-    optimiser = _optimiser(network, recipe)
-    first_epoch = load_state(options.run, network, averaged, optimiser) if resume else 0
+    optimizer = _optimizer(network, recipe)
+    first_epoch = load_state(options.run, network, averaged, optimizer) if resume else 0
     processes.check_agreement({"number of epochs done": first_epoch, "images to train on": len(training)})
     # bfloat16 keeps eight bits of a value: with it, INT8's own rounding would drown.
     dtype = None if start else autocast_dtype(device)
     if start and first_epoch == 0:
-        _judge(network, start, validation, "val before", device, say)
+        _judge(network, start, validation, "val before", device, log)
     # A last batch of one image would have no variance for BatchNorm; the images left over change every epoch.
     steps, batch_size = max(1, len(training) // recipe.batch_size), min(recipe.batch_size, len(training))
     check_batch(batch_size, processes, recipe.accumulate)
@@ -184,13 +184,13 @@ def _train(
                 for rows in _micro_batches(batch_size, recipe.accumulate, processes):
                     stored = upload(training.rgb(chosen[rows]), device)
                     images = augment(stored, views[rows])  # uint8 [b, 3, size, size]
-                    micro_batches.append(normalise(images).to(memory_format=torch.channels_last))
+                    micro_batches.append(normalize(images).to(memory_format=torch.channels_last))
                 loss_of = _loss_of(training.targets[chosen].to(device), recipe)
-                for group in optimiser.param_groups:
+                for group in optimizer.param_groups:
                     group["lr"] = recipe.learning_rate_at(epoch * steps + step, steps)
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 total_loss += backward(wrapped, micro_batches, loss_of, processes, dtype)
-                optimiser.step()
+                optimizer.step()
                 if recipe.ema_decay:
                     averaged.update_parameters(network)
             # Looked at once an epoch: on a GPU each look would wait for all that is still to be computed.
@@ -202,7 +202,7 @@ def _train(
             found, _ = evaluate_images(final, validation, device, dtype)
             line = {
                 "epoch": epoch + 1,
-                "learning_rate": optimiser.param_groups[0]["lr"],
+                "learning_rate": optimizer.param_groups[0]["lr"],
                 "train_loss": train_loss,
                 "val_accuracy": found.accuracy,
                 "val_macro_f1": found.macro_f1,
@@ -212,7 +212,7 @@ def _train(
             log_epoch(options.run, line, board)
             judged = time.monotonic()
             if judged >= save_at or epoch + 1 == recipe.epochs:
-                save_state(options.run, epoch + 1, network, averaged, optimiser)
+                save_state(options.run, epoch + 1, network, averaged, optimizer)
                 save_at = time.monotonic() + (time.monotonic() - judged) * (1 / _SAVING_SHARE - 1)
             advance(1, f"loss {train_loss:.3f}, val macro-F1 {found.macro_f1:.3f}")
 
@@ -221,9 +221,9 @@ def _train(
         return checkpoint
     # The last epoch's weights, judged on what they have not seen, in the precision that they are exported in.
     final = _final(network, averaged, recipe)
-    testing = _readable(load(split.select(records, "test"), IMAGE_SIZE), "test", say)
+    testing = _readable(load(split.select(records, "test"), IMAGE_SIZE), "test", log)
     metrics = {
-        part: asdict(_judge(final, start, images_of_part, part, device, say))
+        part: asdict(_judge(final, start, images_of_part, part, device, log))
         for part, images_of_part in (("val", validation), ("test", testing))
     }
     saved = start.plain(final) if start else final
@@ -233,13 +233,13 @@ def _train(
 
 
 def _split(
-    records: list[Record], twins: list[list[Record]], options: TrainOptions, say: Callable[[str], None]
+    records: list[Record], twins: list[list[Record]], options: TrainOptions, log: Callable[[str], None]
 ) -> Split:
     if not isinstance(options.split, Path):
         return make_split(records, options.split, options.seed)
     split = Split.read(options.split)
     for misfit in misfits(split, records, list(chain.from_iterable(twins))):
-        say(f"{options.split}: {misfit}")
+        log(f"{options.split}: {misfit}")
     return split
 
 
@@ -253,9 +253,9 @@ def _loss_of(targets: Tensor, recipe: Recipe) -> Callable[[Tensor], Tensor]:
     return lambda logits: classification_loss(logits, targets, recipe.dice_weight, recipe.label_smoothing)
 
 
-def _readable(images: LabelledImages, part: Part, say: Callable[[str], None]) -> LabelledImages:
+def _readable(images: LabeledImages, part: Part, log: Callable[[str], None]) -> LabeledImages:
     for reason in images.unreadable:
-        say(f"left out: {reason}")
+        log(f"left out: {reason}")
     if not len(images):
         raise DataError(
             f"no readable image in {part}",
@@ -276,17 +276,17 @@ def _final(network: Network, averaged: AveragedModel, recipe: Recipe) -> Network
 def _judge(
     network: Network,
     start: Start | None,
-    images: LabelledImages,
+    images: LabeledImages,
     name: str,
     device: torch.device,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Metrics:
     """Figures in FP32, said aloud; of a fine-tuning run those in INT8 too."""
     found, _ = evaluate_images(start.plain(network) if start else network, images, device, None)
-    say(f"{name}: macro-F1 {found.macro_f1:.3f}, accuracy {found.accuracy:.3f} on {found.images} images")
+    log(f"{name}: macro-F1 {found.macro_f1:.3f}, accuracy {found.accuracy:.3f} on {found.images} images")
     if start:
         int8, _ = evaluate_images(network, images, device, None)
-        say(f"{name}, INT8: macro-F1 {int8.macro_f1:.3f}, accuracy {int8.accuracy:.3f} on {int8.images} images")
+        log(f"{name}, INT8: macro-F1 {int8.macro_f1:.3f}, accuracy {int8.accuracy:.3f} on {int8.images} images")
     return found
 
 
@@ -303,8 +303,8 @@ def _average(decay: float) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    # Decay pulls weights towards zero; a bias or a BatchNorm's scale has no reason to be small.
+def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    # Decay pulls weights toward zero; a bias or a BatchNorm's scale has no reason to be small.
     decayed = [p for p in network.parameters() if p.dim() >= 2]
     others = [p for p in network.parameters() if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -339,5 +339,5 @@ def _card(options: TrainOptions, split: Split, metrics: dict[str, dict[str, obje
         tools=tool_versions(),
         folded=folded,
         fine_tuned_from=options.source.sha256 if options.source else None,
-        initialised_from=options.init_from.sha256 if options.init_from else None,
+        initialized_from=options.init_from.sha256 if options.init_from else None,
     )

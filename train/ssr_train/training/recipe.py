@@ -5,29 +5,32 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssr_edge.common.errors import UsageError
+from ssr_edge.common.older_names import OlderNames
 from ssr_edge.images.preprocess import IMAGE_SIZE
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
-class AugmentRecipe(BaseModel):
-    """crop_scale: smallest share of the image's area that a random crop keeps. colour_jitter: 0 leaves colour alone.
+class AugmentRecipe(OlderNames):
+    """crop_scale: smallest share of the image's area that a random crop keeps. color_jitter: 0 leaves color alone.
 
-    stain: how far the amounts of haematoxylin, eosin and DAB are scaled and shifted (Tellez et al. 2018); 0 leaves
+    stain: how far the amounts of hematoxylin, eosin and DAB are scaled and shifted (Tellez et al. 2018); 0 leaves
         the stain alone.
     """
+
+    older_names: ClassVar[dict[str, str]] = {"colour_jitter": "color_jitter"}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     crop_scale: Annotated[float, Field(gt=0, le=1)]
     right_angle_rotations: bool
     horizontal_flip: bool
-    colour_jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    color_jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     stain: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
@@ -67,7 +70,7 @@ class Recipe(BaseModel):
         return self.image_sizes[min(epoch * len(self.image_sizes) // self.epochs, len(self.image_sizes) - 1)]
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
-        """The rate of optimisation step `step`, counted from 0: a pure function, so resuming needs no state."""
+        """The rate of optimization step `step`, counted from 0: a pure function, so resuming needs no state."""
         if self.schedule == "step":
             return self.learning_rate * 0.9 ** (step // steps_per_epoch // 5)
         warmup = self.warmup_epochs * steps_per_epoch

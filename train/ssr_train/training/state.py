@@ -15,7 +15,7 @@ STATE = "state.safetensors"
 
 
 def save_state(
-    run: Path, epoch: int, network: nn.Module, averaged: AveragedModel, optimiser: torch.optim.Optimizer
+    run: Path, epoch: int, network: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer
 ) -> None:
     """Writes the state after `epoch` whole epochs; a kill leaves the state before or this one, never half of it."""
     from safetensors.torch import save_file
@@ -23,13 +23,13 @@ def save_state(
     tensors: dict[str, Tensor] = {"epoch": torch.tensor(epoch)}
     tensors |= {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
-    for number, values in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{key}": tensor for key, tensor in values.items()}
+    for number, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{key}": tensor for key, tensor in values.items()}
     with replacing(run / STATE) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
 
 
-def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimiser: torch.optim.Optimizer) -> int:
+def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> int:
     """Restores what `save_state` wrote and returns the number of epochs done; 0 when none was finished.
 
     Raises:
@@ -58,16 +58,16 @@ def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimiser
             next_step="ssr-edge train --data FOLDER  (a new run)",
         ) from error
     state: dict[int, dict[str, Tensor]] = {}
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for name, tensor in _below(tensors, "optimiser.").items():
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for name, tensor in _below(tensors, "optimizer.").items():
         number, key = name.split(".")
         state.setdefault(int(number), {})[key] = _laid_out_like(parameters[int(number)], tensor)
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return int(tensors["epoch"])
 
 
 def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """The tensor in the parameter's memory format: a fused optimiser walks through both side by side, unlooking."""
+    """The tensor in the parameter's memory format: a fused optimizer walks through both side by side, unlooking."""
     if tensor.shape != parameter.shape:  # the number of steps
         return tensor
     return torch.empty_like(parameter, requires_grad=False).copy_(tensor)

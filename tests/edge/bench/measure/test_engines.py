@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ssr_edge.bench.measure import engines
 from ssr_edge.bench.measure.engines import plan_engines
-from ssr_edge.bench.measure.measure import engines
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import UsageError

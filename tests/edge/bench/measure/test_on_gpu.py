@@ -11,12 +11,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from reports import INT8, TORCH, make_report
 
-from ssr_edge.bench.measure.measure import Finished, finish_engines
 from ssr_edge.bench.measure.on_gpu import OnGpu, ask_gpu_state, ask_on_gpu
 from ssr_edge.bench.measure.phases import PhasesAt
 from ssr_edge.bench.measure.process import WorkerProcess, Workers
+from ssr_edge.bench.measure.rounds import Finished, finish_engines
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.report.html import render
 from ssr_edge.bench.report.report import Report, as_json, write_json
@@ -24,6 +23,7 @@ from ssr_edge.bench.report.schema import read_bench
 from ssr_edge.bench.report.tables import print_report
 from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
+from tests.edge.bench.report.reports import INT8, TORCH, make_report
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"
 # An engine of a GPU if its name says so; one named "refuses" has phases and can't time them.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ssr_edge.bench.measure.measure import phases as module
+from ssr_edge.bench.measure import phases as module
 from ssr_edge.bench.measure.phases import PhasesAt, state_under_load, time_phases
 from ssr_edge.images.preprocess import Image
 from ssr_edge.machine.energy.nvml import GpuState

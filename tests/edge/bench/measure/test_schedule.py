@@ -9,7 +9,7 @@ from ssr_edge.bench.measure.schedule import (
     MIN_ROUNDS,
     MLPERF,
     QUICK,
-    Effort,
+    Budget,
     Schedule,
     Task,
     best_batch,
@@ -47,16 +47,16 @@ def test_full_fits_the_papers_network() -> None:
 
 
 def test_calls_fill_a_turn() -> None:
-    effort = Effort(warm_s=1, rounds_s=10, turn_s=0.2, judged=None)
+    budget = Budget(warm_s=1, rounds_s=10, turn_s=0.2, judged=None)
     tasks = {Task("a", "single-stream", 1): 10.0, Task("a", "offline", 8): 500.0, Task("b", "single-stream", 1): 0.01}
-    schedule = plan_schedule(tasks, effort)
+    schedule = plan_schedule(tasks, budget)
     assert list(schedule.calls.values()) == [20, 1, 200]
 
 
 def test_end_to_end_has_images_enough_to_fill_the_pipeline() -> None:
-    effort = Effort(warm_s=1, rounds_s=10, turn_s=0.2, judged=None)
+    budget = Budget(warm_s=1, rounds_s=10, turn_s=0.2, judged=None)
     slow, wide = Task("a", "end-to-end", 8), Task("b", "end-to-end", 32)
-    assert plan_schedule({slow: 80.0, wide: 80.0}, effort).calls == {slow: 16, wide: 64}
+    assert plan_schedule({slow: 80.0, wide: 80.0}, budget).calls == {slow: 16, wide: 64}
 
 
 def test_rounds_stay_within_their_bounds() -> None:

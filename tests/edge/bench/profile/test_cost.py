@@ -30,12 +30,12 @@ def test_the_demo_s_network_takes_0_793_g(demo_model: Path) -> None:
     assert costs["stem"].weight_bytes == 4 * (49 * 3 * 32 + 32)
     # The convolution reads 3 and writes 32 maps of 112x112; pooling reads them and writes 32 of 56x56.
     assert costs["stem"].activation_bytes == 4 * (3 * 224 * 224 + 2 * 32 * 112 * 112 + 32 * 56 * 56)
-    # Pixels are read as bytes and written as floats once, whatever number of nodes normalises them.
+    # Pixels are read as bytes and written as floats once, whatever number of nodes normalizes them.
     assert costs["preprocessing"].activation_bytes == 5 * 3 * 224 * 224
     assert costs["classifier"].multiply_adds == {"fp32": 1024 * 8}
 
 
-def test_an_int8_file_says_what_is_quantised(tiny_bundle: Bundle) -> None:
+def test_an_int8_file_says_what_is_quantized(tiny_bundle: Bundle) -> None:
     exact = {cost.block: cost for cost in network_cost(tiny_bundle.file("model.fp32.onnx"), "fp32")}
     for cost in network_cost(tiny_bundle.file("model.int8.onnx"), "int8"):
         if cost.block.startswith("stages"):

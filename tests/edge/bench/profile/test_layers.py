@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from profiles import PROFILE
 
 from ssr_edge.bench.profile.layers import LayerTime, Profile, by_block, by_kind, median_layers, precision_of
+from tests.edge.bench.profile.profiles import PROFILE
 
 
 def test_sums_by_block_and_kind() -> None:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from profiles import COSTS, MEASURED_MS, PEAKS, PROFILE, make_roofline
 
 from ssr_edge.bench.profile.cost import BlockCost
 from ssr_edge.bench.profile.layers import LayerTime, Profile
 from ssr_edge.bench.profile.peaks import Peaks
 from ssr_edge.bench.profile.roofline import roofline
+from tests.edge.bench.profile.profiles import COSTS, MEASURED_MS, PEAKS, PROFILE, make_roofline
 
 
 def test_bounds_and_gap_by_hand() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ssr_edge.bench.measure.against_peer import AgainstPeer
+from ssr_edge.bench.measure.beside_vendor_tool import BesideVendorTool
 from ssr_edge.bench.measure.engines import BASELINES
-from ssr_edge.bench.measure.measure import Loaded, Warm
+from ssr_edge.bench.measure.rounds import Loaded, Warm
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.stages import STAGES
 from ssr_edge.bench.measure.statistics import Percentiles, Ratio
@@ -16,7 +16,7 @@ from ssr_edge.bench.profile.cost import BlockCost
 from ssr_edge.bench.profile.layers import LayerTime, Profile
 from ssr_edge.bench.profile.peaks import Peaks
 from ssr_edge.bench.profile.roofline import roofline
-from ssr_edge.bench.report.report import Live, Noise, Report, summarise_times
+from ssr_edge.bench.report.report import Live, Noise, Report, summarize_times
 from ssr_edge.bench.report.schema import BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.evaluation.accuracy import Predicted, judge
@@ -31,7 +31,7 @@ def make_report(times: Mapping[Task, list[list[float]]], others_share: float | N
     """A report of these call times, without images."""
     engines = {task.engine for task in times}
     warm = {task: Warm(90.0, 10.0) for task in times}
-    results, speedups = summarise_times(times, warm, dict.fromkeys(engines), seed=0)
+    results, speedups = summarize_times(times, warm, dict.fromkeys(engines), seed=0)
     return Report(
         created="2026-01-02T03:04:05+00:00",
         command="ssr-edge bench images --seed 0",
@@ -71,7 +71,9 @@ def with_everything(report: Report, engines: Sequence[str]) -> Report:
         live=[Live(name, 29.97, 12345, 12000, latency) for name in engines],
         stages={name: dict.fromkeys(STAGES, 123.4) for name in engines},
         peers=[
-            AgainstPeer(engines[-1], "benchmark_app", "2026.4.1", tool, "all", 1234.5, 1230.1, Ratio(1.1, 1.0, 1.2))
+            BesideVendorTool(
+                engines[-1], "benchmark_app", "2026.4.1", tool, "all", 1234.5, 1230.1, Ratio(1.1, 1.0, 1.2)
+            )
         ],
         profiles=dict.fromkeys(engines[:2], profile),
         rooflines={name: roofline(costs, peaks, "int8", 3210.9, profile) for name in engines[:2]},

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import judged, make_report, with_everything
 
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.report.html import render
 from ssr_edge.evaluation.accuracy import Predicted
+from tests.edge.bench.report.reports import judged, make_report, with_everything
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(_CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import INT8, TORCH, judged, make_report
 
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.report.compare import Comparison, chance_of_flips, change_of_medians, compare
@@ -20,6 +19,7 @@ from ssr_edge.bench.report.comparison_table import print_comparison
 from ssr_edge.bench.report.report import as_bench_file
 from ssr_edge.bench.report.schema import BenchFile
 from ssr_edge.evaluation.accuracy import Predicted
+from tests.edge.bench.report.reports import INT8, TORCH, judged, make_report
 
 _OFFLINE = Task("openvino-int8", "offline", 8)
 _ROUNDS = 12

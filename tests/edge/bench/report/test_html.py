@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from reports import INT8, TORCH, judged, make_report
 
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.report.charts import macro_f1_interval
@@ -21,6 +20,7 @@ from ssr_edge.bench.report.html import render, write_html
 from ssr_edge.bench.report.report import Report
 from ssr_edge.common.errors import UsageError
 from ssr_edge.evaluation.accuracy import Predicted
+from tests.edge.bench.report.reports import INT8, TORCH, judged, make_report
 
 _TIMES = {
     TORCH: [[60.0, 62.0], [61.0, 60.0]],
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def labelled(demo_images: list[Path]) -> Report:
+def labeled(demo_images: list[Path]) -> Report:
     """Four demo images, one of which INT8 gets wrong."""
     truth: list[int | None] = [0, 0, 0, 1]
     predictions = {
@@ -73,8 +73,8 @@ def labelled(demo_images: list[Path]) -> Report:
     return judged(make_report(_TIMES), demo_images[:4], truth, predictions)
 
 
-def test_the_page_says_everything(labelled: Report) -> None:
-    page = Page(render(labelled))
+def test_the_page_says_everything(labeled: Report) -> None:
+    page = Page(render(labeled))
     words = " ".join(page.text.split())
     for said in (
         "openvino-int8 is 6.0\N{MULTIPLICATION SIGN} [6.0, 6.0] faster than torch-fp32 at batch 1.",
@@ -83,12 +83,12 @@ def test_the_page_says_everything(labelled: Report) -> None:
         "tensorrt-int8 was not run here: no NVIDIA GPU",
         "Note: a note",
         "Other programs took at most 1.0% of the processor",
-        "copies to and from a device and normalisation included",
+        "copies to and from a device and normalization included",
         "ssr-edge bench images --seed 0",
         "PC instead of A, 87%",
-        labelled.images.paths[1].name,
+        labeled.images.paths[1].name,
         "BreaKHis (Spanhol, Oliveira, Petitjean and Heutte 2016), CC BY 4.0",
-        str(labelled.environment["cpu"]),
+        str(labeled.environment["cpu"]),
         "Decision support for research, not a medical device.",
     ):
         assert said in words
@@ -98,8 +98,8 @@ def test_the_page_says_everything(labelled: Report) -> None:
     assert sum("aria-label" in attributes for attributes in page.all("svg")) == 4
 
 
-def test_it_is_readable_by_ear(labelled: Report) -> None:
-    page = Page(render(labelled))
+def test_it_is_readable_by_ear(labeled: Report) -> None:
+    page = Page(render(labeled))
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("title")) == len(page.all("h1")) == len(page.all("main")) == 1
     assert all(image["alt"] for image in page.all("img"))
@@ -119,8 +119,8 @@ def _references(html: str) -> Iterator[str]:
     yield from re.findall(r"url\(\s*['\"]?([^)'\"]*)|@import\s+(\S+)", html)
 
 
-def test_nothing_is_fetched_from_elsewhere(labelled: Report) -> None:
-    html = render(labelled)
+def test_nothing_is_fetched_from_elsewhere(labeled: Report) -> None:
+    html = render(labeled)
     references = list(_references(html))
     assert len(references) == 1
     assert references[0].startswith("data:image/jpeg;base64,")
@@ -163,16 +163,16 @@ def test_hostile_file_names_are_words_like_others(tmp_path: Path, name: str) -> 
     assert not any(key.startswith("on") for _, attributes in page.elements for key in attributes)
 
 
-def test_hostile_words_of_an_engine_or_a_bundle_are_escaped(labelled: Report) -> None:
+def test_hostile_words_of_an_engine_or_a_bundle_are_escaped(labeled: Report) -> None:
     hostile = "</style></svg><script>alert(1)</script>"
     report = replace(
-        labelled,
+        labeled,
         notes=[hostile],
         failures={hostile: hostile},
         not_run={hostile: hostile},
         command=hostile,
-        bundle=labelled.bundle.model_copy(update={"name": hostile}),
-        environment=labelled.environment | {"cpu": hostile, "board": hostile},
+        bundle=labeled.bundle.model_copy(update={"name": hostile}),
+        environment=labeled.environment | {"cpu": hostile, "board": hostile},
     )
     html = render(report)
     assert "<script" not in html
@@ -190,20 +190,20 @@ def test_what_is_not_known_is_left_out(demo_images: list[Path]) -> None:
     words = Page(render(bare)).text
     assert "Accuracy" not in words and "speed-up" not in words
     assert "This system does not say" in words
-    unlabelled = judged(make_report(_TIMES), demo_images[:1], [None], {"openvino-int8": Predicted([1], [0.9])})
-    words = Page(render(unlabelled)).text
+    unlabeled = judged(make_report(_TIMES), demo_images[:1], [None], {"openvino-int8": Predicted([1], [0.9])})
+    words = Page(render(unlabeled)).text
     assert "Accuracy" in words and "Confusion" not in words
 
 
-def test_an_engine_that_died_after_it_was_judged_keeps_its_labels(labelled: Report) -> None:
-    predictions = labelled.predictions | {"openvino-bf16": Predicted([0, 0, 0, 1], [0.9] * 4)}
-    died = judged(labelled, labelled.images.paths, labelled.images.truth, predictions)
+def test_an_engine_that_died_after_it_was_judged_keeps_its_labels(labeled: Report) -> None:
+    predictions = labeled.predictions | {"openvino-bf16": Predicted([0, 0, 0, 1], [0.9] * 4)}
+    died = judged(labeled, labeled.images.paths, labeled.images.truth, predictions)
     died = replace(died, failures={"openvino-bf16": "its process ended with Killed"})
     assert Page(render(died)).text.count("openvino-bf16") == 4
 
 
-def test_right_labels_alone_are_said(labelled: Report) -> None:
-    right = judged(labelled, labelled.images.paths, [0, 7, 0, 1], labelled.predictions)
+def test_right_labels_alone_are_said(labeled: Report) -> None:
+    right = judged(labeled, labeled.images.paths, [0, 7, 0, 1], labeled.predictions)
     assert "None: each of the 4 images has its right label." in Page(render(right)).text
 
 
@@ -224,8 +224,8 @@ def test_interval_of_macro_f1_is_wide_where_images_are_few() -> None:
     assert few_high - few_low > 0.2
 
 
-def _luminance(colour: str) -> float:
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+def _luminance(color: str) -> float:
+    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
@@ -235,18 +235,18 @@ def _contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_colours_are_told_apart_in_both_schemes() -> None:
+def test_colors_are_told_apart_in_both_schemes() -> None:
     """Web Content Accessibility Guidelines 2.2, level AA: 4.5 for text, 3 for drawings."""
     css = files("ssr_edge.bench").joinpath("templates", "report.css").read_text()
     schemes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in css.split("@media")[:2]]
     assert len(schemes) == 2
-    for colours in schemes:
+    for colors in schemes:
         for words in ("ink", "soft"):
-            assert _contrast(colours[words], colours["paper"]) >= 4.5
-            assert _contrast(colours[words], colours["card"]) >= 4.5
-        assert _contrast(colours["warn-ink"], colours["warn-paper"]) >= 4.5
+            assert _contrast(colors[words], colors["paper"]) >= 4.5
+            assert _contrast(colors[words], colors["card"]) >= 4.5
+        assert _contrast(colors["warn-ink"], colors["warn-paper"]) >= 4.5
         for engine in range(8):
-            assert _contrast(colours[f"e{engine}"], colours["paper"]) >= 3
+            assert _contrast(colors[f"e{engine}"], colors["paper"]) >= 3
 
 
 def test_what_infer_imports_has_no_template_engine() -> None:

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import io
 
-from profiles import PROFILE, make_roofline
-
 from ssr_edge.bench.profile.roofline import Roofline
 from ssr_edge.bench.report.layers_table import print_layers
+from tests.edge.bench.profile.profiles import PROFILE, make_roofline
 
 
 def _printed(roofline: Roofline | None) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from reports import make_report
-
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.report.mlperf import departures
+from tests.edge.bench.report.reports import make_report
 
 
 def test_short_rows_and_few_images_are_named() -> None:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from profiles import PEAKS, PROFILE, make_roofline
 
 from ssr_edge.bench.profile.peaks import Peaks
 from ssr_edge.bench.profile.roofline import Roofline
 from ssr_edge.bench.report.roofline_chart import roofline_chart
 from ssr_edge.bench.report.share_chart import share_chart
+from tests.edge.bench.profile.profiles import PEAKS, PROFILE, make_roofline
 
 
 def _texts(root: ElementTree.Element) -> list[str]:

@@ -8,12 +8,12 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import INT8, TORCH, judged, make_report
 
 from ssr_edge.bench.report.report import Report, as_bench_file, as_json, as_text, write_json
 from ssr_edge.bench.report.schema import json_schema, read_bench
 from ssr_edge.common.errors import UsageError
 from ssr_edge.evaluation.accuracy import Predicted
+from tests.edge.bench.report.reports import INT8, TORCH, judged, make_report
 
 _PUBLISHED = Path(__file__).parents[3] / "docs" / "bench.schema.json"
 

@@ -3,13 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from reports import INT8, TORCH, judged, make_report
-
 from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.statistics import Ratio
 from ssr_edge.bench.report.report import Noise, as_json
-from ssr_edge.bench.report.summary import accuracy_cost, fastest, noise_in_words, summary
+from ssr_edge.bench.report.summary import accuracy_cost, describe_noise, fastest, summary
 from ssr_edge.evaluation.accuracy import Predicted
+from tests.edge.bench.report.reports import INT8, TORCH, judged, make_report
 
 _TIMES = {TORCH: [[60.0]], INT8: [[10.0]]}
 
@@ -45,8 +44,8 @@ def test_what_the_speed_costs_in_accuracy() -> None:
     assert accuracy_cost(report) == (
         "It gives 3 of 4 images the label of FP32; its macro-F1 is 0.733, that of torch-fp32 1.000."
     )
-    unlabelled = judged(make_report(_TIMES), paths, [None] * 4, predictions)
-    assert accuracy_cost(unlabelled) == (
+    unlabeled = judged(make_report(_TIMES), paths, [None] * 4, predictions)
+    assert accuracy_cost(unlabeled) == (
         "It gives 3 of 4 images the label of FP32; how many of them are right is not known."
     )
     assert accuracy_cost(make_report(_TIMES)) is None
@@ -55,12 +54,12 @@ def test_what_the_speed_costs_in_accuracy() -> None:
 def test_noise_is_said_and_speedups_within_it_are_warned_about() -> None:
     fp32 = Task("openvino-fp32", "single-stream", 1)
     report = make_report({TORCH: [[60.0]] * 3, fp32: [[58.0]] * 3, INT8: [[10.0]] * 3})
-    assert noise_in_words(report) == []
+    assert describe_noise(report) == []
     noisy = replace(report, noise=[Noise(INT8, Ratio(1.01, 0.98, 1.05))])
-    assert noise_in_words(noisy) == [
+    assert describe_noise(noisy) == [
         "Noise: a second process of openvino-int8 seemed single-stream 1.010 [0.980, 1.050] times as fast, "
         "so differences under 5.0% are none.",
         "Warning: the 1.03\N{MULTIPLICATION SIGN} of openvino-fp32 single-stream lies within it.",
     ]
     quiet = replace(report, noise=[Noise(INT8, Ratio(1.0, 0.99, 1.01))])
-    assert len(noise_in_words(quiet)) == 1
+    assert len(describe_noise(quiet)) == 1

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reports import INT8, TORCH, make_report
 
 from ssr_edge.bench.report.report import Report, write_json
 from ssr_edge.bench.report.tables import print_report
 from ssr_edge.common.errors import UsageError
 from ssr_edge.evaluation.accuracy import Accuracy
+from tests.edge.bench.report.reports import INT8, TORCH, make_report
 
 
 def _report() -> Report:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ssr_edge.breakhis.names.verify import verify
 
 from ssr_edge.breakhis.verify.originals import Originals
 from ssr_edge.breakhis.verify.verification import Verification
+from ssr_edge.breakhis.verify.verify import verify
 from ssr_edge.common.errors import DataError
 
 NAME = "SOB_B_A-14-22549AB-100-001.png"
@@ -78,7 +78,7 @@ def test_entries_that_could_do_harm_are_named_and_not_read(
     monkeypatch.chdir(tmp_path)
     found = verify(packed(tmp_path / "x.tar.gz", member, entry(NAME, data=original)), small_list)
     assert [one.says for one in found.unread] == [says]
-    assert found.recognised == [NAME]  # what comes behind is still read
+    assert found.recognized == [NAME]  # what comes behind is still read
     assert not found.whole and found.broken_off is None
     assert list(tmp_path.iterdir()) == [tmp_path / "x.tar.gz"]
 
@@ -101,7 +101,7 @@ def test_a_hostile_header_breaks_it_off_and_keeps_what_came_before(
     tmp_path: Path, small_list: Originals, original: bytes, tail: bytes, says: str
 ) -> None:
     found = verify(with_tail(tmp_path / "x.tar.gz", original, tail), small_list)
-    assert found.recognised == [NAME]
+    assert found.recognized == [NAME]
     assert not found.whole
     assert found.broken_off is not None
     assert re.search(says, found.broken_off), found.broken_off
@@ -127,7 +127,7 @@ def test_a_wrong_sum_of_the_whole_is_noticed(tmp_path: Path, archive: Path, smal
     data[-8] ^= 1
     (tmp_path / "x.tar.gz").write_bytes(data)
     found = verify(tmp_path / "x.tar.gz", small_list)
-    assert len(found.recognised) == 82 and not found.whole
+    assert len(found.recognized) == 82 and not found.whole
     assert found.broken_off is not None and "CRC" in found.broken_off
 
 
@@ -169,4 +169,4 @@ def test_a_byte_changed_anywhere_ends_in_no_traceback(
     data = bytearray(archive.read_bytes() if compressed else gzip.decompress(archive.read_bytes()))
     data[int(share * len(data))] ^= flip
     found = judged(tmp_path / "x", bytes(data), small_list)
-    assert found is None or not found.whole or len(found.recognised) == 82
+    assert found is None or not found.whole or len(found.recognized) == 82

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-from ssr_edge.breakhis.names.verify import verify
 
 from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.verify import verify
 from ssr_edge.common.errors import DataError
 
 NAME = "SOB_B_A-14-22549AB-100-001.png"
@@ -39,7 +39,7 @@ def test_a_whole_copy_is_whole_and_its_twins_are_named(whole_copy: Path, small_l
     before = {path: path.stat().st_mtime_ns for path in whole_copy.rglob("*")}
     found = verify(whole_copy, small_list)
     assert found.whole
-    assert (len(found.recognised), found.missing, found.other) == (82, [], [])
+    assert (len(found.recognized), found.missing, found.other) == (82, [], [])
     assert found.twins == TWINS
     assert {path: path.stat().st_mtime_ns for path in whole_copy.rglob("*")} == before
 
@@ -77,11 +77,11 @@ def test_a_damaged_file_is_named_with_what_is_wrong(
     ((where, words, original),) = [(one.path, one.says, one.original) for one in found.damaged]
     assert (where, original) == (shown(path, copy), NAME)
     assert re.search(says, words), words
-    assert (len(found.recognised), found.missing, found.extra, found.renamed) == (81, [], [], [])
+    assert (len(found.recognized), found.missing, found.extra, found.renamed) == (81, [], [], [])
 
 
 def test_a_renamed_file_is_told_its_name(copy: Path, small_list: Originals) -> None:
-    path = find(copy).rename(find(copy).with_name("tumour (1).png"))
+    path = find(copy).rename(find(copy).with_name("tumor (1).png"))
     found = verify(copy, small_list)
     assert [(one.path, one.says) for one in found.renamed] == [(shown(path, copy), f"should be called {NAME}")]
     assert not found.whole and (found.missing, found.extra) == ([], [])
@@ -110,7 +110,7 @@ def test_copies_of_an_original_are_named(copy: Path, small_list: Originals) -> N
     shutil.copyfile(path, copy / "again" / NAME)
     shutil.copyfile(path, copy / "other.png")
     found = verify(copy, small_list)
-    assert not found.whole and len(found.recognised) == 82
+    assert not found.whole and len(found.recognized) == 82
     ((repeated),) = found.repeated
     assert {repeated.path, repeated.says.removeprefix("a second copy of ")} == {f"again/{NAME}", shown(path, copy)}
     assert [(f.path, f.says) for f in found.renamed] == [("other.png", f"should be called {NAME}, which is here too")]

@@ -14,8 +14,8 @@ from onnx import numpy_helper
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.openvino import runner as runner_module
 from ssr_edge.runners.openvino.runner import compile_network, engine_options
-from ssr_edge.runners.openvino.runner import runner as runner_module
 from ssr_edge.runners.openvino.saturation import _probe, int8_saturates, seven_bit_weights
 
 # The largest sum that x86's vpmaddubsw holds.

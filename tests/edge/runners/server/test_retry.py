@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
 from ssr_edge.common.errors import ServerError
-from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server import retry as server_retry
+from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries, in_words
-from ssr_edge.runners.server.runner import retry as server_retry
 
 ADDRESS = ServerAddress("host:8001", "breast")
 
@@ -42,7 +42,7 @@ def failing(clock: Clock, try_s: float) -> tuple[ServerError, int]:
         clock.now += min(try_s, deadline_s)
         raise InferenceServerException("busy", "StatusCode.UNAVAILABLE")
 
-    retries = Retries(ADDRESS, Patience(deadline_s=10, retry_s=30))
+    retries = Retries(ADDRESS, RetryPolicy(deadline_s=10, retry_s=30))
     retries._given_up = clock  # type: ignore[assignment]
     with pytest.raises(ServerError) as error:
         retries.call(send)

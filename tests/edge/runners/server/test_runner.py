@@ -15,14 +15,14 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import RuntimeUnavailable, ServerError
 from ssr_edge.runners.base import Runner
 from ssr_edge.runners.choose import open_server_runner
-from ssr_edge.runners.server.address import Patience, ServerAddress
+from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 from tests.doubles.kserve import MODEL, Script, probabilities, serving
 
 UNAVAILABLE, INVALID = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INVALID_ARGUMENT
 # One of each class by the double's rule.
 IMAGES = np.zeros((8, 224, 224, 3), np.uint8)
 IMAGES[:, 0, 0, 0] = range(8)
-BRIEF = Patience(deadline_s=0.3, retry_s=0.5)
+BRIEF = RetryPolicy(deadline_s=0.3, retry_s=0.5)
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def address(script: Script) -> Iterator[ServerAddress]:
         yield address
 
 
-def opened(address: ServerAddress, patience: Patience = BRIEF, slots: int = 1) -> Runner:
-    return open_server_runner(address, slots, patience)
+def opened(address: ServerAddress, retry_policy: RetryPolicy = BRIEF, slots: int = 1) -> Runner:
+    return open_server_runner(address, slots, retry_policy)
 
 
 def test_answers_belong_to_their_tickets_however_many_are_under_way(script: Script, address: ServerAddress) -> None:
-    with opened(address, Patience(), slots=3) as runner:
+    with opened(address, RetryPolicy(), slots=3) as runner:
         script.failures.extend([0.3, 0.2, 0.1])
         tickets = [runner.submit(IMAGES[start : start + size]) for start, size in ((0, 1), (1, 3), (4, 4))]
         last, middle, first = (runner.collect(ticket) for ticket in reversed(tickets))
@@ -66,14 +66,14 @@ def test_it_says_what_it_is_and_asks_for_one_version_throughout(script: Script, 
 
 @pytest.mark.parametrize("status", [UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.CANCELLED])
 def test_what_passes_is_tried_again(script: Script, address: ServerAddress, status: grpc.StatusCode) -> None:
-    with opened(address, Patience(retry_s=20)) as runner:
+    with opened(address, RetryPolicy(retry_s=20)) as runner:
         script.failures.extend([status] * 3)
         np.testing.assert_array_equal(runner.infer(IMAGES).probabilities, probabilities(IMAGES))
     assert len(script.asked) == 1 + 4
 
 
 def test_an_answer_that_comes_too_late_is_asked_for_again(script: Script, address: ServerAddress) -> None:
-    with opened(address, Patience(deadline_s=0.2, retry_s=20)) as runner:
+    with opened(address, RetryPolicy(deadline_s=0.2, retry_s=20)) as runner:
         script.failures.append(0.6)
         np.testing.assert_array_equal(runner.infer(IMAGES[:2]).probabilities, probabilities(IMAGES[:2]))
     assert len(script.asked) == 1 + 2
@@ -108,14 +108,14 @@ def test_a_server_that_is_gone_for_good_is_given_up_by_all_requests(
 
 
 def test_without_patience_the_first_failure_is_the_last(script: Script, address: ServerAddress) -> None:
-    with opened(address, Patience(retry_s=0)) as runner:
+    with opened(address, RetryPolicy(retry_s=0)) as runner:
         script.failures.append(UNAVAILABLE)
         with pytest.raises(ServerError, match="after 1 try: unavailable"):
             runner.infer(IMAGES)
 
 
 def test_closing_waits_for_no_pause_and_no_deadline(script: Script, address: ServerAddress) -> None:
-    runner = opened(address, Patience(deadline_s=60, retry_s=600), slots=2)
+    runner = opened(address, RetryPolicy(deadline_s=60, retry_s=600), slots=2)
     script.failures.append(3.0)
     script.always = UNAVAILABLE
     runner.submit(IMAGES[:1])

@@ -36,7 +36,7 @@ def test_the_reader_follows_the_product(files: list[Path], names: set[str]) -> N
 CODE = {
     "removed": ("engine.has_implicit_batch_dimension", "ICudaEngine.has_implicit_batch_dimension is missing in 11.4.0"),
     "later": ("engine.get_engine_stat()", "ICudaEngine.get_engine_stat is missing in 10.3.0"),
-    "misspelt": ("engine.create_execution_contest()", "ICudaEngine.create_execution_contest is missing in 10.3.0"),
+    "misspelled": ("engine.create_execution_contest()", "ICudaEngine.create_execution_contest is missing in 10.3.0"),
     "enum": ("trt.BuilderFlag.INT8", "BuilderFlag.INT8 is missing in 11.4.0"),
     "class": ("trt.IInt8EntropyCalibrator2", "trt.IInt8EntropyCalibrator2 is missing in 11.4.0"),
     "argument": ("engine.get_tensor_name(number=0)", "ICudaEngine.get_tensor_name takes index in 10.3.0"),

@@ -107,7 +107,7 @@ def test_the_engine_sees_what_the_kernel_wrote(
             outputs = runner.collect(runner.submit_originals(images))
             np.testing.assert_allclose(outputs.logits, logits(network, host.resize(images)), rtol=0, atol=1e-5)
             on_the_cpu = np.stack([cv2.resize(i, (224, 224), interpolation=cv2.INTER_AREA) for i in images])
-            # A grey level in each of three channels, times the network's largest weights.
+            # A gray level in each of three channels, times the network's largest weights.
             np.testing.assert_allclose(outputs.logits, logits(network, on_the_cpu.astype(np.uint8)), rtol=0, atol=0.1)
 
 

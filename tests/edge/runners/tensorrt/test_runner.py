@@ -21,7 +21,8 @@ from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, SsrEdgeError, UsageError
 from ssr_edge.runners.base import Outputs
 from ssr_edge.runners.choose import open_runner
-from ssr_edge.runners.tensorrt.runner import TensorRtRunner, cuda
+from ssr_edge.runners.tensorrt import cuda
+from ssr_edge.runners.tensorrt.runner import TensorRtRunner
 from tests.doubles.api import RTX, TENSORRT, VERSIONS, load
 from tests.doubles.install import fake_plan, install, tiny_network, write_bundle
 from tests.doubles.machine import Machine
@@ -177,7 +178,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "found"), REFUSED.values(), ids=REFUSED)
-def test_engine_for_something_else_is_never_deserialised(
+def test_engine_for_something_else_is_never_deserialized(
     changes: dict[str, str], found: str, bundle: Bundle, network: Path, machine: Machine
 ) -> None:
     other = write_bundle(bundle.path, tiny_network(), [(entry_for("10.13.3", **changes), fake_plan(network))])
@@ -186,7 +187,7 @@ def test_engine_for_something_else_is_never_deserialised(
     assert refused.value.found.endswith(found)
     assert refused.value.expected == "an engine built by tensorrt 10.13.3.9 for sm_89 (Double RTX)"
     assert refused.value.next_step == "ssr-edge build-engine --runtime tensorrt --precision fp32"
-    assert machine.deserialised == 0
+    assert machine.deserialized == 0
 
 
 FITTING = {
@@ -220,7 +221,7 @@ def test_rtx_engine_lists_its_devices(
     else:
         with pytest.raises(BundleError, match="--runtime tensorrt-rtx --precision fp32"):
             open_runner(bundle, "tensorrt-rtx", "fp32")
-    assert machine.deserialised == fits
+    assert machine.deserialized == fits
 
 
 def test_takes_the_engine_that_fits_of_several(bundle: Bundle, network: Path) -> None:
@@ -230,11 +231,11 @@ def test_takes_the_engine_that_fits_of_several(bundle: Bundle, network: Path) ->
         assert runner.origin == "engines/newer.plan"
 
 
-def test_changed_engine_is_never_deserialised(bundle: Bundle, machine: Machine) -> None:
+def test_changed_engine_is_never_deserialized(bundle: Bundle, machine: Machine) -> None:
     (bundle.path / "engines/tiny.plan").write_bytes(b"another engine")
     with pytest.raises(BundleError, match="was changed since the bundle was written"):
         TensorRtRunner(bundle, "fp32")
-    assert machine.deserialised == 0
+    assert machine.deserialized == 0
 
 
 def test_engine_with_other_tensors(bundle: Bundle, tmp_path: Path, machine: Machine) -> None:

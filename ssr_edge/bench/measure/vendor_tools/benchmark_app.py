@@ -1,0 +1,82 @@
+"""OpenVINO's benchmark_app on the bundle's ONNX file.
+
+Its flags: https://docs.openvino.ai/2026/get-started/learn-openvino/openvino-samples/benchmark-tool.html. Those used
+here are the same in 2025.2 and 2026.4.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
+
+from ssr_edge.bench.measure.vendor_tools.base import VendorTimes, find_in, run_tool
+from ssr_edge.bundle.bundle import Bundle, model_file
+from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.telemetry import silenced_environment
+from ssr_edge.images.preprocess import IMAGE_SIZE
+from ssr_edge.runners.openvino.runner import check_cpu, compile_options, openvino_core
+
+_TO_MS = {"ms": 1.0, "us": 1e-3}
+
+
+class BenchmarkApp:
+    """Synchronous calls with one image of random pixels, under the options that our engine is compiled with.
+
+    Raises:
+        RuntimeUnavailable: the tool is not installed, or this CPU lacks the precision.
+        BundleError: the bundle has no model of this precision, or it was changed.
+    """
+
+    tool = "benchmark_app"
+    what = (
+        "the engine alone, its batch fixed at 1: without handing over the input, copying the results and Python's call"
+    )
+
+    def __init__(self, bundle: Bundle, precision: str) -> None:
+        check_cpu(openvino_core(), precision)
+        options = compile_options(precision)
+        self._command = [
+            *_find_tool(),
+            *("-m", str(bundle.file(model_file(precision)))),
+            *("-d", "CPU", "-hint", str(options["PERFORMANCE_HINT"]).lower()),
+            *("-infer_precision", str(options["INFERENCE_PRECISION_HINT"])),
+            # One call at a time. A fixed shape, without which it could not be synchronous in every version.
+            *("-api", "sync", "-shape", f"[1,{IMAGE_SIZE},{IMAGE_SIZE},3]"),
+        ]
+
+    def turn(self, seconds: float) -> VendorTimes:
+        """See Peer."""
+        # It takes whole seconds only.
+        command = [*self._command, "-t", str(max(1, ceil(seconds)))]
+        with silenced_environment() as env:
+            said = run_tool(command, seconds, env)
+        median, unit = find_in(said, r"Median: +([\d.]+) (ms|us)$", command).groups()
+        calls = int(find_in(said, r"Count: +(\d+) iterations", command)[1])
+        return VendorTimes(
+            tool=self.tool,
+            version=find_in(said, r"Build \.+ ([\d.]+)", command)[1],
+            command=shlex.join(command),
+            median_ms=float(median) * _TO_MS[unit],
+            p90_ms=None,
+            mean_call_ms=float(find_in(said, r"Duration: +([\d.]+) ms", command)[1]) / calls,
+            calls=calls,
+        )
+
+
+def _find_tool() -> list[str]:
+    """How to call it: the one of this Python, rather than of another that is first on PATH."""
+    found = shutil.which("benchmark_app", path=str(Path(sys.executable).parent)) or shutil.which("benchmark_app")
+    if found is not None:
+        return [found]
+    # Installed without its script, as some packagers do.
+    if find_spec("openvino.tools.benchmark") is not None:
+        return [sys.executable, "-c", "from openvino.tools.benchmark.main import main; main()"]
+    raise RuntimeUnavailable(
+        "benchmark_app is not installed",
+        expected="OpenVINO's tool, which the package openvino brings",
+        next_step="pip install openvino",
+    )
