@@ -35,7 +35,8 @@ from ssr_edge.cli.calibration_options import DEFAULT_METHOD
 from ssr_edge.common.errors import BuildError, InputError, RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.machine.environment import machine_facts
-from ssr_edge.runners.openvino.runner import compile_options, openvino_core
+from ssr_edge.runners.openvino.core import openvino_core
+from ssr_edge.runners.openvino.runner import compile_options
 from ssr_edge.runners.tensorrt.engine import import_tensorrt
 from ssr_export.engines.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_export.folding.fold import fold

@@ -23,9 +23,10 @@ from onnx import helper
 
 from ssr_edge.bench.measure.statistics import paired_speedup
 from ssr_edge.bundle.bundle import Bundle, model_file
-from ssr_edge.cli.defaults import DEMO_IMAGES
+from ssr_edge.demo import DEMO_IMAGES
 from ssr_edge.images.preprocess import Image, load_first
-from ssr_edge.runners.openvino.runner import compile_options, openvino_core
+from ssr_edge.runners.openvino.core import openvino_core
+from ssr_edge.runners.openvino.runner import compile_options
 from ssr_edge.runners.openvino.saturation import int8_saturates, seven_bit_weights
 from ssr_edge.sources.paths import find_sources
 from ssr_export.int8.quantize import quantize_weight

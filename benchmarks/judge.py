@@ -11,7 +11,8 @@ import numpy.typing as npt
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.evaluation.metrics import measure
 from ssr_edge.images.preprocess import Image, load
-from ssr_edge.runners.openvino.runner import compile_options, openvino_core
+from ssr_edge.runners.openvino.core import openvino_core
+from ssr_edge.runners.openvino.runner import compile_options
 from ssr_export.image_sets import ImageSets, find_image_sets
 from ssr_train.training.checkpoint import CheckpointCard
 

@@ -19,8 +19,8 @@ from ssr_edge.bench.report.schema import BenchFile, read_bench
 from ssr_edge.bench.report.tables import print_report
 from ssr_edge.bench.run import run_bench
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import Regression, UsageError
+from ssr_edge.demo import DEMO_IMAGES
 from ssr_edge.sources.paths import find_sources
 
 

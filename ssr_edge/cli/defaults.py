@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.common.errors import UsageError
+from ssr_edge.demo import DEMO_CHECKPOINT
 
 RUNS = Path("runs")
-DEMO = Path(__file__).parent.parent / "demo"
 CHECKPOINT = "checkpoint.safetensors"
-DEMO_CHECKPOINT = DEMO / "weights.safetensors"
-DEMO_IMAGES = DEMO / "images"
 
 
 def find_checkpoint(asked: Path | None) -> Path:

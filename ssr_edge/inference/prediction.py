@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.evaluation.metrics import IS_MALIGNANT
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
-from ssr_edge.slides.field import Region
+from ssr_edge.sources.inputs import Region
 
 LOW_CONFIDENCE = 0.5
 

@@ -15,8 +15,7 @@ from typing_extensions import Self
 
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.preprocess import Image, resize
-from ssr_edge.slides.field import Region
-from ssr_edge.sources.inputs import Input
+from ssr_edge.sources.inputs import Input, Region
 
 # Longer than a source's longest wait: a thread that is inside OpenCV when Python ends would crash the process.
 JOIN_S = 15.0

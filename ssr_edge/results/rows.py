@@ -10,7 +10,7 @@ import numpy as np
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.slides.field import Region
+from ssr_edge.sources.inputs import Region
 
 # A tile's place in its slide; empty for everything else.
 _REGION = ("x", "y", "width", "height")

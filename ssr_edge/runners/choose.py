@@ -137,7 +137,7 @@ def _runnable(choice: Choice) -> str:
     """The choice, or the next best where it was bf16 and this CPU, other than the one it was timed on, has none."""
     if choice.precision != "bf16":
         return choice.precision
-    from ssr_edge.runners.openvino.runner import has_bf16, openvino_core
+    from ssr_edge.runners.openvino.core import has_bf16, openvino_core
 
     if has_bf16(openvino_core()):
         return "bf16"

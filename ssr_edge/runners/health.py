@@ -8,7 +8,7 @@ from functools import partial
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
 from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.onnxruntime import import_onnxruntime
-from ssr_edge.runners.openvino.runner import openvino_core
+from ssr_edge.runners.openvino.core import openvino_core
 from ssr_edge.runners.tensorrt.cuda import import_pycuda
 from ssr_edge.runners.tensorrt.engine import import_tensorrt
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 # A BreaKHis image, pixels; the network sees it squeezed into a square.
 FIELD_PIXELS = (700, 460)
 # One pixel of the camera; on the slide it is as many times smaller as the objective magnifies (docs/slides.md: why
 # this is not the smaller figure of the BreaKHis paper).
 _CAMERA_PIXEL_UM = 6.5
 _OCULAR = 10
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of a slide in level-0 pixels, from its upper left corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 def field_micrometers(magnification: int) -> tuple[float, float]:

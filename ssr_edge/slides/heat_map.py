@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
-from ssr_edge.slides.field import Region
 from ssr_edge.slides.tiles import SlideTiles
+from ssr_edge.sources.inputs import Region
 
 # Perceptually uniform, and told apart without red and green.
 _COLORS = cv2.COLORMAP_VIRIDIS

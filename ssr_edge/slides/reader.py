@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
-from ssr_edge.slides.field import Region
+from ssr_edge.sources.inputs import Region
 from ssr_edge.sources.recognize import quiet_tifffile
 
 # Outside this, a TIFF's resolution is for a printer (72 dpi is 353 um), not from a scanner.

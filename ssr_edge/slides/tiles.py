@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ssr_edge.common.errors import InputError
-from ssr_edge.slides.field import Region, field_micrometers
+from ssr_edge.slides.field import field_micrometers
 from ssr_edge.slides.reader import Slide
 from ssr_edge.slides.tissue import find_tissue
-from ssr_edge.sources.inputs import Input
+from ssr_edge.sources.inputs import Input, Region
 
 _THUMBNAIL_SIDE = 2048
 _TISSUE_SHARE = 0.5

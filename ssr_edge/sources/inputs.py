@@ -9,7 +9,16 @@ from pathlib import Path
 
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.preprocess import Image, decode
-from ssr_edge.slides.field import Region
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of a slide in level-0 pixels, from its upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def form_of(model: ServedModel) -> str:
     """What is done to the bundle's file, for the record: the same file in another form is another version."""
     if model.runtime != "openvino":
         return "as it is"
-    from ssr_edge.runners.openvino.runner import openvino_version
+    from ssr_edge.runners.openvino.core import openvino_version
 
     bits = f", weights of {weight_bits()} bits" if model.precision == "int8" else ""
     return f"IR of OpenVINO {openvino_version()}{bits}"
@@ -40,7 +40,8 @@ def write_files(bundle: Bundle, model: ServedModel, folder: Path) -> None:
     if model.runtime != "openvino":
         shutil.copyfile(source, folder / _NAMES[model.runtime])
         return
-    from ssr_edge.runners.openvino.runner import openvino_core, read_network
+    from ssr_edge.runners.openvino.core import openvino_core
+    from ssr_edge.runners.openvino.runner import read_network
 
     read = read_network(openvino_core(), source, model.precision)
     import openvino

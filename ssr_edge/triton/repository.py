@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ssr_edge.bench.report.schema import BenchFile
 from ssr_edge.bundle.bundle import MANIFEST, Bundle, model_file
-from ssr_edge.cli.defaults import DEMO_IMAGES
 from ssr_edge.common.errors import OutputError, UsageError
 from ssr_edge.common.files import replacing
+from ssr_edge.demo import DEMO_IMAGES
 from ssr_edge.images.preprocess import load
 from ssr_edge.triton.batching import Batching, check_same_bundle, choose_batching, image_times
 from ssr_edge.triton.config import CONFIG, LABELS, WARM_UP, as_text, batch_limits, model_config

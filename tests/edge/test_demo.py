@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_edge.cli.defaults import DEMO_CHECKPOINT, DEMO_IMAGES
+from ssr_edge.demo import DEMO_CHECKPOINT, DEMO_IMAGES
 from ssr_train.evaluation.evaluate import evaluate_checkpoint
 from ssr_train.training.checkpoint import load_checkpoint
 

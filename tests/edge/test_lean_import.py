@@ -23,8 +23,8 @@ def test_what_an_edge_device_imports_needs_neither_stage() -> None:
     program = (
         "import sys; sys.modules |= dict.fromkeys(['torch', 'onnxruntime', 'sklearn', 'ssr_train', 'ssr_export']);"
         "import ssr_edge.inference.pipeline, ssr_edge.results.results, ssr_edge.sources.choose;"
-        "import ssr_edge.bundle.summary, ssr_edge.breakhis.verify.verify, ssr_edge.breakhis.verify.report, ssr_edge.machine.doctor;"
-        "import ssr_edge.runners.openvino.runner, ssr_edge.runners.onnxruntime"
+        "import ssr_edge.bundle.summary, ssr_edge.breakhis.verify.verify, ssr_edge.breakhis.verify.report;"
+        "import ssr_edge.machine.doctor, ssr_edge.runners.openvino.runner, ssr_edge.runners.onnxruntime"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.cli.defaults import DEMO_CHECKPOINT
+from ssr_edge.demo import DEMO_CHECKPOINT
 from ssr_export.engines.build import EngineRequest
 from ssr_export.int8.calibrate import read_calibration
 from ssr_export.make_bundle import BundlePlan, make_bundle

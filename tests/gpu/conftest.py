@@ -50,7 +50,7 @@ def runtime(request: pytest.FixtureRequest, cuda: Cuda) -> str:
 @pytest.fixture(scope="session")
 def demo_bundle(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """What `ssr-edge build-engine --runtime RUNTIME` makes of the demo weights; every engine must pass the gate."""
-    from ssr_edge.cli.defaults import DEMO_CHECKPOINT
+    from ssr_edge.demo import DEMO_CHECKPOINT
     from ssr_export.engines.build import EngineRequest
     from ssr_export.make_bundle import BundlePlan, make_bundle
 

@@ -17,7 +17,8 @@ import onnx
 
 from ssr_edge.common.progress import progress
 from ssr_edge.images.preprocess import Image
-from ssr_edge.runners.openvino.runner import compile_network, openvino_core
+from ssr_edge.runners.openvino.core import openvino_core
+from ssr_edge.runners.openvino.runner import compile_network
 from ssr_export.int8.quantize import BiasErrors, quantize
 
 # A difference of time below this share of the engine's can't be seen in so few calls; it counts as this much.

@@ -46,7 +46,7 @@ def candidates(runtime: str) -> tuple[Precision, ...]:
     """
     if runtime != "openvino":
         return "fp32", "fp16", "int8"
-    from ssr_edge.runners.openvino.runner import has_bf16, openvino_core
+    from ssr_edge.runners.openvino.core import has_bf16, openvino_core
 
     return ("fp32", "bf16", "int8") if has_bf16(openvino_core()) else ("fp32", "int8")
 
@@ -81,16 +81,8 @@ def build_engine(folder: Path, request: EngineRequest, log: Log) -> EngineEntry:
 
 
 def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
-    from ssr_edge.runners.openvino.runner import (
-        MAX_BATCH,
-        RUNTIME,
-        check_cpu,
-        compile_network,
-        cpu_name,
-        engine_options,
-        openvino_core,
-        openvino_version,
-    )
+    from ssr_edge.runners.openvino.core import check_cpu, cpu_name, openvino_core, openvino_version
+    from ssr_edge.runners.openvino.runner import MAX_BATCH, RUNTIME, compile_network, engine_options
 
     core = openvino_core()
     check_cpu(core, request.precision)

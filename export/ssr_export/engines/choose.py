@@ -11,7 +11,7 @@ from ssr_edge.bench.measure.rounds import Times, run_rounds, start_engine, warm_
 from ssr_edge.bench.measure.schedule import Budget, Task, plan_schedule
 from ssr_edge.bench.measure.statistics import paired_speedup, percentiles
 from ssr_edge.bundle.manifest import PRECISIONS, Candidate, Choice, EngineEntry, Precision
-from ssr_edge.cli.defaults import DEMO_IMAGES
+from ssr_edge.demo import DEMO_IMAGES
 from ssr_edge.sources.paths import find_sources
 
 # A few seconds in all: a difference too small to see in them is too small to give precision up for.

@@ -64,8 +64,8 @@ def network_cost(path: Path, precision: str) -> list[BlockCost]:
     """The cost of a bundle's model at batch 1, by block in graph order.
 
     path: the ONNX file of the precision (`bundle.model_file`). precision: of manifest.PRECISIONS. Of an int8 file,
-    nodes without Q/DQ on their weights (float blocks, attention, classifier) count as fp32. A graph of other names is all
-    `other`; a tensor whose shape ONNX can't infer counts as empty.
+    nodes without Q/DQ on their weights (float blocks, attention, classifier) count as fp32. A graph of other names is
+    all `other`; a tensor whose shape ONNX can't infer counts as empty.
     """
     import onnx
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssr_edge.machine.environment import usable_cores
-from ssr_edge.runners.openvino.runner import compile_options, has_bf16, openvino_core
+from ssr_edge.runners.openvino.core import has_bf16, openvino_core
+from ssr_edge.runners.openvino.runner import compile_options
 
 if TYPE_CHECKING:
     import openvino

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssr_edge.bundle.bundle import Bundle, model_file
-from ssr_edge.common.errors import RuntimeUnavailable
-from ssr_edge.common.telemetry import silence
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
+from ssr_edge.runners.openvino.core import check_cpu, cpu_name, openvino_core, openvino_version
 from ssr_edge.runners.openvino.saturation import int8_saturates, seven_bit_weights
 
 if TYPE_CHECKING:
@@ -54,49 +53,6 @@ def read_network(core: openvino.Core, model: Path | onnx.ModelProto, precision: 
 
         model = seven_bit_weights(onnx.load(model) if isinstance(model, Path) else model)
     return core.read_model(str(model) if isinstance(model, Path) else model.SerializeToString())
-
-
-def check_cpu(core: openvino.Core, precision: str) -> None:
-    """Refuses a precision that this CPU would only pretend to compute in.
-
-    Raises:
-        RuntimeUnavailable: bf16 on a CPU without it.
-    """
-    if precision == "bf16" and not has_bf16(core):
-        raise RuntimeUnavailable(
-            f"{cpu_name(core)} has no BF16",
-            expected="a CPU with AVX512_BF16 or AMX for --precision bf16",
-            next_step="ssr-edge infer --precision fp32",
-        )
-
-
-def has_bf16(core: openvino.Core) -> bool:
-    """Whether this CPU computes in BF16 faster than in FP32."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def openvino_core() -> openvino.Core:
-    """OpenVINO's entry point.
-
-    Raises:
-        RuntimeUnavailable: the package is missing.
-    """
-    silence()
-    try:
-        import openvino
-    except ImportError as error:
-        raise RuntimeUnavailable(
-            f"OpenVINO can't be imported: {error}", expected="the package openvino", next_step="pip install openvino"
-        ) from error
-    return openvino.Core()
-
-
-def openvino_version() -> str:
-    """Short version, e.g. `2026.4.1`: what an exported engine is tied to."""
-    silence()
-    import openvino
-
-    return str(openvino.__version__).split("-")[0]
 
 
 class OpenVinoRunner(Runner):
@@ -179,8 +135,3 @@ def thread_options(threads: int | None) -> dict[str, Any]:
     Threads are not bound to cores: each process would bind its own to the first ones.
     """
     return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-
-
-def cpu_name(core: openvino.Core) -> str:
-    """The CPU's name as OpenVINO gives it."""
-    return str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssr_edge.runners.openvino.core import openvino_core
+
 if TYPE_CHECKING:
     import onnx
 
@@ -26,8 +28,6 @@ def int8_saturates() -> bool:
 
     x86 processors with AVX-VNNI or AVX-512 VNNI are free of it, and so are ARM's.
     """
-    from ssr_edge.runners.openvino.runner import openvino_core
-
     core = openvino_core()
     compiled = core.compile_model(core.read_model(_probe().SerializeToString()), "CPU")
     # Steps of 127 and -127: with eight bits each pair of their products is as large as it can be.

@@ -14,7 +14,7 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import ServerError
 from ssr_edge.runners.server.address import ServerAddress
 from ssr_edge.runners.server.retry import no_answer, refused
-from ssr_edge.runners.tensorrt.engine import CAM, IMAGE_SHAPE, INPUT, TENSORS
+from ssr_edge.runners.tensors import CAM, IMAGE_SHAPE, INPUT, TENSORS
 
 # Two of them stay below the 4 MiB that a gRPC server accepts unless it is told otherwise; servers batch by themselves.
 MAX_BATCH = 16

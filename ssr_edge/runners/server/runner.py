@@ -15,7 +15,7 @@ from ssr_edge.runners.base import Outputs, Runner
 from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
 from ssr_edge.runners.server.model import image_input, inspect_model
 from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries
-from ssr_edge.runners.tensorrt.engine import CAM
+from ssr_edge.runners.tensors import CAM
 
 RUNTIME = "server"
 # A connection that was lost is opened again about as often as requests are sent again: gRPC's own pauses grow to two

@@ -6,25 +6,13 @@ from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
-from ssr_edge.images.preprocess import IMAGE_SIZE
+from ssr_edge.runners.tensors import CAM, INPUT, TENSORS, Tensors
 
-# The tensors of an engine: shape after the batch, and type (design section 4).
-INPUT = "images"
-IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
-Tensors = dict[str, tuple[tuple[int, ...], npt.DTypeLike]]
-TENSORS: Tensors = {
-    INPUT: (IMAGE_SHAPE, np.uint8),
-    "logits": ((len(CLASSES),), np.float32),
-    "probabilities": ((len(CLASSES),), np.float32),
-}
-# Of an engine that was built with class activation maps, whose size is the network's.
-CAM = "cam"
 # The wheel with TensorRT for RTX's bindings has the second name; the first comes with a package that only renames it.
 _MODULES = {"tensorrt": ("tensorrt",), "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 

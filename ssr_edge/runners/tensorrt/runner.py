@@ -16,8 +16,6 @@ from ssr_edge.machine.gpu_memory import no_room
 from ssr_edge.runners.base import Outputs, Phases, Runner
 from ssr_edge.runners.tensorrt.cuda import open_cuda
 from ssr_edge.runners.tensorrt.engine import (
-    IMAGE_SHAPE,
-    INPUT,
     check_tensors,
     choose_engine,
     import_tensorrt,
@@ -25,6 +23,7 @@ from ssr_edge.runners.tensorrt.engine import (
     rebuild,
 )
 from ssr_edge.runners.tensorrt.slot import Slot, listen
+from ssr_edge.runners.tensors import IMAGE_SHAPE, INPUT
 
 
 class TensorRtRunner(Runner):

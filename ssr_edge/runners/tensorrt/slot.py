@@ -10,7 +10,7 @@ from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Phases
 from ssr_edge.runners.tensorrt.cuda import TransferBuffer
-from ssr_edge.runners.tensorrt.engine import CAM, IMAGE_SHAPE, INPUT, Tensors
+from ssr_edge.runners.tensors import CAM, IMAGE_SHAPE, INPUT, Tensors
 
 if TYPE_CHECKING:
     from ssr_kernels.launch import GpuResizer

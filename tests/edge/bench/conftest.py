@@ -41,7 +41,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo network's FP32 ONNX file; treat it as read-only."""
-    from ssr_edge.cli.defaults import DEMO_CHECKPOINT
+    from ssr_edge.demo import DEMO_CHECKPOINT
     from ssr_export.folding.fold import fold
     from ssr_export.onnx.to_onnx import export_onnx
     from ssr_train.training.checkpoint import load_checkpoint

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.cli.defaults import DEMO_CHECKPOINT, DEMO_IMAGES, bundle_name, find_checkpoint
+from ssr_edge.cli.defaults import bundle_name, find_checkpoint
 from ssr_edge.common.errors import UsageError
+from ssr_edge.demo import DEMO_CHECKPOINT, DEMO_IMAGES
 
 
 def finish_run(name: str, age: float) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from ssr_edge.cli.defaults import DEMO_CHECKPOINT
+from ssr_edge.demo import DEMO_CHECKPOINT
 from ssr_train.training.checkpoint import load_checkpoint
 
 Run = Callable[..., Any]

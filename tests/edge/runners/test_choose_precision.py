@@ -11,7 +11,7 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import Candidate, Choice, Manifest
 from ssr_edge.common.errors import UsageError
 from ssr_edge.runners.choose import choose_precision, open_runner
-from ssr_edge.runners.openvino import runner as openvino_runner
+from ssr_edge.runners.openvino import core as openvino_core
 
 
 def having(bundle: Bundle, **chosen: Choice) -> Bundle:
@@ -55,7 +55,7 @@ def test_bf16_chosen_elsewhere_gives_way_to_the_next_fastest_on_a_cpu_without_it
     )
     bundle = having(tiny_bundle, openvino=choice("bf16", *timed))
     for has, expected in ((True, "bf16"), (False, "int8")):
-        monkeypatch.setattr(openvino_runner, "has_bf16", lambda _, has=has: has)
+        monkeypatch.setattr(openvino_core, "has_bf16", lambda _, has=has: has)
         assert choose_precision(bundle, None) == expected
 
 

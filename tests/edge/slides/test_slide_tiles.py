@@ -12,8 +12,9 @@ import tifffile
 
 from ssr_edge.common.errors import InputError
 from ssr_edge.images.preprocess import Image, resize
-from ssr_edge.slides.field import Region, field_micrometers
+from ssr_edge.slides.field import field_micrometers
 from ssr_edge.slides.tiles import SlideTiles
+from ssr_edge.sources.inputs import Region
 from tests.edge.slides.made_slides import COLUMNS, HEIGHT, MPP, PLACES, WIDTH, MadeSlide, write_slide
 
 

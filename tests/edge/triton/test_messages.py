@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from ssr_edge.triton import messages
 from ssr_edge.triton.messages import runtime_messages
 from ssr_edge.triton.models import ServedModel
 

@@ -18,7 +18,8 @@ from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.telemetry import silenced_environment
 from ssr_edge.images.preprocess import IMAGE_SIZE
-from ssr_edge.runners.openvino.runner import check_cpu, compile_options, openvino_core
+from ssr_edge.runners.openvino.core import check_cpu, openvino_core
+from ssr_edge.runners.openvino.runner import compile_options
 
 _TO_MS = {"ms": 1.0, "us": 1e-3}
 

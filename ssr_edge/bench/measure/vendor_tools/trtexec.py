@@ -19,7 +19,8 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.machine.gpu import Gpu, find_gpu
-from ssr_edge.runners.tensorrt.engine import INPUT, choose_engine, is_version_compatible
+from ssr_edge.runners.tensorrt.engine import choose_engine, is_version_compatible
+from ssr_edge.runners.tensors import INPUT
 
 # Where NVIDIA's packages put it: on Jetson and Debian, and in its containers.
 _PLACES = ("/usr/src/tensorrt/bin", "/opt/tensorrt/bin")

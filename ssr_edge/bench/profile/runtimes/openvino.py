@@ -9,7 +9,8 @@ from ssr_edge.bench.profile.layers import LayerTime, Profile, median_layers, pre
 from ssr_edge.bench.profile.runtimes.calls import one_at_a_time
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.images.preprocess import Image
-from ssr_edge.runners.openvino.runner import check_cpu, compile_network, openvino_core
+from ssr_edge.runners.openvino.core import check_cpu, openvino_core
+from ssr_edge.runners.openvino.runner import compile_network
 
 if TYPE_CHECKING:
     import openvino

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ssr_edge.bench.profile.peaks import convolutions, measure_peaks, runs_in
-from ssr_edge.runners.openvino.runner import compile_options, has_bf16, openvino_core
+from ssr_edge.runners.openvino.core import has_bf16, openvino_core
+from ssr_edge.runners.openvino.runner import compile_options
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -13,7 +13,7 @@ from ssr_edge.bench.measure.vendor_tools import benchmark_app
 from ssr_edge.bench.measure.vendor_tools.choose import open_vendor_tool
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
-from ssr_edge.runners.openvino.runner import openvino_version
+from ssr_edge.runners.openvino.core import openvino_version
 from tests.no_network import NO_NETWORK
 
 
