@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from ssr_edge.bundle.bundle import CALIBRATION, Bundle, writing_bundle
 from ssr_edge.common.errors import UsageError
+from ssr_edge.common.progress import Log
 from ssr_export.image_sets import find_image_sets, image_files
 from ssr_export.int8.calibrate import read_calibration
 from ssr_export.models import write_models
@@ -18,8 +18,6 @@ from ssr_export.supported import has_int8, supported
 from ssr_train.training.checkpoint import load_checkpoint
 
 __all__ = ["BundlePlan", "make_bundle"]
-
-Log = Callable[[str], None]
 
 
 def make_bundle(plan: BundlePlan, log: Log) -> Bundle:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ssr_edge.bundle.int8_report import worst_first
 from ssr_edge.bundle.manifest import CalibrationEntry, Manifest, Provenance, QuantizationReport
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import sha256_of
+from ssr_edge.common.progress import Log
 from ssr_export.corrections import Int8Corrections
 from ssr_export.folding.equalize import equalize
 from ssr_export.folding.fold_check import fold_with_check
@@ -31,7 +32,6 @@ from ssr_train.models.complexity import multiply_adds, parameter_count
 from ssr_train.models.network import Network, SSResNeXt
 from ssr_train.training.checkpoint import CheckpointCard
 
-Log = Callable[[str], None]
 _PROOF_IMAGES = 8
 _ERROR_IMAGES = 16
 

@@ -5,19 +5,17 @@ Nothing here needs PyTorch, which a device need not have. The gate, and the sear
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest, writing_bundle
 from ssr_edge.bundle.manifest import Manifest
 from ssr_edge.common.errors import GateRefused
+from ssr_edge.common.progress import Log
 from ssr_export.engines.bundle_builder import BundleBuilder
 from ssr_export.image_sets import image_files
 from ssr_export.plan import BundlePlan
 from ssr_export.supported import supported
 from ssr_train.models.arch import arch_from_dict
-
-Log = Callable[[str], None]
 
 
 def rebuild(plan: BundlePlan, log: Log) -> Bundle:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+# Takes one line of progress text, such as typer.echo.
+Log = Callable[[str], None]
 # advance(steps, note): call it after each step; the note is shown behind the bar.
 Advance = Callable[[int, str], None]
 _PLAIN_EVERY_SECONDS = 20.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ssr_edge.bench.report.schema import BenchFile
 from ssr_edge.bundle.bundle import MANIFEST, Bundle, model_file
 from ssr_edge.common.errors import OutputError, UsageError
 from ssr_edge.common.files import replacing
+from ssr_edge.common.progress import Log
 from ssr_edge.demo import DEMO_IMAGES
 from ssr_edge.images.preprocess import load
 from ssr_edge.triton.batching import Batching, check_same_bundle, choose_batching, image_times
@@ -31,8 +32,6 @@ from ssr_edge.triton.record import (
     read_record,
 )
 from ssr_edge.triton.tensors import read_tensors
-
-Log = Callable[[str], None]
 
 
 def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchFile | None, log: Log) -> None:

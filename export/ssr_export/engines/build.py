@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,13 +12,12 @@ import onnx
 from ssr_edge.bundle.bundle import model_file
 from ssr_edge.bundle.manifest import EngineEntry, Precision
 from ssr_edge.common.errors import BuildError
-from ssr_edge.common.progress import progress
+from ssr_edge.common.progress import Log, progress
 from ssr_edge.machine.gpu import find_gpu
 from ssr_export.engines.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_export.onnx.half import to_half
 from ssr_export.onnx.qdq_rules import check_qdq
 
-Log = Callable[[str], None]
 BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import onnx
 from ssr_edge.bundle.bundle import CALIBRATION, Bundle, model_file, write_manifest
 from ssr_edge.bundle.manifest import EngineEntry, FloatBlocks, GateResult, Manifest, Precision
 from ssr_edge.common.errors import ExportError, RuntimeUnavailable
+from ssr_edge.common.progress import Log
 from ssr_edge.machine.gpu import find_gpu
 from ssr_export.engines.block_ranker import Screen
 from ssr_export.engines.build import EngineRequest, build_engine
@@ -20,8 +21,6 @@ from ssr_export.engines.gate import HeldOut, allowed, describe, evaluate_engine,
 from ssr_export.image_sets import first_readable
 from ssr_export.int8.calibrate import Calibration, read_calibration
 from ssr_export.int8.quantize import block_names, quantize
-
-Log = Callable[[str], None]
 
 
 @dataclass

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from ssr_edge.bundle.manifest import FloatBlocks, FloatBlockTrial
 from ssr_edge.common.errors import UsageError
+from ssr_edge.common.progress import Log
 from ssr_export.engines.block_ranker import Screen
 
-Log = Callable[[str], None]
 # After the first ranking only the best few are tried again: a block that gained nothing alone seldom does later.
 _WIDTH = 4
 # With more than half of its blocks in floating point a network is no INT8 network any more.

@@ -12,9 +12,9 @@ from typing import Any
 
 from ssr_edge.common.errors import BuildError
 from ssr_edge.common.files import replacing
+from ssr_edge.common.progress import Log
 from ssr_edge.images.preprocess import IMAGE_SIZE
 
-Log = Callable[[str], None]
 # step(done, of, phase): the builder's own progress.
 Step = Callable[[int, int, str], None]
 # Said of every convolution whose Q/DQ scales are FP16, which ONNX demands where the output is; nothing is lost.

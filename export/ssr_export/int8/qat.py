@@ -7,7 +7,6 @@ Ranges come from the export's own calibration, on images that the checkpoint was
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +14,7 @@ import onnx
 
 from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
+from ssr_edge.common.progress import Log
 from ssr_export.folding.fold_check import fold_with_check
 from ssr_export.image_sets import first_readable, image_sets_of_split
 from ssr_export.int8.calibrate import calibrate
@@ -28,7 +28,7 @@ from ssr_train.training.loop import Source, Start
 _PROOF_IMAGES = 8
 
 
-def qat_start(source: Source, data: Path, log: Callable[[str], None]) -> Start:
+def qat_start(source: Source, data: Path, log: Log) -> Start:
     """Folds and calibrates a checkpoint for `ssr_train.training.loop.train`. data: the data set that it was trained on.
 
     Raises:

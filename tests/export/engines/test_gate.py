@@ -14,6 +14,7 @@ import pytest
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest
 from ssr_edge.bundle.manifest import GateResult
+from ssr_edge.common.progress import Log
 from ssr_edge.runners.base import Outputs
 from ssr_export.engines import bundle_builder as engines_module
 from ssr_export.engines.build import EngineRequest, build_engine
@@ -169,7 +170,7 @@ def test_the_command_refuses_wrong_ranges_and_keeps_the_previous_bundle(
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     build = engines_module.build_engine
 
-    def build_wrong(folder: Path, request: EngineRequest, log: Callable[[str], None]) -> object:
+    def build_wrong(folder: Path, request: EngineRequest, log: Log) -> object:
         calibration = read_calibration(folder / "calibration.json")
         assert calibration is not None
         wrong = quantize(onnx.load(folder / "model.fp32.onnx"), widen(calibration.ranges))

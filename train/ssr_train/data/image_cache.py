@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ import torch
 from ssr_edge.breakhis.pixels import fingerprint
 from ssr_edge.common.errors import InputError
 from ssr_edge.common.files import sha256_of
-from ssr_edge.common.progress import progress
+from ssr_edge.common.progress import Log, progress
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_train.data.breakhis import Record
@@ -57,9 +57,7 @@ class ImageCache:
         )
 
 
-def open_image_cache(
-    root: Path, records: Sequence[Record], sizes: Sequence[int], log: Callable[[str], None]
-) -> ImageCache | None:
+def open_image_cache(root: Path, records: Sequence[Record], sizes: Sequence[int], log: Log) -> ImageCache | None:
     """Opens the cache of these images below `root`, and decodes them first where it is missing, damaged or stale.
 
     Of processes that want the same cache at once, one decodes and the others wait. None, said aloud, where `root` can't
@@ -92,9 +90,7 @@ def _key(records: Sequence[Record], sizes: Sequence[int]) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
 
 
-def _open(
-    folder: Path, records: Sequence[Record], sizes: Sequence[int], log: Callable[[str], None]
-) -> ImageCache | None:
+def _open(folder: Path, records: Sequence[Record], sizes: Sequence[int], log: Log) -> ImageCache | None:
     if not folder.exists():
         return None
     try:

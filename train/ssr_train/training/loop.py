@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ssr_edge.common.errors import DataError, TrainingError
-from ssr_edge.common.progress import progress
+from ssr_edge.common.progress import Log, progress
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.data.augment import STORED_SIZE, Augment
@@ -98,7 +98,7 @@ class Start:
     plain: Callable[[Network], Network]
 
 
-def train(options: TrainOptions, resume: bool, log: Callable[[str], None], start: Start | None = None) -> Path:
+def train(options: TrainOptions, resume: bool, log: Log, start: Start | None = None) -> Path:
     """Trains a network and returns the path of its checkpoint. say: prints one line for the user.
 
     start: of a fine-tuning run (`ssr_export.int8.qat`); None begins with random weights.
@@ -112,9 +112,7 @@ def train(options: TrainOptions, resume: bool, log: Callable[[str], None], start
         return _train(options, resume, log if processes.first else lambda line: None, start, processes)
 
 
-def _train(
-    options: TrainOptions, resume: bool, log: Callable[[str], None], start: Start | None, processes: Processes
-) -> Path:
+def _train(options: TrainOptions, resume: bool, log: Log, start: Start | None, processes: Processes) -> Path:
     recipe, device = options.recipe, torch.device(options.device)
     torch.manual_seed(options.seed)
 
@@ -232,9 +230,7 @@ def _train(
     return checkpoint
 
 
-def _split(
-    records: list[Record], twins: list[list[Record]], options: TrainOptions, log: Callable[[str], None]
-) -> Split:
+def _split(records: list[Record], twins: list[list[Record]], options: TrainOptions, log: Log) -> Split:
     if not isinstance(options.split, Path):
         return make_split(records, options.split, options.seed)
     split = Split.read(options.split)
@@ -253,7 +249,7 @@ def _loss_of(targets: Tensor, recipe: Recipe) -> Callable[[Tensor], Tensor]:
     return lambda logits: classification_loss(logits, targets, recipe.dice_weight, recipe.label_smoothing)
 
 
-def _readable(images: LabeledImages, part: Part, log: Callable[[str], None]) -> LabeledImages:
+def _readable(images: LabeledImages, part: Part, log: Log) -> LabeledImages:
     for reason in images.unreadable:
         log(f"left out: {reason}")
     if not len(images):
@@ -279,7 +275,7 @@ def _judge(
     images: LabeledImages,
     name: str,
     device: torch.device,
-    log: Callable[[str], None],
+    log: Log,
 ) -> Metrics:
     """Figures in FP32, said aloud; of a fine-tuning run those in INT8 too."""
     found, _ = evaluate_images(start.plain(network) if start else network, images, device, None)
