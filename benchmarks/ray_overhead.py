@@ -29,7 +29,7 @@ from statistics import median
 import numpy as np
 
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.cli.infer import FAILED_INPUTS
+from ssr_edge.cli.infer_run import FAILED_INPUTS
 from ssr_edge.distributed.part_file import PartRecord, read_results, to_parquet
 from ssr_edge.distributed.parts import Part, cut, pack_inputs
 from ssr_edge.inference.prediction import decide

@@ -7,7 +7,6 @@ import sys
 import typer
 
 from ssr_edge import __version__
-from ssr_edge.cli.bare_option import WithBareRay
 from ssr_edge.cli.bench import bench
 from ssr_edge.cli.build_engine import build_engine
 from ssr_edge.cli.data import app as data
@@ -31,8 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 for verb in (train, evaluate, study, export, build_engine, infer, bench, triton, inspect, doctor):
-    kind = WithBareRay if verb is infer else None
-    app.command(name=verb.__name__.replace("_", "-"), cls=kind)(verb)
+    app.command(name=verb.__name__.replace("_", "-"))(verb)
 
 
 def _version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""Percentiles of latencies without keeping each: a camera may run for weeks."""
+"""Latency percentiles in bounded memory: a camera may run for weeks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from itertools import accumulate
 
 @dataclass
 class LatencyHistogram:
-    """Latencies in ms, counted by their value to three significant digits: at most 900 counters for a factor of ten."""
+    """Latencies in ms, counted by value to three significant digits: at most 900 counters per decade."""
 
     counts: Counter[float] = field(default_factory=Counter)
 
     def add(self, ms: float) -> None:
-        """Counts one."""
+        """Counts one latency."""
         self.counts[float(f"{ms:.3g}")] += 1
 
     def percentile(self, percent: float) -> float:
-        """The smallest latency that `percent` % of them do not exceed, within half a percent; 0 if there are none."""
+        """The smallest latency that `percent` % do not exceed, within half a percent; 0 if there are none."""
         values = sorted(self.counts)
         need = percent / 100 * self.counts.total()
         sums = accumulate(self.counts[value] for value in values)

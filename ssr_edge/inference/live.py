@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -11,6 +10,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from ssr_edge.common.progress import Log
 from ssr_edge.inference.latency import LatencyHistogram
 from ssr_edge.inference.pipeline import Failure, submit, to_result
 from ssr_edge.inference.prediction import Prediction
@@ -23,10 +23,10 @@ _FPS_OVER = 30
 
 
 class LatestFrame:
-    """Reads a source in a thread and holds only its newest frame.
+    """Reads a source in a thread and keeps only its newest frame.
 
-    frames: read so far. dropped: of these, those that a newer one replaced before the engine was free.
-    stop: set when this is left, so that a source which waits for something can end.
+    frames: read so far. dropped: frames replaced by a newer one before the engine was free.
+    stop: set on exit, so that a source that is waiting can end.
     """
 
     def __init__(self, inputs: Iterable[Input], stop: Event) -> None:
@@ -39,7 +39,7 @@ class LatestFrame:
         self._reader = Thread(target=self._read, name="source", daemon=True)
 
     def take(self) -> Input | None:
-        """Waits for a frame that was not taken yet; None after the last. Raises what the source raised."""
+        """Waits for a new frame; None after the last. Raises what the source raised."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended)
             item, self._newest = self._newest, None
@@ -57,7 +57,7 @@ class LatestFrame:
                     self._changed.notify()
                 if self._stop.is_set():
                     break
-        except BaseException as error:  # whatever it is, it ends the run in the main thread
+        except BaseException as error:  # raised again in the main thread
             self._error = error
         finally:
             if isinstance(self._inputs, Generator):
@@ -80,9 +80,9 @@ class LatestFrame:
 def classify_live(
     newest: LatestFrame, runner: Runner, magnification: int | None = None, *, keep_images: bool = False
 ) -> Iterator[Prediction | Failure]:
-    """Yields a result for each frame that was the newest when the engine was free, until the source ends.
+    """Yields a result for each frame that was the newest when the engine became free, until the source ends.
 
-    One frame is under way at a time: a second would only wait for the first, and be older when its turn comes.
+    Only one frame is in flight: a second would wait for the first and be older when its turn comes.
     magnification, keep_images: as for `classify`.
     """
     while (item := newest.take()) is not None:
@@ -95,10 +95,13 @@ def classify_live(
 
 
 class LiveReport:
-    """Says on stderr, every ten seconds and at the end, how many frames came, were dropped, and the latency."""
+    """Logs, every ten seconds and at the end, how many frames arrived and were dropped, and the latency.
 
-    def __init__(self, newest: LatestFrame) -> None:
-        self._newest = newest
+    log: takes each line; None for none.
+    """
+
+    def __init__(self, newest: LatestFrame, log: Log | None = None) -> None:
+        self._newest, self._log = newest, log
         self._all, self._lately = LatencyHistogram(), LatencyHistogram()
         self._started = self._reported = time.perf_counter()
         self._before = (0, 0)
@@ -113,25 +116,23 @@ class LiveReport:
         if now - self._reported >= REPORT_EVERY_S:
             frames, dropped = self._newest.frames, self._newest.dropped
             since = (frames - self._before[0], dropped - self._before[1])
-            self._say("live", self._lately, *since, now - self._reported)
+            self._print("live", self._lately, *since, now - self._reported)
             self._reported, self._before, self._lately = now, (frames, dropped), LatencyHistogram()
 
     def fps(self) -> float:
-        """Labels a second, over the last thirty."""
+        """Labels per second, over the last thirty."""
         return (len(self._times) - 1) / (self._times[-1] - self._times[0]) if len(self._times) > 1 else 0.0
 
     def finish(self) -> None:
-        """Prints the whole run's figures, unless no frame ever came."""
-        if not self._newest.frames:
-            return
-        seconds = time.perf_counter() - self._started
-        self._say("live, whole run", self._all, self._newest.frames, self._newest.dropped, seconds)
+        """Logs the whole run's figures, unless no frame arrived."""
+        if self._newest.frames:
+            seconds = time.perf_counter() - self._started
+            self._print("live, whole run", self._all, self._newest.frames, self._newest.dropped, seconds)
 
-    def _say(self, title: str, latencies: LatencyHistogram, frames: int, dropped: int, seconds: float) -> None:
-        labels = latencies.counts.total()
-        print(
-            f"{title}: {frames} frames in {seconds:.1f} s, {dropped} dropped, {labels / seconds:.1f} labels/s, "
-            f"latency {latencies}",
-            file=sys.stderr,
-            flush=True,
-        )
+    def _print(self, title: str, latencies: LatencyHistogram, frames: int, dropped: int, seconds: float) -> None:
+        if self._log is not None:
+            labels = latencies.counts.total()
+            self._log(
+                f"{title}: {frames} frames in {seconds:.1f} s, {dropped} dropped, {labels / seconds:.1f} labels/s, "
+                f"latency {latencies}"
+            )

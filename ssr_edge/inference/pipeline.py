@@ -1,4 +1,4 @@
-"""Joins decoding and inference so that they overlap: threads decode while the engine works on earlier batches."""
+"""Overlaps decoding and inference: threads decode while the engine works on earlier batches."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ssr_edge.inference.read_ahead import Decoded, NotYet, ReadAhead
 from ssr_edge.runners.base import Runner, TakesOriginals
 from ssr_edge.sources.inputs import Input
 
-# How long the first image of a batch waits for the others, where the source is slow and the engine has nothing to do.
+# How long the first image of a batch waits for the others when the source is slow and the engine is idle.
 _LONGEST_WAIT_S = 0.05
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An input that could not be classified, and why."""
+    """An input that could not be classified. reason: why, as a phrase."""
 
     source: str
     reason: str
@@ -40,15 +40,15 @@ def classify(
     keep_images: bool = False,
     stop: Event | None = None,
 ) -> Iterator[Prediction | Failure]:
-    """Yields one result for each input, in order; an input that fails costs itself only.
+    """Yields one result per input, in order. An input that can't be read yields a Failure and the run goes on.
 
-    batch_size: most images in one engine call; a call is made with fewer when the source is slower than the engine.
-    threads: decoders. magnification: the bundle's, for the flag. keep_images: predictions bring the whole image along.
-    stop: setting it ends the run after what was read; it is set when the run ends, for the source to end as well.
-    Memory does not grow with the number of inputs: only so many are read ahead as keep the engine fed. A runner that
-    TakesOriginals is given images as decoded.
+    batch_size: most images in one engine call; calls are smaller when the source is slower than the engine.
+    threads: decoders. magnification: the bundle's, for the flag. keep_images: predictions carry the whole image.
+    stop: setting it ends the run after what was read; it is also set when the run ends, so that the source ends.
+    Memory does not grow with the number of inputs: only enough are read ahead to keep the engine busy. A runner that
+    TakesOriginals gets images as decoded.
 
-    What the source, a decoder or the engine raises ends the run.
+    Exceptions of the source, a decoder or the engine end the run.
     """
     batch_size = min(batch_size, runner.max_batch)
     ahead = threads + batch_size * (runner.slots + 1)
@@ -65,23 +65,23 @@ def classify(
             while under_way:
                 yield from _finish(runner, *under_way.popleft(), magnification)
         finally:
-            # A consumer that stops early leaves tickets open; the runner must be free for the next call.
+            # A consumer that stops early leaves calls open; the runner must be free for the next one.
             for ticket, _ in under_way:
-                # What ended the run says more than what its last calls fail with.
+                # The exception that ended the run matters more than those of its last calls.
                 with suppress(SsrEdgeError):
                     if ticket is not None:
                         runner.collect(ticket)
 
 
 def submit(runner: Runner, images: Sequence[Image]) -> int:
-    """Starts a call on images as `decode_input` leaves them for this runner; returns its ticket."""
+    """Starts a call on images as `decode_input` returns them for this runner; returns its ticket."""
     return runner.submit_originals(images) if isinstance(runner, TakesOriginals) else runner.submit(np.stack(images))
 
 
 def _groups(reader: ReadAhead, batch_size: int, is_busy: Callable[[], bool]) -> Iterator[list[Decoded]]:
-    """Cuts the inputs into groups with at most `batch_size` images each; failed inputs ride along in their place.
+    """Groups the inputs, at most `batch_size` images each; failed inputs keep their place.
 
-    An empty group says that no input is ready, which is the time to see to the engine's results.
+    An empty group means that no input is ready: time to collect the engine's results.
     """
     group: list[Decoded] = []
     images, due = 0, 0.0
@@ -99,7 +99,7 @@ def _groups(reader: ReadAhead, batch_size: int, is_busy: Callable[[], bool]) -> 
                 due = time.perf_counter() + _LONGEST_WAIT_S
             group.append(item)
             images += item.image is not None
-            # A run of broken files is handed on too, not held until the next good one.
+            # A run of broken files is passed on too, not held back until the next good one.
             if images < batch_size and len(group) < 4 * batch_size:
                 continue
         yield group
@@ -120,7 +120,7 @@ def _finish(
 def to_result(
     item: Decoded, probabilities: np.typing.NDArray[np.float32] | None, magnification: int | None, now: float
 ) -> Prediction | Failure:
-    """The result of an input. probabilities: float32 [8], None if it failed. now: when its label was there."""
+    """The result of an input. probabilities: float32 [8], None if it failed. now: the time its label was known."""
     if probabilities is None:
         return Failure(item.source, item.reason)
     return decide(

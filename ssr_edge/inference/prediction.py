@@ -1,4 +1,4 @@
-"""Probabilities -> a decision: label, confidence and what a reader should know before trusting it."""
+"""Turns probabilities into a prediction: label, confidence and warning flags."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ LOW_CONFIDENCE = 0.5
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image's result. probabilities: float32 [8] in the order of CLASSES.
+    """The result for one image. Decision support for research, not a medical device.
 
-    latency_ms: from opening the file, or from the moment a frame was captured, to this decision, waiting included.
-
-    seconds: when a frame was, since its video's start or, for a camera or stream, since 1970 (UTC). region: a slide's
-    tile. image: the whole image as uint8 [h, w, 3], BGR, where it was asked for.
-
-    flags: `low-confidence` (the best class has less than half), `upscaled` (the image is smaller than the network's
-    input), `other-magnification` (its BreaKHis name says another one than the bundle was trained for).
+    label: key of the most probable class. confidence: its probability. malignant_probability: sum over the malignant
+    classes. probabilities: float32 [8] in the order of CLASSES.
+    flags: `low-confidence` (no class reaches 0.5), `upscaled` (the image is smaller than the network's input),
+    `other-magnification` (its BreaKHis file name gives another magnification than the bundle was trained for).
+    latency_ms: from opening the file, or from the capture of a frame, to this prediction, queueing included.
+    source: file, video or stream; empty for an array. frame: number of the page, frame or tile, from 0.
+    seconds: time of a frame, since the start of its video or, for a camera or stream, since 1970 (UTC).
+    region: the tile of a slide. image: the whole image, uint8 [h, w, 3], BGR, if it was asked for.
     """
 
-    source: str
-    frame: int
     label: str
     confidence: float
     malignant_probability: float
     flags: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
     latency_ms: float
+    source: str
+    frame: int
     seconds: float | None = None
     region: Region | None = None
     image: Image | None = field(default=None, repr=False, compare=False)
@@ -54,7 +55,7 @@ def decide(
     region: Region | None = None,
     image: Image | None = None,
 ) -> Prediction:
-    """Picks the most probable class. shape: of the image as decoded. magnification: the bundle's, None for any."""
+    """Picks the most probable class. shape: the decoded image's. magnification: the bundle's, None for any."""
     best = int(probabilities.argmax())
     name = parse_name(source)
     flags = {
@@ -63,14 +64,14 @@ def decide(
         "other-magnification": name is not None and magnification not in (None, name.magnification),
     }
     return Prediction(
-        source=str(source),
-        frame=frame,
         label=CLASSES[best],
         confidence=float(probabilities[best]),
         malignant_probability=float(probabilities[IS_MALIGNANT].sum()),
         flags=tuple(flag for flag, raised in flags.items() if raised),
         probabilities=probabilities,
         latency_ms=latency_ms,
+        source=str(source),
+        frame=frame,
         seconds=seconds,
         region=region,
         image=image,

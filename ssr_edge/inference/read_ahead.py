@@ -1,4 +1,4 @@
-"""Reads and decodes ahead of the engine, in threads, only so far as to keep it fed, and hands images over in order."""
+"""Reads and decodes in threads, just far enough ahead to keep the engine busy, and returns images in order."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ssr_edge.common.errors import InputError
 from ssr_edge.images.preprocess import Image, resize
 from ssr_edge.sources.inputs import Input, Region
 
-# Longer than a source's longest wait: a thread that is inside OpenCV when Python ends would crash the process.
+# Longer than a source's longest wait: a thread that is still inside OpenCV when Python exits crashes the process.
 JOIN_S = 15.0
-# A larger image is resized before it goes to a runner that takes originals: a few of them would fill a small GPU.
+# A larger image is resized before it goes to a runner that takes originals: a few would fill a small GPU.
 LARGEST_ORIGINAL = 1 << 24
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What became of an input: the image for the runner and, if kept, the whole one; or the reason why there is none.
+    """A decoded input: the image for the runner and, if kept, the whole image; or the reason why there is none.
 
-    image: uint8 BGR, [224, 224, 3] or, for a runner that takes originals, as decoded. shape: of the whole.
+    image: uint8 BGR, [224, 224, 3] or, for a runner that takes originals, as decoded. shape: the whole image's.
     started: `time.perf_counter()` when the input's latency began.
     """
 
@@ -43,16 +43,16 @@ class Decoded:
 
 
 class NotYet:
-    """Says that the next input is still being read."""
+    """The next input is still being read."""
 
 
 NOT_YET: Final = NotYet()
 
 
 class ReadAhead:
-    """At most `ahead` inputs are read but not taken; `take` has them in order, and raises what the source raised.
+    """Reads at most `ahead` inputs in advance; `take` returns them in order, and raises what the source raised.
 
-    stop: set when the reader is left, so that a source which waits for something can end.
+    stop: set on exit, so that a source that is waiting can end.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ReadAhead:
     ) -> None:
         self._inputs, self._stop, self._keep_images, self._originals = inputs, stop, keep_images, originals
         self._room = Semaphore(ahead)
-        # A frame comes from its source as a whole image and is small only after decoding: few may wait for that.
+        # A frame arrives as a whole image and is small only after decoding: few may wait for that.
         self._undecoded = Semaphore(2 * threads)
         self._changed = Condition()
         self._futures: deque[Future[Decoded | None]] = deque()
@@ -74,12 +74,12 @@ class ReadAhead:
         self._feeder = Thread(target=self._feed, name="source", daemon=True)
 
     def take(self, wait: float | None) -> Decoded | NotYet | None:
-        """The next input, None after the last, NOT_YET if it is not there within `wait` seconds (None: for ever)."""
+        """The next input; None after the last; NOT_YET if it is not ready within `wait` seconds (None: no limit)."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._futures and self._futures[0].done(), wait):
                 return NOT_YET
             item = self._futures[0].result()
-            if item is not None:  # the end stays where it is
+            if item is not None:  # the end marker stays
                 self._futures.popleft()
                 self._room.release()
             return item
@@ -97,9 +97,9 @@ class ReadAhead:
                 )
                 decoding.add_done_callback(lambda _: self._undecoded.release())
                 self._append(decoding)
-                # The pool has it now: a frame that is kept here would be memory for nothing while the source waits.
+                # The pool owns it now: a reference here would waste memory while the source waits.
                 del item
-        except BaseException as error:  # whatever it is, it ends the run in the main thread
+        except BaseException as error:  # raised again in the main thread
             end.set_exception(error)
         else:
             end.set_result(None)
@@ -133,9 +133,9 @@ class ReadAhead:
 
 
 def decode_input(item: Input, keep_images: bool, originals: bool = False) -> Decoded:
-    """Reads and resizes an input; its failure is a result too.
+    """Reads and resizes an input; a failure becomes its `reason`.
 
-    originals: images of up to LARGEST_ORIGINAL pixels stay as they are, for a runner that resizes them.
+    originals: images of up to LARGEST_ORIGINAL pixels are not resized, for a runner that resizes them itself.
     """
     started = time.perf_counter() if item.captured is None else item.captured
     try:

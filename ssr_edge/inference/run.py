@@ -1,20 +1,22 @@
-"""One run over a source: batches in order, or the newest frame, with annotated copies on the side."""
+"""One run over a source: batches in order, or only the newest frame of a camera or stream."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from threading import Event
 
 import numpy as np
 
+from ssr_edge.common.progress import Log
 from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.inference.live import LatestFrame, LiveReport, classify_live
 from ssr_edge.inference.pipeline import Failure, classify
 from ssr_edge.inference.prediction import Prediction
-from ssr_edge.overlay.draw import draw
-from ssr_edge.overlay.sink import Sink
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.choose import Source
+
+# annotate(prediction, fps): the prediction carries its image; fps is None except for a live source.
+Annotate = Callable[[Prediction, float | None], None]
 
 
 def run_source(
@@ -25,32 +27,32 @@ def run_source(
     threads: int,
     magnification: int | None,
     stop: Event,
-    sinks: Sequence[Sink] = (),
+    keep_images: bool = False,
+    annotate: Annotate | None = None,
+    log: Log | None = None,
 ) -> Iterator[Prediction | Failure]:
-    """Yields the results of a source, and gives each one's image to the sinks. The arguments are `classify`'s."""
-    keep = bool(sinks)
+    """Yields the results of a source, each after `annotate` has taken it. Other arguments as for `classify`.
+
+    log: takes the statistics of a live source, one line every ten seconds and one at the end.
+    """
+    keep = keep_images or annotate is not None
     if not source.live:
-        for result in classify(source.inputs, runner, batch_size, threads, magnification, keep_images=keep, stop=stop):
-            _annotate(result, sinks, None)
+        results = classify(source.inputs, runner, batch_size, threads, magnification, keep_images=keep, stop=stop)
+        for result in results:
+            if annotate is not None and isinstance(result, Prediction):
+                annotate(result, None)
             yield result
         return
-    # An engine's first call takes many times as long as the others: no frame should wait for it.
+    # The first call of an engine takes many times as long as later ones: no frame should wait for it.
     runner.infer(np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8))
     with LatestFrame(source.inputs, stop) as newest:
-        report = LiveReport(newest)
+        report = LiveReport(newest, log)
         try:
             for result in classify_live(newest, runner, magnification, keep_images=keep):
                 if isinstance(result, Prediction):
                     report.add(result)
-                _annotate(result, sinks, report.fps())
+                    if annotate is not None:
+                        annotate(result, report.fps())
                 yield result
         finally:
             report.finish()
-
-
-def _annotate(result: Prediction | Failure, sinks: Sequence[Sink], fps: float | None) -> None:
-    if isinstance(result, Failure) or result.image is None:
-        return
-    draw(result.image, result, fps)
-    for sink in sinks:
-        sink.add(result.image, result)

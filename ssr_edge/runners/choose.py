@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.bundle.manifest import PRECISIONS, Choice
@@ -35,6 +35,7 @@ _RUNNERS = {
     "onnxruntime": "ssr_edge.runners.onnxruntime:OnnxRuntimeRunner",
 }
 RUNTIMES = tuple(_RUNNERS)
+Runtime = Literal["auto", "openvino", "tensorrt", "tensorrt-rtx", "onnxruntime"]
 _ON_PROCESSOR = ("openvino", "onnxruntime")
 # Those that take images as decoded and resize them.
 _ORIGINALS_RUNNERS = {

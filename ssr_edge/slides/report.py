@@ -12,7 +12,7 @@ from ssr_edge.images.opencv import cv2
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.slides.heat_map import HeatMap
-from ssr_edge.slides.tiles import SlideTiles
+from ssr_edge.slides.tiles import SlideTiles, open_tiles
 from ssr_edge.sources.inputs import Input, unreadable
 
 _MALIGNANT = 0.5
@@ -38,7 +38,7 @@ class SlideReports:
     def tiles_of(self, path: Path) -> Iterator[Input]:
         """Yields a slide's tiles; a slide that can't be opened is one input that fails."""
         try:
-            tiles = self._open(path)
+            tiles = open_tiles(path, self._magnification, self._mpp)
         except InputError as error:
             yield unreadable(str(path), error.found)
             return
@@ -51,15 +51,6 @@ class SlideReports:
         if self._under_way and self._under_way[0].source == result.source:
             self._under_way[0].add(result)
             self._close_done()
-
-    def _open(self, path: Path) -> SlideTiles:
-        if self._magnification is None:
-            raise InputError(
-                f"{path}: no bundle trained for one magnification says how large a tile is",
-                expected="a bundle trained on 40X, 100X, 200X or 400X; beside --server --bundle names it",
-                next_step="ssr-edge inspect",
-            )
-        return SlideTiles(path, self._magnification, self._mpp)
 
     def _close_done(self) -> None:
         # In order: an empty slide waits for the one before it.

@@ -12,12 +12,37 @@ from ssr_edge.common.errors import InputError
 from ssr_edge.slides.field import field_micrometers
 from ssr_edge.slides.reader import Slide
 from ssr_edge.slides.tissue import find_tissue
-from ssr_edge.sources.inputs import Input, Region
+from ssr_edge.sources.inputs import Input, Region, unreadable
 
 _THUMBNAIL_SIDE = 2048
 _TISSUE_SHARE = 0.5
 # Of a tile: what is smaller can't decide about one.
 _SMALLEST_PART = 0.25
+
+
+def slide_tiles(path: Path, magnification: int | None, mpp: float | None) -> Iterator[Input]:
+    """Yields a slide's tiles; a slide that can't be opened yields one input that fails. Arguments: as `open_tiles`."""
+    try:
+        tiles = open_tiles(path, magnification, mpp)
+    except InputError as error:
+        yield unreadable(str(path), error.found)
+    else:
+        yield from tiles
+
+
+def open_tiles(path: Path, magnification: int | None, mpp: float | None) -> SlideTiles:
+    """Opens a slide as tiles. magnification: the bundle's. mpp: micrometers per level-0 pixel; None for the slide's.
+
+    Raises:
+        InputError: as SlideTiles; or no magnification, which gives the size of a tile.
+    """
+    if magnification is None:
+        raise InputError(
+            f"{path}: the size of a tile is unknown without a bundle trained for one magnification",
+            expected="a bundle trained on 40X, 100X, 200X or 400X; with --server, name it with --bundle",
+            next_step="ssr-edge inspect",
+        )
+    return SlideTiles(path, magnification, mpp)
 
 
 class SlideTiles:

@@ -136,8 +136,6 @@ def test_another_magnification_is_flagged_and_said(
     [
         (("nowhere",), 2, "nowhere does not exist"),
         (("*.gif",), 2, "nothing matches *.gif"),
-        (("images", "--runtime", "cuda"), 2, "runtime 'cuda' is not known"),
-        (("images", "--precision", "int4"), 1, "has no int4 model"),
         (("images", "-o", "p.xml"), 2, "p.xml has no known result format"),
         (("images", "--bundle", "images"), 1, "images is not a bundle"),
     ],
@@ -151,6 +149,13 @@ def test_errors_say_found_expected_and_next(
     assert found in lines[0] and lines[0].startswith("ssr-edge: ")
     assert lines[1].startswith("  expected: ") and lines[2].startswith("  next: ")
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(("option", "typo"), [("--runtime", "cuda"), ("--precision", "int4"), ("--resize", "tpu")])
+def test_a_misspelled_choice_is_a_usage_error(ssr_edge: Run, place: Path, option: str, typo: str) -> None:
+    answer = ssr_edge("infer", "images", option, typo)
+    assert answer.code == 2
+    assert typo in answer.err and option in answer.err
 
 
 def test_without_a_bundle_the_next_command_builds_one(ssr_edge: Run, place: Path) -> None:

@@ -139,28 +139,28 @@ def test_an_engine_that_breaks_stops_the_source(image: Image) -> None:
 
 
 def test_the_report_counts_frames_drops_and_latency(
-    runner: Runner, image: Image, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    runner: Runner, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lines: list[str] = []
     monkeypatch.setattr("ssr_edge.inference.live.REPORT_EVERY_S", 0.4)
     with LatestFrame(frames(image, 100, 0.01), Event()) as newest:
-        report = LiveReport(newest)
+        report = LiveReport(newest, lines.append)
         results = [result for result in classify_live(newest, Slow(runner, 0.05)) if isinstance(result, Prediction)]
         for result in results:
             report.add(result)
         report.finish()
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("live, whole run: 100 frames in ")
-    assert f" {100 - len(results)} dropped, " in last and "latency p50 " in last
+    assert lines[-1].startswith("live, whole run: 100 frames in ")
+    assert f" {100 - len(results)} dropped, " in lines[-1] and "latency p50 " in lines[-1]
     assert report.fps() > 0
 
 
-def test_a_report_now_and_then(runner: Runner, image: Image, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_now_and_then(runner: Runner, image: Image) -> None:
+    lines: list[str] = []
     with LatestFrame(frames(image, 40, 0.02), Event()) as newest, pytest.MonkeyPatch.context() as patch:
         patch.setattr("ssr_edge.inference.live.REPORT_EVERY_S", 0.2)
-        report = LiveReport(newest)
+        report = LiveReport(newest, lines.append)
         for result in classify_live(newest, runner):
             assert isinstance(result, Prediction)
             report.add(result)
-    lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 2
     assert sum(int(line.split()[1]) for line in lines) <= 40

@@ -16,7 +16,16 @@ SIZES = [(460, 700), (1080, 1920), (224, 224), (2160, 3840)]
 
 
 def prediction(label: str = "PC", flags: tuple[str, ...] = ("low-confidence", "upscaled")) -> Prediction:
-    return Prediction("x", 0, label, 0.47, 0.9, flags, np.full(8, 1 / 8, np.float32), 12345.6)
+    return Prediction(
+        source="x",
+        frame=0,
+        label=label,
+        confidence=0.47,
+        malignant_probability=0.9,
+        flags=flags,
+        probabilities=np.full(8, 1 / 8, np.float32),
+        latency_ms=12345.6,
+    )
 
 
 @pytest.mark.parametrize(("size", "gray"), [*product([*SIZES, (64, 64), (20, 3000), (3000, 20)], [0, 128, 255])])

@@ -16,7 +16,17 @@ from tests.edge.conftest import FPS, FRAMES
 
 
 def prediction(source: str = "clip.mp4", frame: int = 0, seconds: float | None = 0.0) -> Prediction:
-    return Prediction(source, frame, "A", 0.9, 0.1, (), np.full(8, 1 / 8, np.float32), 1.0, seconds)
+    return Prediction(
+        source=source,
+        frame=frame,
+        label="A",
+        confidence=0.9,
+        malignant_probability=0.1,
+        flags=(),
+        probabilities=np.full(8, 1 / 8, np.float32),
+        latency_ms=1.0,
+        seconds=seconds,
+    )
 
 
 def opened(name: str | Path) -> Source:

@@ -17,7 +17,16 @@ from ssr_edge.results.groups import GROUP_COLUMNS, Groups
 def prediction(source: str, *probabilities: float) -> Prediction:
     values = np.array([*probabilities, *[0.0] * (8 - len(probabilities))], np.float32)
     best = int(values.argmax())
-    return Prediction(source, 0, CLASSES[best], float(values[best]), float(values[4:].sum()), (), values, 1.0)
+    return Prediction(
+        source=source,
+        frame=0,
+        label=CLASSES[best],
+        confidence=float(values[best]),
+        malignant_probability=float(values[4:].sum()),
+        flags=(),
+        probabilities=values,
+        latency_ms=1.0,
+    )
 
 
 def table(groups: Groups, folder: Path) -> list[dict[str, str]]:

@@ -24,7 +24,16 @@ def prediction(source: str, number: int = 0) -> Prediction:
     probabilities = np.random.default_rng(number).dirichlet(np.ones(8)).astype(np.float32)
     best = int(probabilities.argmax())
     flags = ("low-confidence", "upscaled") if number % 2 else ()
-    return Prediction(source, 0, CLASSES[best], float(probabilities[best]), 0.25, flags, probabilities, 1.5 * number)
+    return Prediction(
+        source=source,
+        frame=0,
+        label=CLASSES[best],
+        confidence=float(probabilities[best]),
+        malignant_probability=0.25,
+        flags=flags,
+        probabilities=probabilities,
+        latency_ms=1.5 * number,
+    )
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

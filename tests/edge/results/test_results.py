@@ -29,7 +29,16 @@ AWKWARD = ["a,b.png", 'say "cheese".png', "two\nlines.png", "cr\r.png", " spaces
 
 def prediction(source: str = "x.png", label: str = "PT", flags: tuple[str, ...] = ()) -> Prediction:
     probabilities = np.array([0.05, 0.05, 1 / 3, 0.05, 0.25, 0.1, 0.1, 1 / 15], np.float32)
-    return Prediction(source, 0, label, 1 / 3, 31 / 60, flags, probabilities, 12.34567)
+    return Prediction(
+        source=source,
+        frame=0,
+        label=label,
+        confidence=1 / 3,
+        malignant_probability=31 / 60,
+        flags=flags,
+        probabilities=probabilities,
+        latency_ms=12.34567,
+    )
 
 
 def write(outputs: list[Path | str], *results: Prediction | Failure) -> Results:

@@ -239,7 +239,16 @@ def test_results_of_unknown_origin_are_refused(finished: Finished, tmp_path: Pat
 def test_a_prediction_read_back_is_written_the_same(
     probabilities: list[float], confidence: float, latency: float, flags: set[str]
 ) -> None:
-    made = Prediction("x", 7, "PT", confidence, confidence, tuple(flags), np.array(probabilities, np.float32), latency)
+    made = Prediction(
+        source="x",
+        frame=7,
+        label="PT",
+        confidence=confidence,
+        malignant_probability=confidence,
+        flags=tuple(flags),
+        probabilities=np.array(probabilities, np.float32),
+        latency_ms=latency,
+    )
     written = fields(made)
     assert fields(prediction_of(written)) == written
     assert fields(
