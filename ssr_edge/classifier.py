@@ -157,14 +157,20 @@ class Classifier:
         image: uint8 [height, width, 3] of any size, in [0, 255]. colors: the order of its channels.
 
         Raises:
-            InputError: an array of another type or shape. UsageError: outside the with block.
+            InputError: an array of another type or shape; or the engine returned impossible probabilities.
+            UsageError: outside the with block.
         """
         runner, bgr = self.runner, _checked(image, colors)
         decoded = decode_input(Input("", lambda: bgr), keep_images=False, originals=isinstance(runner, TakesOriginals))
         assert decoded.image is not None  # an array needs no decoding, which is all that can fail here
         probabilities = runner.collect(submit(runner, [decoded.image])).probabilities[0]
         result = to_result(decoded, probabilities, self.magnification, time.perf_counter())
-        assert isinstance(result, Prediction)
+        if isinstance(result, Failure):
+            raise InputError(
+                result.reason,
+                expected="finite probabilities from 0 to 1 that sum to 1",
+                next_step="ssr-edge bench  (compares the engine with FP32)",
+            )
         return result
 
     def stream(

@@ -11,7 +11,7 @@ from threading import Event
 
 import numpy as np
 
-from ssr_edge.common.errors import SsrEdgeError
+from ssr_edge.common.errors import InputError, SsrEdgeError
 from ssr_edge.images.preprocess import Image
 from ssr_edge.inference.prediction import Prediction, decide
 from ssr_edge.inference.read_ahead import Decoded, NotYet, ReadAhead
@@ -123,14 +123,17 @@ def to_result(
     """The result of an input. probabilities: float32 [8], None if it failed. now: the time its label was known."""
     if probabilities is None:
         return Failure(item.source, item.reason)
-    return decide(
-        item.source,
-        item.shape,
-        probabilities,
-        magnification,
-        (now - item.started) * 1000,
-        frame=item.frame,
-        seconds=item.seconds,
-        region=item.region,
-        image=item.whole,
-    )
+    try:
+        return decide(
+            item.source,
+            item.shape,
+            probabilities,
+            magnification,
+            (now - item.started) * 1000,
+            frame=item.frame,
+            seconds=item.seconds,
+            region=item.region,
+            image=item.whole,
+        )
+    except InputError as error:
+        return Failure(item.source, error.found.removeprefix(f"{item.source}: "))

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.breakhis.names import CLASSES, parse_name
+from ssr_edge.common.errors import InputError
 from ssr_edge.evaluation.metrics import IS_MALIGNANT
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.sources.inputs import Region
 
 LOW_CONFIDENCE = 0.5
+# A softmax computed in FP16 or BF16 is this far off at most; a server may round more.
+_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,12 @@ def decide(
     region: Region | None = None,
     image: Image | None = None,
 ) -> Prediction:
-    """Picks the most probable class. shape: the decoded image's. magnification: the bundle's, None for any."""
+    """Picks the most probable class. shape: the decoded image's. magnification: the bundle's, None for any.
+
+    Raises:
+        InputError: the probabilities are no distribution, so that no label can be trusted (NaN compares as class 0).
+    """
+    _check(source, probabilities)
     best = int(probabilities.argmax())
     name = parse_name(source)
     flags = {
@@ -76,3 +84,14 @@ def decide(
         region=region,
         image=image,
     )
+
+
+def _check(source: str | Path, probabilities: npt.NDArray[np.float32]) -> None:
+    inside = (probabilities >= -_TOLERANCE) & (probabilities <= 1 + _TOLERANCE)  # False for NaN
+    if not inside.all() or abs(float(probabilities.sum()) - 1) > _TOLERANCE:
+        values = ", ".join(f"{value:.3g}" for value in probabilities.tolist())
+        raise InputError(
+            f"{source}: the engine returned impossible probabilities: {values}",
+            expected="finite values from 0 to 1 that sum to 1",
+            next_step="ssr-edge bench --bundle BUNDLE  (compares the engine with FP32), or ssr-edge build-engine",
+        )

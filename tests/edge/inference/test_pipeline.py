@@ -325,3 +325,40 @@ def test_frames_bring_their_number_time_and_image(runner: Runner, demo_images: l
         assert result.latency_ms > 1000  # from the capture on
     (result,) = classify(inputs[:1], runner, 2, threads=2)
     assert isinstance(result, Prediction) and result.image is None
+
+
+def is_poisoned(image: Image) -> bool:
+    return bool(image[0, 0, 0] % 2)
+
+
+class Corrupted(Runner):
+    """An engine that returns NaN for every image that `is_poisoned`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self._poisoned = runner, dict[int, list[bool]]()
+        self.runtime, self.precision, self.version, self.device = "fake", "fp32", "1", "none"
+        self.max_batch, self.slots, self.origin = runner.max_batch, runner.slots, "memory"
+
+    def submit(self, images: Image) -> int:
+        ticket = self._runner.submit(images)
+        self._poisoned[ticket] = [is_poisoned(image) for image in images]
+        return ticket
+
+    def collect(self, ticket: int) -> Outputs:
+        outputs = self._runner.collect(ticket)
+        probabilities = outputs.probabilities.copy()
+        probabilities[self._poisoned.pop(ticket)] = np.nan
+        return Outputs(outputs.logits, probabilities)
+
+    def close(self) -> None:
+        pass
+
+
+def test_nan_is_a_failure_and_never_a_label(
+    runner: Runner, demo_images: list[Path], expected: dict[Path, np.ndarray]
+) -> None:
+    sound = {path: values for path, values in expected.items() if not is_poisoned(load(path))}
+    assert 0 < len(sound) < len(demo_images)
+    results = list(classify(map(still, demo_images), Corrupted(runner), 6, threads=2))
+    check(results, demo_images, sound)
+    assert all("nan" in result.reason for result in results if isinstance(result, Failure))

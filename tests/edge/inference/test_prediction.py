@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
+from ssr_edge.common.errors import InputError
 from ssr_edge.inference.prediction import Prediction, decide
 
 LARGE = (460, 700, 3)
@@ -67,3 +68,32 @@ def test_a_name_of_another_magnification_is_flagged(source: str, magnification: 
 def test_flags_add_up() -> None:
     flags = decision([0.2, *[0.8 / 7] * 7], "SOB_M_DC-14-2523-400-001.png", (46, 70, 3)).flags
     assert flags == ("low-confidence", "upscaled", "other-magnification")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [np.nan] * 8,
+        [np.nan, *[1 / 7] * 7],
+        [np.inf, *[0] * 7],
+        [-np.inf, 1, *[0] * 6],
+        [37.0, *[0] * 7],
+        [3e38] * 8,
+        [-0.5, 1.5, *[0] * 6],
+        [0.0] * 8,
+        [0.5] * 8,
+        [1.0, 1.0, *[0] * 6],
+    ],
+)
+def test_impossible_probabilities_get_no_label(values: list[float]) -> None:
+    with pytest.raises(InputError) as error:
+        decision(values, "field.png")
+    assert error.value.found.startswith("field.png: ") and f"{values[0]:.3g}" in error.value.found
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 30), st.sampled_from([np.float16, np.float32]))
+def test_every_softmax_is_accepted_in_half_precision_too(seed: int, scale: float, dtype: type[np.floating]) -> None:
+    logits = (np.random.default_rng(seed).normal(0, scale, 8)).astype(dtype)
+    powers = np.exp(logits - logits.max())
+    probabilities = (powers / powers.sum(dtype=dtype)).astype(np.float32)
+    assert decision(probabilities.tolist()).confidence == pytest.approx(float(probabilities.max()))
