@@ -1,4 +1,4 @@
-"""Every command that the README marks with `<!-- run -->` is run, in order, in a copy of what a clone would hold."""
+"""Every command that README.md and docs/train.md mark with `<!-- run -->` is run, in order, in a copy of a clone."""
 
 from __future__ import annotations
 
@@ -11,24 +11,38 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"<!-- run -->\n```bash\n(.*?)```", re.DOTALL)
+PAGES = ("README.md", "docs/train.md")
+BLOCK = re.compile(r"<!-- run -->\n```(bash|python)\n(.*?)```", re.DOTALL)
 
 
-def readme_commands() -> list[str]:
-    return [line for block in BLOCK.findall((ROOT / "README.md").read_text()) for line in block.splitlines()]
+def blocks(page: str, language: str) -> list[str]:
+    return [code for kind, code in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")) if kind == language]
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path) -> Path:
+def commands(page: str) -> list[str]:
+    return [line for block in blocks(page, "bash") for line in block.splitlines()]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, breakhis_tree: Path) -> Path:
     """A folder that looks like the project's root, with a small BreaKHis_v1 in it."""
-    folder = tmp_path_factory.mktemp("clone")
-    (folder / "ssr_edge").symlink_to(ROOT / "ssr_edge")
-    (folder / "BreaKHis_v1").symlink_to(breakhis_tree)
-    return folder
+    (tmp_path / "ssr_edge").symlink_to(ROOT / "ssr_edge")
+    (tmp_path / "BreaKHis_v1").symlink_to(breakhis_tree)
+    return tmp_path
 
 
-def test_the_readme_has_commands_of_every_verb() -> None:
-    verbs = {command.split()[1] for command in readme_commands()}
+def run_page(page: str, clone: Path) -> None:
+    for command in commands(page):
+        program, *arguments = shlex.split(command, comments=True)
+        assert program == "ssr-edge"
+        run = subprocess.run(
+            [sys.executable, ROOT / "tests" / "brief_command.py", *arguments], cwd=clone, capture_output=True, text=True
+        )
+        assert run.returncode == 0, f"{command}\n{run.stdout}\n{run.stderr}"
+
+
+def test_the_pages_have_commands_of_every_verb() -> None:
+    verbs = {command.split()[1] for page in PAGES for command in commands(page)}
     assert verbs == {
         "build-engine",
         "infer",
@@ -43,20 +57,28 @@ def test_the_readme_has_commands_of_every_verb() -> None:
     }
 
 
+def test_the_installed_command_is_the_packages() -> None:
+    command = Path(sys.executable).with_name("ssr-edge")
+    run = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", run.stdout)
+
+
 @pytest.mark.slow
 def test_the_readmes_commands_work(clone: Path) -> None:
-    for command in readme_commands():
-        program, *arguments = shlex.split(command, comments=True)
-        assert program == "ssr-edge"
-        run = subprocess.run(
-            [Path(sys.executable).with_name("ssr-edge"), *arguments], cwd=clone, capture_output=True, text=True
-        )
-        assert run.returncode == 0, f"{command}\n{run.stdout}\n{run.stderr}"
-    for result in ("predictions.csv", "bench.json", "results/pc.csv", "results/pc.jsonl", "results/bench.json"):
-        assert (clone / result).stat().st_size > 0
+    run_page("README.md", clone)
     assert len((clone / "predictions.csv").read_text().splitlines()) == 23
-    plans = sorted(path.name for path in (clone / "bundles/mine/engines").glob("*.plan"))
-    assert len(plans) == 2
+    assert (clone / "bench.json").stat().st_size > 0
+    for program in blocks("README.md", "python"):
+        run = subprocess.run([sys.executable, "-c", program], cwd=clone, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert "Prediction(label=" in run.stdout
+
+
+@pytest.mark.slow
+def test_the_training_pages_commands_work(clone: Path) -> None:
+    run_page("docs/train.md", clone)
+    assert (clone / "runs/small/checkpoint.safetensors").stat().st_size > 0
+    assert "Table 2" in (clone / "studies/small/report.md").read_text()
 
 
 def test_relative_links_lead_somewhere() -> None:
