@@ -49,7 +49,7 @@ from pathlib import Path
 import numpy as np
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import load_first
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 bundle, precision, batch, calls, *paths = sys.argv[1:]
 images = np.stack(load_first(cycle(paths), int(batch)))
 with open_runner(Bundle.open(Path(bundle)), "openvino", precision) as runner:
