@@ -1,9 +1,9 @@
-"""How long calibration takes and how much memory, for an architecture with random weights: speed depends on neither.
+"""Measures time and peak memory of INT8 calibration, with random weights (they do not affect either).
 
     python benchmarks/calibration.py FOLDER --arch ssresnext50_32x4d --images 64
 
-FOLDER: microscope images; repeated where there are fewer. Calibration runs in a process of its own, so that its peak
-memory is its alone.
+FOLDER: microscope images, repeated if there are fewer than --images. Calibration runs in a separate process, so that
+peak memory is its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ print(json.dumps({"seconds": seconds, "peak_rss_mb": peak_rss_mb(), "tensors": l
 
 
 def main() -> None:
-    """Prints one line."""
+    """Prints one line with the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--arch", default="ssresnext50_32x4d")
@@ -48,7 +48,7 @@ def main() -> None:
     result = json.loads(run.stdout)
     print(
         f"{asked.arch}: {asked.images} images, {result['tensors']} activations, {asked.method}: "
-        f"{result['seconds']:.1f} s, {result['peak_rss_mb']:.0f} MB at the peak"
+        f"{result['seconds']:.1f} s, {result['peak_rss_mb']:.0f} MB peak memory"
     )
 
 

@@ -1,10 +1,10 @@
-"""How INT8's error falls with the number of calibration images: the curve of docs/measurements/calibration.md.
+"""Measures INT8 error by number of calibration images: the curve of docs/measurements/calibration.md.
 
     python benchmarks/calibration_images.py CHECKPOINT ... --data FOLDER --plot FILE.svg
 
-FOLDER: BreaKHis, whole or in part. For each number and each of three seeds, images are chosen from those that the
-checkpoint was trained on as `build-engine` chooses them, calibrated by default settings, and the INT8 model is run in
-OpenVINO on the checkpoint's val and test images. `logit error`: mean difference from FP32 over the mean FP32 logit.
+FOLDER: all or part of BreaKHis. For each number and each of three seeds, images are chosen as in `build-engine` from
+the checkpoint's training images. The model is calibrated with default settings, and the INT8 model runs in OpenVINO on
+the checkpoint's val and test images. `logit error`: mean difference from FP32 / mean FP32 logit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from judge import Judge, run_openvino
+from scoring import Scorer, run_openvino
 from ssr_edge.cli.calibration_options import DEFAULT_METHOD
 from ssr_export.folding.fold import fold
 from ssr_export.image_sets import choose_images
@@ -34,14 +34,14 @@ SEEDS = range(3)
 
 @dataclass(frozen=True)
 class Point:
-    """The seeds' results at one number of images: logit error, and share of labels that agree with FP32."""
+    """Results of all seeds at one number of images: logit errors and label agreement with FP32."""
 
     count: int
     errors: list[float]
     agreements: list[float]
 
     def row(self) -> str:
-        """A line of the table."""
+        """Row of the Markdown table."""
         low, middle, high = np.quantile(self.errors, [0, 0.5, 1])
         return (
             f"| {self.count} | {middle:.4f} | {low:.4f} to {high:.4f} "
@@ -50,7 +50,7 @@ class Point:
 
 
 def main() -> None:
-    """Prints a table for each checkpoint and plots them together."""
+    """Prints a table for each checkpoint and plots all of them in one figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True)
@@ -65,26 +65,26 @@ def main() -> None:
 
 
 def measure_curve(checkpoint: Path, data: Path) -> tuple[str, list[Point]]:
-    """The architecture's name and its curve; prints the rows as they come."""
+    """Returns the architecture's name and its curve; prints each row when it is ready."""
     network, card = load_checkpoint(checkpoint)
     records, split = read(data, card.magnification), card.to_split()
     training = [(record.label, record.path) for record in split.select(records, "train")]
     held_out = split.select(records, "val") + split.select(records, "test")
     print(f"\n{card.arch['name']}, {len(held_out)} held-out images\n")
-    print("| images | logit error, median | of three seeds | labels as FP32, median | worst |")
+    print("| images | logit error, median | range over three seeds | labels equal to FP32, median | worst |")
     print("|---|---|---|---|---|")
     points = []
     with tempfile.TemporaryDirectory() as scratch:
         fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
         export_onnx(fold(network).float(), fp32)
-        model, judge = onnx.load(fp32), Judge.of([record.path for record in held_out], fp32)
+        model, scorer = onnx.load(fp32), Scorer.from_model([record.path for record in held_out], fp32)
         for count in COUNTS:
             point = Point(count, [], [])
             for seed in SEEDS:
                 chosen = choose_images(training, seed, count)
                 calibration = calibrate(fp32, chosen, DEFAULT_METHOD, correct_bias=True)
                 onnx.save(quantize(model, calibration.ranges, bias_errors=calibration.bias_errors), int8)
-                found = judge.figures(run_openvino(int8, judge.images))
+                found = scorer.score(run_openvino(int8, scorer.images))
                 point.errors.append(found.logit_error)
                 point.agreements.append(found.agreement)
             print(point.row(), flush=True)
@@ -93,7 +93,7 @@ def measure_curve(checkpoint: Path, data: Path) -> tuple[str, list[Point]]:
 
 
 def plot(curves: Mapping[str, Sequence[Point]], file: Path) -> None:
-    """Median and range of the logit error against the number of images, which is logarithmic."""
+    """Plots median and range of the logit error against the number of images (log scale)."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import PercentFormatter
 
@@ -108,7 +108,7 @@ def plot(curves: Mapping[str, Sequence[Point]], file: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
     axes.set_xlabel("calibration images")
-    axes.set_ylabel("mean logit error, INT8 from FP32")
+    axes.set_ylabel("mean logit error, INT8 against FP32")
     axes.grid(True, alpha=0.3)
     axes.legend()
     figure.savefig(file)

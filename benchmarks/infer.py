@@ -1,14 +1,13 @@
-"""How near `ssr-edge infer` comes to what the cores allow, and how much memory it takes.
+"""Measures `ssr-edge infer` throughput against its upper bound, and peak memory.
 
     python benchmarks/infer.py FOLDER --bundle bundles/demo --images 200 10000 --rounds 3
 
-FOLDER: microscope images, repeated where there are fewer, so that they come from the page cache and not from a disk.
+FOLDER: microscope images, repeated if there are too few, so that they are read from the page cache, not from disk.
 
-The bound: decoding an image takes one core `decode_s`, and different cores decode different images; the engine takes
-all cores for `engine_s` an image, at the batch that `infer` uses. Cores that never rest finish an image every
-`decode_s / cores + engine_s` seconds. Both are measured alone, each in a process of its own, right before each run.
-An engine does not keep every core busy to its last microsecond, and decoding may fill those gaps: the share can pass
-100 %.
+Upper bound: decoding an image takes one core `decode_s`, in parallel for different images; the engine takes all cores
+`engine_s` per image, at the batch size of `infer`. Cores that are never idle finish an image every
+`decode_s / cores + engine_s` seconds. Both are measured separately, each in its own process, right before each run. An
+engine leaves small gaps on some cores, which decoding may fill, so the result can exceed 100 % of the bound.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from ssr_edge.machine.environment import machine_facts, usable_cores
 from ssr_edge.runners.choose import choose_precision
 from ssr_edge.sources.paths import find_sources
 
-# Enough to time the decoder and the engine on.
+# Number of images for timing the decoder and the engine.
 SAMPLE = 200
 DECODE = """
 import json, os, sys, time
@@ -50,7 +49,7 @@ from pathlib import Path
 import numpy as np
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import load_first
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 bundle, precision, batch, calls, *paths = sys.argv[1:]
 images = np.stack(load_first(cycle(paths), int(batch)))
 with open_runner(Bundle.open(Path(bundle)), "openvino", precision) as runner:
@@ -74,7 +73,7 @@ finally:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of `infer`, and what its round's decoder and engine took alone, in seconds an image."""
+    """One run of `infer`. decode_s, engine_s: of decoder and engine alone in the same round, seconds per image."""
 
     images_per_second: float
     peak_rss_mb: float
@@ -82,12 +81,12 @@ class Measured:
     engine_s: float
 
     def bound(self, cores: int) -> float:
-        """Images a second that the cores allow."""
+        """Upper bound in images per second."""
         return 1 / (self.decode_s / cores + self.engine_s)
 
 
 def measure(bundle: Bundle, precision: str, batch: int, images: list[str], sample: list[str]) -> Measured:
-    """Times decoder, engine and `infer`, one after the other."""
+    """Times decoder, engine and `infer` in sequence."""
     decode_s = json.loads(_python(DECODE, *sample).stdout)
     calls = max(1, 200 // batch)
     engine_s = json.loads(_python(ENGINE, str(bundle.path), precision, str(batch), str(calls), *sample).stdout)
@@ -110,11 +109,11 @@ def _python(program: str, *arguments: str, stdin: str = "") -> subprocess.Comple
 
 
 def main() -> None:
-    """Prints a Markdown table, a row a number of images: the median of the rounds, and the largest peak of memory."""
+    """Prints a Markdown table with one row per number of images: medians over rounds, and the largest peak memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--bundle", type=Path, help="(default: newest)")
-    parser.add_argument("--precision", help="(default: the one the bundle chose)")
+    parser.add_argument("--precision", help="(default: the bundle's choice)")
     parser.add_argument("--images", type=int, nargs="+", default=[200, 10_000])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
@@ -124,7 +123,7 @@ def main() -> None:
     found = [str(path.resolve()) for path in find_sources(asked.folder)]
     cores = usable_cores()
     print(f"{bundle.path.name}, openvino-{precision}, batch {asked.batch}, {cores} cores of {machine_facts()['cpu']}\n")
-    print("| images | decode, ms on one core | engine, ms on all | images/s | bound | share of it | peak memory, MB |")
+    print("| images | decode, ms on one core | engine, ms on all cores | images/s | bound | % of bound | peak MB |")
     print("|---|---|---|---|---|---|---|")
     for count in asked.images:
         images = list(islice(cycle(found), count))

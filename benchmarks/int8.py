@@ -1,15 +1,15 @@
-"""Our INT8 against the field's quantizers, from the same FP32 file and images: the table of docs/measurements/int8.md.
+"""Compares our INT8 with other quantizers on the same FP32 file and images: the table of docs/measurements/int8.md.
 
     python benchmarks/int8.py ssr_edge/demo/weights.safetensors --data FOLDER
 
-FOLDER: BreaKHis, whole or in part. Calibrates on images that the checkpoint was trained on, judges on its val and test
-images. Each quantizer runs in a process of its own, peers with clashing pins in a virtual environment below
---environments (made with pip when missing, about 10 GB). Each decodes the same files and takes the threads it takes by
-default.
+FOLDER: all or part of BreaKHis. Calibrates on the checkpoint's training images, evaluates on its val and test images.
+Each quantizer runs in its own process; those with conflicting dependencies in a virtual environment below
+--environments (created with pip if missing, about 10 GB). All decode the same files and use their default number of
+threads.
 
-labels: share that are FP32's. logit error: mean difference from FP32 over the mean FP32 logit. OpenVINO ms: batch 1,
-median, the models in turns. seconds: the whole call, decoding and writing included, imports not. CPU s: the
-same of all its threads. MB: that process's peak.
+labels: fraction equal to FP32's. logit error: mean difference from FP32 / mean FP32 logit. OpenVINO ms: batch 1,
+median, the models in turns. seconds: the whole call including decoding and writing, without imports. CPU s: CPU time of
+all threads. MB: peak memory of the process.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import Any, get_args
 import numpy as np
 import onnx
 
-from judge import Figures, Judge, image_sets, run_openvino
 from quantizers.process import Quantizer, QuantizerFailed
+from scoring import Scorer, Scores, image_sets, run_openvino
 from ssr_edge.cli.calibration_options import DEFAULT_METHOD
 from ssr_edge.common.errors import BuildError, InputError, RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load
@@ -49,13 +49,13 @@ ROUNDS, WARM_UP = 60, 5
 FP32 = "FP32"
 
 OURS, EQUALIZED = Quantizer("with_ours"), Quantizer("with_ours_equalized")
-ORT = Quantizer("with_onnxruntime")  # our own environment has it
+ORT = Quantizer("with_onnxruntime")  # installed in our own environment
 NNCF, MODELOPT = Quantizer("with_nncf", "nncf"), Quantizer("with_modelopt", "modelopt")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. settings: for the quantizer's module, which says what they mean."""
+    """Row of the table. settings: for the quantizer's module, where they are documented."""
 
     name: str
     quantizer: Quantizer
@@ -65,11 +65,11 @@ class Row:
 
 @dataclass
 class Result:
-    """What is known of a row; None is what could not be had. failed: why the quantizer gave no model that runs."""
+    """Results of a row; None where not available. failed: why the quantizer produced no usable model."""
 
     name: str
     failed: str | None = None
-    figures: Figures | None = None
+    scores: Scores | None = None
     openvino_ms: float | None = None
     seconds: float | None = None
     cpu_seconds: float | None = None
@@ -80,8 +80,8 @@ class Result:
 
 
 def _ours(method: str, correct_bias: bool = True) -> Row:
-    words = "" if correct_bias else ", biases as they are"
-    return Row(f"ours, {method}{words}", OURS, {"method": method, "correct_bias": correct_bias})
+    suffix = "" if correct_bias else ", no bias correction"
+    return Row(f"ours, {method}{suffix}", OURS, {"method": method, "correct_bias": correct_bias})
 
 
 def _equalized(checkpoint: Path) -> Row:
@@ -90,14 +90,14 @@ def _equalized(checkpoint: Path) -> Row:
 
 
 def _ort(method: str, *, symmetric: bool = True, same_operators: bool = False) -> Row:
-    words = "as ours" if same_operators else "int8 symmetric" if symmetric else "defaults"
+    variant = "as ours" if same_operators else "int8 symmetric" if symmetric else "defaults"
     asked = {
         "method": method,
         "symmetric": symmetric,
         "operators": ["Conv", "Add"] if same_operators else [],
         "exclude": [".attention."] if same_operators else [],
     }
-    return Row(f"ONNX Runtime {method}, {words}", ORT, asked)
+    return Row(f"ONNX Runtime {method}, {variant}", ORT, asked)
 
 
 def _nncf(backend: str, *, exclude: bool = False) -> Row:
@@ -108,12 +108,12 @@ def _nncf(backend: str, *, exclude: bool = False) -> Row:
 
 def _modelopt(method: str, *, exclude: bool = False) -> Row:
     left_out = [r".*\.attention\..*", "classifier"] if exclude else []
-    words = ", as ours" if exclude else ", defaults" if method == "entropy" else ""
-    return Row(f"ModelOpt {method}{words}", MODELOPT, {"method": method, "exclude": left_out})
+    variant = ", as ours" if exclude else ", defaults" if method == "entropy" else ""
+    return Row(f"ModelOpt {method}{variant}", MODELOPT, {"method": method, "exclude": left_out})
 
 
 def rows(checkpoint: Path) -> list[Row]:
-    """The lines, `build-engine`'s defaults first. `as ours`: attention and classifier stay in floating point too."""
+    """All rows, the defaults of `build-engine` first. `as ours`: attention and classifier also stay in FP32."""
     return [
         *(_ours(method) for method in sorted(get_args(Method), key=lambda method: method != DEFAULT_METHOD)),
         _ours(DEFAULT_METHOD, correct_bias=False),
@@ -131,47 +131,49 @@ def rows(checkpoint: Path) -> list[Row]:
 
 
 def main() -> None:
-    """Prints each row's quantizer as it ends, then the table as Markdown."""
+    """Prints each row when it is done (stderr), then the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, help="BreaKHis; default: the images beside the checkpoint")
-    parser.add_argument("--images", type=int, default=128, help="to calibrate with, at most")
-    parser.add_argument("--only", nargs="+", metavar="WORDS", help="rows whose name has these words, such as 'NNCF'")
+    parser.add_argument("--data", type=Path, help="BreaKHis; default: the images next to the checkpoint")
+    parser.add_argument("--images", type=int, default=128, help="largest number of calibration images")
+    parser.add_argument(
+        "--only", nargs="+", metavar="TEXT", help="only rows whose name contains one of these, such as 'NNCF'"
+    )
     parser.add_argument("--environments", type=Path, default=Path.home() / ".cache" / "ssr-edge-benchmarks")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes all that was found there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all results to this file")
     asked = parser.parse_args()
     network, card = load_checkpoint(asked.checkpoint)
     sets = image_sets(asked.checkpoint, card, asked.data)
     calibration = _readable(sets.calibration)[: asked.images]
-    chosen = [row for row in rows(asked.checkpoint.absolute()) if asked.only is None or _has(row.name, asked.only)]
+    chosen = [row for row in rows(asked.checkpoint.absolute()) if asked.only is None or _matches(row.name, asked.only)]
     with tempfile.TemporaryDirectory() as scratch:
         fp32 = Path(scratch) / "fp32.onnx"
         export_onnx(fold(network).float(), fp32)
-        judge = Judge.of(_readable(sets.held_out), fp32)
+        scorer = Scorer.from_model(_readable(sets.held_out), fp32)
         models = {FP32: fp32}
         results: list[Result] = []
         for row in chosen:
             output = Path(scratch) / f"{len(results)}{row.suffix}"
             results.append(quantize(row, fp32, output, calibration, asked.environments))
             if results[-1].failed is None:
-                evaluate_row(results[-1], output, judge)
+                evaluate_row(results[-1], output, scorer)
             if results[-1].failed is None:
                 models[row.name] = output
             print(line(results[-1]), file=sys.stderr, flush=True)
-        times = openvino_ms(models, judge.images)
+        times = openvino_ms(models, scorer.images)
     for result in results:
         result.openvino_ms = times.get(result.name)
     facts = {
         "checkpoint": str(asked.checkpoint),
         "calibration_images": len(calibration),
-        "held_out_images": len(judge.images),
-        "fp32": {"macro_f1": judge.fp32_macro_f1, "openvino_ms": times[FP32]},
+        "held_out_images": len(scorer.images),
+        "fp32": {"macro_f1": scorer.fp32_macro_f1, "openvino_ms": times[FP32]},
     }
     if asked.json is not None:
         found = {"machine": machine_facts(), **facts, "rows": [asdict(result) for result in results]}
         asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(calibration)} calibration images, {len(judge.images)} held-out images, FP32 macro-F1 ", end="")
-    print(f"{judge.fp32_macro_f1:.3f}, OpenVINO FP32 {times[FP32]:.2f} ms\n")
+    print(f"{len(calibration)} calibration images, {len(scorer.images)} held-out images, FP32 macro-F1 ", end="")
+    print(f"{scorer.fp32_macro_f1:.3f}, OpenVINO FP32 {times[FP32]:.2f} ms\n")
     print("| quantizer | macro-F1 | labels | logit error | OpenVINO ms | seconds | CPU s | MB | our check ", end="")
     print("| TensorRT for RTX |")
     print("|---" * 10 + "|")
@@ -179,7 +181,7 @@ def main() -> None:
 
 
 def quantize(row: Row, fp32: Path, output: Path, calibration: list[Path], environments: Path) -> Result:
-    """Has a row's quantizer write `output`; one that fails costs its own row."""
+    """Runs a row's quantizer, which writes `output`. A failure is recorded and does not stop the other rows."""
     task = {
         "model": str(fp32),
         "output": str(output),
@@ -193,10 +195,10 @@ def quantize(row: Row, fp32: Path, output: Path, calibration: list[Path], enviro
         return Result(row.name, failed=str(failure))
 
 
-def evaluate_row(result: Result, model: Path, judge: Judge) -> None:
-    """Adds what the model is worth to a result."""
+def evaluate_row(result: Result, model: Path, scorer: Scorer) -> None:
+    """Adds accuracy and compatibility of the model to a result."""
     try:
-        result.figures = judge.figures(run_openvino(model, judge.images))
+        result.scores = scorer.score(run_openvino(model, scorer.images))
     except RuntimeError as error:
         result.failed = f"OpenVINO refuses its model: {str(error).strip().splitlines()[-1]}"
     if model.suffix == ".onnx":
@@ -206,7 +208,7 @@ def evaluate_row(result: Result, model: Path, judge: Judge) -> None:
 
 
 def our_check(model: Path) -> str:
-    """What `build-engine` says of the file before it builds: passes, or the reason."""
+    """Result of the check that `build-engine` runs before building: `passes`, or the reason for refusal."""
     try:
         check_qdq(onnx.load(model))
     except BuildError as refusal:
@@ -215,14 +217,14 @@ def our_check(model: Path) -> str:
 
 
 def tensorrt_rtx(model: Path) -> str:
-    """What TensorRT for RTX makes of the file as it is written, without our check: a build needs no GPU."""
+    """Whether TensorRT for RTX builds the file as written, without our check. A build needs no GPU."""
     try:
         build_tensorrt(
             import_tensorrt("tensorrt-rtx"), model.read_bytes(), TensorRtOptions(), lambda _: None, lambda *_: None
         )
     except (BuildError, RuntimeUnavailable) as refusal:
         return f"no: {refusal.found}"
-    # TensorRT takes uint8 activations with a warning only (docs/precision.md).
+    # TensorRT accepts uint8 activations with only a warning (docs/precision.md).
     return "builds, computes wrong (uint8)" if _has_uint8(model) else "builds"
 
 
@@ -233,7 +235,7 @@ def _has_uint8(model: Path) -> bool:
 
 
 def openvino_ms(models: Mapping[str, Path], images: Image) -> dict[str, float]:
-    """Median milliseconds of one image for each model, all in one process in random turns, one at a time."""
+    """Median milliseconds per image for each model: one process, random order, one call at a time."""
     core, order = openvino_core(), random.Random(0)
     requests = {
         name: core.compile_model(str(model), "CPU", compile_options("int8")).create_infer_request()
@@ -243,7 +245,7 @@ def openvino_ms(models: Mapping[str, Path], images: Image) -> dict[str, float]:
     for turn in range(WARM_UP + ROUNDS):
         image = images[turn % len(images)][None]
         for name in order.sample(list(models), len(models)):
-            # The first call after another model finds cold caches: it is not timed.
+            # Not timed: the first call after another model starts with cold caches.
             requests[name].infer({0: image})
             started = time.perf_counter()
             requests[name].infer({0: image})
@@ -253,10 +255,10 @@ def openvino_ms(models: Mapping[str, Path], images: Image) -> dict[str, float]:
 
 
 def line(result: Result) -> str:
-    """A result as a line of the table."""
-    if result.failed is not None or result.figures is None:
+    """Row of the Markdown table for a result."""
+    if result.failed is not None or result.scores is None:
         return f"| {result.name} | failed: {_cell(result.failed or '')} | | | | | | | | |"
-    found = result.figures
+    found = result.scores
     cells = [
         result.name,
         f"{found.macro_f1:.3f}",
@@ -266,8 +268,8 @@ def line(result: Result) -> str:
         _number(result.seconds, 1),
         _number(result.cpu_seconds, 1),
         _number(result.peak_rss_mb, 0),
-        _few_words(result.our_check),
-        _few_words(result.tensorrt_rtx),
+        _shortened(result.our_check),
+        _shortened(result.tensorrt_rtx),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -281,8 +283,8 @@ def _cell(text: str, longest: int = 120) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _few_words(verdict: str) -> str:
-    """A verdict without the node's name and what follows the reason."""
+def _shortened(verdict: str) -> str:
+    """A verdict without the node's name and the text after the reason."""
     rule = re.match(r"refused: node '[^']*' ([^:]*)", verdict)
     usage = re.search(r"API Usage Error \([^:]*: ([^.]*)", verdict)
     if rule is not None:
@@ -290,12 +292,12 @@ def _few_words(verdict: str) -> str:
     return f"no: {_cell(usage[1])}" if usage is not None else _cell(verdict)
 
 
-def _has(name: str, words: list[str]) -> bool:
-    return any(word.lower() in name.lower() for word in words)
+def _matches(name: str, texts: list[str]) -> bool:
+    return any(text.lower() in name.lower() for text in texts)
 
 
 def _readable(paths: list[Path]) -> list[Path]:
-    """Those that every quantizer can decode, because none but ours passes an unreadable one over."""
+    """The files that can be decoded. Only our quantizer skips unreadable ones."""
     found = []
     for path in paths:
         try:

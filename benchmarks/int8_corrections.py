@@ -1,10 +1,10 @@
-"""What each remedy for folded ranges does to INT8's accuracy: the table of docs/measurements/corrections.md.
+"""Measures INT8 accuracy with each correction: the table of docs/measurements/int8_corrections.md.
 
-    python benchmarks/corrections.py ssr_edge/demo/weights.safetensors --data FOLDER
+    python benchmarks/int8_corrections.py ssr_edge/demo/weights.safetensors --data FOLDER
 
-FOLDER: BreaKHis, whole or in part. Calibrates on images that the checkpoint was trained on, judges on its val and test
-images. `logit error`: mean difference from FP32 over the mean FP32 logit. `check`: largest difference of OpenVINO's
-logits from ONNX Runtime's on eight images, over the largest logit.
+FOLDER: all or part of BreaKHis. Calibrates on the checkpoint's training images, evaluates on its val and test images.
+`logit error`: mean difference from FP32 / mean FP32 logit. `check`: largest difference between the logits of OpenVINO
+and ONNX Runtime on eight images / largest logit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import get_args
 import numpy as np
 import onnx
 
-from judge import BATCH, Judge, Logits, image_sets, run_openvino
+from scoring import BATCH, Logits, Scorer, image_sets, run_openvino
 from ssr_edge.images.preprocess import Image
 from ssr_export.folding.equalize import equalize
 from ssr_export.folding.fold import fold
@@ -34,8 +34,8 @@ def main() -> None:
     """Prints the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, help="BreaKHis; default: the images beside the checkpoint")
-    parser.add_argument("--images", type=int, default=128, help="to calibrate with, at most")
+    parser.add_argument("--data", type=Path, help="BreaKHis; default: the images next to the checkpoint")
+    parser.add_argument("--images", type=int, default=128, help="largest number of calibration images")
     asked = parser.parse_args()
     network, card = load_checkpoint(asked.checkpoint)
     sets = image_sets(asked.checkpoint, card, asked.data)
@@ -47,31 +47,31 @@ def main() -> None:
 
 
 def print_table(networks: dict[str, Network], calibration: list[Path], held_out: list[Path], scratch: Path) -> None:
-    """One row for each network, method and choice of bias correction."""
-    judge = None
-    for correction, network in networks.items():
-        fp32, int8 = scratch / f"{correction}.fp32.onnx", scratch / "int8.onnx"
+    """Prints one row for each network, range method and choice of bias correction."""
+    scorer = None
+    for equalization, network in networks.items():
+        fp32, int8 = scratch / f"{equalization}.fp32.onnx", scratch / "int8.onnx"
         export_onnx(network, fp32)
-        if judge is None:
-            judge = Judge.of(held_out, fp32)
+        if scorer is None:
+            scorer = Scorer.from_model(held_out, fp32)
             print(f"{len(calibration)} calibration images, {len(held_out)} held-out images, ", end="")
-            print(f"FP32 macro-F1 {judge.fp32_macro_f1:.3f}\n")
-            print("| method and remedies | labels as FP32 | logit error | largest | macro-F1 | check |")
+            print(f"FP32 macro-F1 {scorer.fp32_macro_f1:.3f}\n")
+            print("| method and corrections | labels equal to FP32 | logit error | largest | macro-F1 | check |")
             print("|---|---|---|---|---|---|")
         for method in get_args(Method):
             found = calibrate(fp32, calibration, method, correct_bias=True)
-            for correction in ("", "biases corrected"):
-                corrections = found.bias_errors if correction else None
-                onnx.save(quantize(onnx.load(fp32), found.ranges, bias_errors=corrections), int8)
-                words = [method, correction, correction]
-                print(row(", ".join(word for word in words if word), int8, judge), flush=True)
+            for correction in ("", "bias correction"):
+                bias_errors = found.bias_errors if correction else None
+                onnx.save(quantize(onnx.load(fp32), found.ranges, bias_errors=bias_errors), int8)
+                settings = [method, equalization, correction]
+                print(row(", ".join(filter(None, settings)), int8, scorer), flush=True)
 
 
-def row(name: str, model: Path, judge: Judge) -> str:
-    """A line of the table for an INT8 model."""
-    logits = run_openvino(model, judge.images)
-    found = judge.figures(logits)
-    check = np.abs(run_onnxruntime(model, judge.images[:BATCH]) - logits[:BATCH]).max() / np.abs(logits).max()
+def row(name: str, model: Path, scorer: Scorer) -> str:
+    """Row of the table for an INT8 model."""
+    logits = run_openvino(model, scorer.images)
+    found = scorer.score(logits)
+    check = np.abs(run_onnxruntime(model, scorer.images[:BATCH]) - logits[:BATCH]).max() / np.abs(logits).max()
     return (
         f"| {name} | {found.agreement:.1%} | {found.logit_error:.4f} | {found.largest:.3f} | {found.macro_f1:.3f} "
         f"| {check:.4f} |"
@@ -79,7 +79,7 @@ def row(name: str, model: Path, judge: Judge) -> str:
 
 
 def run_onnxruntime(model: Path, images: Image) -> Logits:
-    """Logits [n, 8] of an ONNX file, in another runtime on purpose."""
+    """Logits [n, 8] of an ONNX file, deliberately from another runtime."""
     from ssr_edge.runners.onnxruntime import import_onnxruntime
 
     onnxruntime = import_onnxruntime()

@@ -1,9 +1,9 @@
-"""What was tried to make OpenVINO's INT8 engine faster, each beside the default, on this machine.
+"""Times variants of OpenVINO's INT8 engine against the default on this machine.
 
     python benchmarks/int8_time.py BUNDLE
 
-Prints a table for docs/measurements/int8_time.md: for each variant the median ms of one image, and how many times
-faster than the default it is, paired by round, with its 95 % interval. Variants take turns in one process: OpenVINO's
+Prints the table of docs/measurements/int8_time.md: for each variant the median ms per image and the speed-up over the
+default, paired by round, with its 95 % interval. Variants take turns in one process, which is safe because OpenVINO's
 threads sleep as soon as a call is done. Labels are compared with the default's on the sample images.
 """
 
@@ -38,7 +38,7 @@ Rewrite = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 @dataclass(frozen=True)
 class Variant:
-    """A name for the table, options beside the default's, and what is done to the model before it is compiled."""
+    """Name in the table, options added to the default's, and the rewrite applied to the model before compilation."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Variant:
 
 
 def variants(bundle: Bundle, images: Image) -> Iterator[Variant]:
-    """Everything that is tried, the default first."""
+    """All variants, the default first."""
     yield Variant("default")
     yield Variant("default, again")
     yield Variant("hint THROUGHPUT, one stream", {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": 1})
@@ -56,14 +56,14 @@ def variants(bundle: Bundle, images: Image) -> Iterator[Variant]:
     yield Variant("threads pinned", {"ENABLE_CPU_PINNING": True})
     yield Variant("threads not pinned", {"ENABLE_CPU_PINNING": False})
     yield Variant("shape fixed at one image", static=True)
-    yield Variant("layout: pixels as float NCHW, cast and transposed before", rewrite=_float_planes, static=True)
-    yield Variant("attention's product quantized on both inputs", rewrite=_quantized_product(bundle, images))
-    yield Variant("attention's convolutions quantized", rewrite=_quantized_attention(bundle, images))
-    yield Variant("without the attention's product (not the same network)", rewrite=_without_product)
+    yield Variant("layout: float NCHW input, cast and transposed outside", rewrite=_float_planes, static=True)
+    yield Variant("attention product quantized on both inputs", rewrite=_quantized_product(bundle, images))
+    yield Variant("attention convolutions quantized", rewrite=_quantized_attention(bundle, images))
+    yield Variant("without the attention product (a different network)", rewrite=_without_product)
     yield Variant("skip inputs of additions in floating point", rewrite=_float_skips)
-    yield Variant("remainder in BF16", {"INFERENCE_PRECISION_HINT": "bf16"})
+    yield Variant("non-quantized layers in BF16", {"INFERENCE_PRECISION_HINT": "bf16"})
     if int8_saturates():
-        yield Variant("weights of 8 bits, whose sums overflow here", rewrite=_eight_bits(bundle))
+        yield Variant("8-bit weights, whose sums saturate here", rewrite=_eight_bits(bundle))
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def main() -> None:
             failed[variant.name] = str(error).strip().splitlines()[-1]
     times = _measure(requests, images)
     labels = {name: _labels(request, images) for name, request in requests.items()}
-    print("| variant | ms | times as fast as the default [95 %] | labels as the default's |\n|---|---|---|---|")
+    print("| variant | ms | speed-up over the default [95 %] | labels equal to the default |\n|---|---|---|---|")
     for name, rounds in times.items():
         ratio = paired_speedup(times["default"], rounds, seed=0)
         same = int((labels[name] == labels["default"]).sum())
@@ -109,7 +109,7 @@ def _measure(requests: dict[str, Any], images: Image) -> dict[str, list[list[flo
     times: dict[str, list[list[float]]] = {name: [] for name in requests}
     for turn in range(ROUNDS + 1):
         for name in order.sample(list(requests), len(requests)):
-            # The first round warms up; the first calls of a turn bring the caches back.
+            # The first round is warm-up; so are the first calls of each turn, which refill the caches.
             spent = [_call(requests[name], images[number % len(images)]) for number in range(WARM_UP + CALLS)]
             if turn:
                 times[name].append(spent[WARM_UP:])
@@ -138,7 +138,7 @@ def _labels(request: Any, images: Image) -> Any:
 
 
 def _float_planes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the cast and the transposition that begin the network: its input is float32 [1, 3, 224, 224]."""
+    """Removes the initial cast and transposition: the input becomes float32 [1, 3, 224, 224]."""
     nodes = list(model.graph.node)
     transpose = next(node for node in nodes if node.op_type == "Transpose")
     begun = {model.graph.input[0].name}
@@ -161,7 +161,7 @@ def _is_product(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
 
 
 def _without_product(model: onnx.ModelProto) -> onnx.ModelProto:
-    """What the attention's product costs at most: everything after it reads the convolution's output."""
+    """Removes the attention product (the upper bound of its cost): its consumers read the convolution's output."""
     gates = {node.output[0] for node in model.graph.node if node.op_type == "Sigmoid"}
     for node in [node for node in model.graph.node if _is_product(node, model)]:
         features = next(name for name in node.input if name not in gates)
@@ -174,7 +174,7 @@ def _without_product(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _float_skips(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Additions read their skip input before it was quantized."""
+    """Makes additions read their skip input before quantization."""
     sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     dequantized = {
         node.output[0]: sources[node.input[0]]
@@ -189,7 +189,7 @@ def _float_skips(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _pruned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the nodes that nothing reads any more."""
+    """Removes unused nodes."""
     while True:
         read = {name for node in model.graph.node for name in node.input} | {out.name for out in model.graph.output}
         idle = [node for node in model.graph.node if not read.intersection(node.output)]
@@ -204,7 +204,7 @@ def _eight_bits(bundle: Bundle) -> Rewrite:
 
 
 def _quantized_product(bundle: Bundle, images: Image) -> Rewrite:
-    """Q/DQ on the features and on the gate (its range is 1) of each product."""
+    """Adds Q/DQ to the features and the gate (range 1) of each product."""
 
     def rewrite(model: onnx.ModelProto) -> onnx.ModelProto:
         products = [node for node in model.graph.node if _is_product(node, model)]
@@ -214,7 +214,7 @@ def _quantized_product(bundle: Bundle, images: Image) -> Rewrite:
 
 
 def _quantized_attention(bundle: Bundle, images: Image) -> Rewrite:
-    """Q/DQ on inputs and weights of the attention's two convolutions."""
+    """Adds Q/DQ to inputs and weights of the attention's two convolutions."""
 
     def rewrite(model: onnx.ModelProto) -> onnx.ModelProto:
         convolutions = [n for n in model.graph.node if n.op_type == "Conv" and ".attention." in n.name]
@@ -238,7 +238,7 @@ def _quantized_attention(bundle: Bundle, images: Image) -> Rewrite:
 
 
 def _with_pairs(model: onnx.ModelProto, tensors: set[str], bundle: Bundle, images: Image) -> onnx.ModelProto:
-    """Every reader of these tensors reads them through a new pair; ranges are the largest values on the images."""
+    """Inserts a Q/DQ pair before every consumer of these tensors. Ranges: the largest values on the images."""
     ranges = _largest(bundle, tensors, images)
     nodes = []
     for node in model.graph.node:

@@ -1,8 +1,8 @@
-"""Serves a bundle over KServe v2 on loopback with next to no server around it, to tell the wire's cost from a server's.
+"""Minimal KServe v2 server on loopback, to separate the cost of the transport from that of a full server.
 
     python benchmarks/kserve_server.py bundles/demo --precision int8 --port 8101
 
-Prints `serving` once it listens; serves until it is killed. `--empty` leaves the engine out and answers zeros.
+Prints `serving` when it is listening and serves until killed. `--empty` returns zeros without an engine.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ SLOTS = 2
 
 
 class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """One model, `breast`. runner: None to answer zeros."""
+    """Serves one model, `breast`. runner: None to return zeros."""
 
     def __init__(self, runner: Runner | None) -> None:
         self._runner = runner
         self._free, self._submitting = Semaphore(SLOTS), Lock()
 
     def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """No extensions."""
-        return pb.ServerMetadataResponse(name="bare gRPC", version=grpc.__version__)
+        """Server metadata, without extensions."""
+        return pb.ServerMetadataResponse(name="minimal gRPC", version=grpc.__version__)
 
     def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """A bundle's tensors."""
+        """Model metadata with a bundle's tensors."""
         tensor = pb.ModelMetadataResponse.TensorMetadata
         outputs = [tensor(name=name, datatype="FP32", shape=[-1, len(CLASSES)]) for name in ("logits", "probabilities")]
         images = tensor(name="images", datatype="UINT8", shape=[-1, 224, 224, 3])
@@ -66,7 +66,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
 
 
 def main() -> None:
-    """Serves until it is killed."""
+    """Serves until killed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--precision", default="int8")

@@ -1,9 +1,9 @@
-"""How late labels are on a live stream, how many frames are dropped, and how soon a lost camera is back.
+"""Measures label latency, dropped frames and recovery time after a camera loss on a live stream.
 
     python benchmarks/live.py --bundle bundles/demo
 
-Serves images as MJPEG over HTTP on loopback from a process of its own, runs `ssr-edge infer URL --live` on them, takes
-the server away in the middle and puts it back. Latency is from the moment that a frame was received to its label.
+Serves images as MJPEG over HTTP on loopback from a separate process, runs `ssr-edge infer URL --live` on them, stops
+the server halfway and restarts it. Latency is the time from receiving a frame to its label.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ WINDOW_S = 10
 
 
 def main() -> None:
-    """Prints a line for each ten seconds, one for the whole run, and the time to recover."""
+    """Prints one line per ten seconds, one for the whole run, and the recovery time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--folder", default=str(IMAGES))
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--fps", type=float, default=30.0)
-    parser.add_argument("--away", type=float, default=3.0, help="seconds without a camera")
+    parser.add_argument("--away", type=float, default=3.0, help="seconds for which the camera is stopped")
     parser.add_argument("--precision", help="(default: the bundle's choice)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +63,7 @@ def main() -> None:
     print(
         f"{asked.bundle} at {asked.fps:g} frames/s, load average {os.getloadavg()[0]:.1f} at the end, exit code {code}"
     )
-    print("from second  labels  labels/s  dropped   p50 ms   p95 ms   p99 ms   max ms")
+    print("   start, s  labels  labels/s  dropped   p50 ms   p95 ms   p99 ms   max ms")
     started = rows[0][0]
     for begin in range(0, int(rows[-1][0] - started) + 1, WINDOW_S):
         window = [row for row in rows if begin <= row[0] - started < begin + WINDOW_S]
@@ -71,12 +71,12 @@ def main() -> None:
             _line(f"{begin:11d}", window, rows)
     _line("  whole run", rows, rows)
     recovered = next((seconds + latency / 1000 - back for seconds, _, latency in rows if seconds > back), None)
-    print(f"camera away for {asked.away:g} s: " + _recovery(recovered) + f"; peak memory {peak_mb:.0f} MB")
+    print(f"camera stopped for {asked.away:g} s: " + _recovery(recovered) + f"; peak memory {peak_mb:.0f} MB")
 
 
 def _line(title: str, window: Sequence[tuple[float, int, float]], rows: Sequence[tuple[float, int, float]]) -> None:
     seconds, frames, latencies = zip(*window, strict=True)
-    # What was dropped before a window's first label is the window's too.
+    # Drops before a window's first label count for that window.
     before = max((frame for _, frame, _ in rows if frame < frames[0]), default=-1)
     dropped = frames[-1] - before - len(frames)
     rate = (len(frames) - 1) / max(seconds[-1] - seconds[0], 1e-3)
@@ -87,7 +87,7 @@ def _line(title: str, window: Sequence[tuple[float, int, float]], rows: Sequence
 
 
 def _recovery(seconds: float | None) -> str:
-    return "no label after it came back" if seconds is None else f"first label {seconds:.2f} s after it came back"
+    return "no label after the restart" if seconds is None else f"first label {seconds:.2f} s after the restart"
 
 
 def _serve(folder: str, port: int, fps: float) -> subprocess.Popen[bytes]:
@@ -106,7 +106,7 @@ def _wait_for_labels(results: Path, infer: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_with_memory(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """The exit code, and the peak resident memory in MB."""
+    """Waits; returns the exit code and the peak resident memory in MB."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage.ru_maxrss / 1024

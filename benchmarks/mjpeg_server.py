@@ -1,8 +1,8 @@
-"""Serves a folder's images as an MJPEG stream over HTTP on loopback, as a network camera would.
+"""Serves a folder's images as an MJPEG stream over HTTP on loopback, like a network camera.
 
     python benchmarks/mjpeg_server.py ssr_edge/demo/images --port 8765 --fps 30
 
-Prints `serving` once it listens; serves until it is killed.
+Prints `serving` when it is listening and serves until killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ssr_edge.sources.paths import find_sources
 
 
 def server(folder: str, port: int, fps: float) -> ThreadingHTTPServer:
-    """A server of the folder's images, each as JPEG, in an endless round; port 0 takes a free one."""
+    """Creates a server that loops over the folder's images as JPEG. Port 0 selects a free port."""
     frames = [cv2.imencode(".jpg", decode(path))[1].tobytes() for path in find_sources(folder)]
 
     class Camera(BaseHTTPRequestHandler):
@@ -34,17 +34,17 @@ def server(folder: str, port: int, fps: float) -> ThreadingHTTPServer:
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
                     self.wfile.write(head.encode() + frame + b"\r\n")
                     time.sleep(max(started + (number + 1) / fps - time.monotonic(), 0))
-            except ConnectionError:  # the reader went away
+            except ConnectionError:  # the client disconnected
                 return
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     return ThreadingHTTPServer(("127.0.0.1", port), Camera)
 
 
 def main() -> None:
-    """Serves until it is killed."""
+    """Serves until killed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--port", type=int, default=8765)

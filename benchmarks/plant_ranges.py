@@ -1,9 +1,9 @@
-"""Writes a checkpoint that INT8 spoils though FP32 computes the same: what docs/precision.md tries remedies on.
+"""Writes a checkpoint with bad ranges for INT8 but the same FP32 results: the `planted` network of docs/precision.md.
 
     python benchmarks/plant_ranges.py ssr_edge/demo/weights.safetensors planted.safetensors
 
-In each block the branch BatchNorms become 1 to 100 times as large by channel and what reads them as much smaller, so
-that an INT8 step which fits the largest channel is too coarse for most others.
+In each block the outputs of the branch BatchNorms are multiplied by 1 to 100 by channel, and the weights that read them
+are divided by the same factors, so that an INT8 step that fits the largest channel is too coarse for most others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def main() -> None:
-    """Reads one checkpoint and writes the other."""
+    """Reads a checkpoint and writes the planted one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("planted", type=Path)

@@ -1,10 +1,10 @@
-"""What fine-tuning with quantization does to INT8's accuracy: the table of docs/precision.md.
+"""Measures INT8 accuracy before and after quantization-aware training: the table of docs/precision.md.
 
     python benchmarks/qat.py ORIGINAL FINE_TUNED --data FOLDER
 
-FOLDER: BreaKHis, whole or in part. Calibrated as `build-engine` does by default, on images that the checkpoints were
-trained on; judged on val and test images, in OpenVINO. `logit error`: mean difference of INT8 from the same
-checkpoint's FP32, over the mean FP32 logit.
+FOLDER: all or part of BreaKHis. Calibrates with the defaults of `build-engine` on the checkpoints' training images,
+evaluates on val and test images in OpenVINO. `logit error`: mean difference between INT8 and the same checkpoint's FP32
+/ mean FP32 logit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from judge import Logits, run_openvino, true_classes
+from scoring import Logits, run_openvino, true_classes
 from ssr_edge.evaluation.metrics import measure
 from ssr_edge.images.preprocess import Image, load
 from ssr_export.folding.equalize import equalize
@@ -35,13 +35,15 @@ def main() -> None:
     parser.add_argument("original", type=Path)
     parser.add_argument("fine_tuned", type=Path, nargs="*")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--equalize", action="store_true", help="equalize each checkpoint before its calibration")
+    parser.add_argument("--equalize", action="store_true", help="equalize each checkpoint before calibration")
     asked = parser.parse_args()
     held_out = image_sets_of_split(asked.data, load_checkpoint(asked.original)[1]).held_out
     images = np.stack([load(path) for path in held_out])
     truth = true_classes(held_out)
     print(f"{len(images)} held-out images\n")
-    print("| checkpoint | FP32 macro-F1 | INT8 macro-F1 | INT8 labels as its FP32 | as the original's | logit error |")
+    print(
+        "| checkpoint | FP32 macro-F1 | INT8 macro-F1 | INT8 labels equal to own FP32 | to original's | logit error |"
+    )
     print("|---|---|---|---|---|---|")
     original = None
     for checkpoint in (asked.original, *asked.fine_tuned):
@@ -57,7 +59,7 @@ def main() -> None:
 
 
 def _both_logits(checkpoint: Path, data: Path, images: Image, equalized: bool) -> tuple[Logits, Logits]:
-    """FP32's and INT8's logits [n, 8]."""
+    """Logits [n, 8] of FP32 and of INT8."""
     network, card = load_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"

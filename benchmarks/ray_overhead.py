@@ -1,16 +1,16 @@
-"""What Ray costs `ssr-edge infer` on one machine: before the first part, and per image from then on.
+"""Measures Ray's overhead for `ssr-edge infer` on one machine: at startup and per image.
 
     python benchmarks/ray_overhead.py FOLDER --bundle bundles/demo --images 4000 --part-size 250 --rounds 3
 
-FOLDER: microscope images, repeated where there are fewer, so that they come from the page cache and not from a disk.
+FOLDER: microscope images, repeated if there are too few, so that they are read from the page cache, not from disk.
 
-Each round runs the command itself, in a process of its own: locally, then with `--ray` as one actor a core and as one
-actor of all cores. Start: from the command to its first result; with Ray to as many parts as there are actors, so that
-all are at work. Rate: of the images behind that, up to the last one's arrival. Rest: from there to the command's end,
-with Ray the making of the one table.
+Each round runs the command in a separate process: locally, with `--ray local` and one actor per core, and with one
+actor for all cores. Startup: from the command to its first result; with Ray, to as many chunks as there are actors, so
+that all are busy. Rate: of the images after that, until the last one has arrived. Finish: from there to the command's
+end, which with Ray includes writing the combined table.
 
-Behind that: what the one process that hands out parts can do, each alone. Parts: of one missing file each, so that
-nothing but Ray's own work is left. Lists: cutting and packing paths. Table: reading parts and writing CSV.
+Also measures the process that distributes chunks. Chunks: of one missing file each, so that only Ray's own work is
+left. Lists: listing and packing paths. Table: reading chunks and writing CSV.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PATHS = 100_000
 
 @dataclass(frozen=True)
 class Timed:
-    """One run. start_s, rest_s: seconds. rate: images a second between the two. whole_s: of the command."""
+    """One run. start_s: startup; rest_s: finish; whole_s: total; all in seconds. rate: images per second in between."""
 
     start_s: float
     rate: float
@@ -55,7 +55,7 @@ class Timed:
 
 
 def timed(images: list[str], options: list[str], done: Callable[[Path], int], begun: int = 1) -> Timed:
-    """Runs `infer` on paths. done: images finished, seen from its output's path; the rate is timed from `begun` on."""
+    """Runs `infer` on paths. done: counts finished images, given the output. begun: count at which startup ends."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "p.csv"
         command = [sys.executable, "-c", COMMAND, "infer", "-", "-o", str(output), *options]
@@ -80,19 +80,19 @@ def timed(images: list[str], options: list[str], done: Callable[[Path], int], be
 
 
 def lines(output: Path) -> int:
-    """Images that a local run has written."""
+    """Number of images that a local run has written."""
     return max(0, output.read_bytes().count(b"\n") - 1) if output.exists() else 0
 
 
 def parts(size: int, total: int) -> Callable[[Path], int]:
-    """Images in the parts that are finished."""
+    """Returns a function that counts the images in finished chunks."""
     return lambda output: min(total, size * len(list(output.with_suffix(".parts").glob("part-*.parquet"))))
 
 
 def print_driver(bundle: Bundle) -> None:
-    """Prints what the process that hands out parts can do in a second."""
+    """Prints the throughput of the process that distributes chunks."""
     missing = [f"/missing/{number}.png" for number in range(PARTS)]
-    options = ["--bundle", str(bundle.path), "--ray", "--part-size", "1"]
+    options = ["--bundle", str(bundle.path), "--ray", "local", "--part-size", "1"]
     by_part = timed(missing, options, parts(1, PARTS)).rate
     inputs = [still(Path(f"/archive/slide{number // 5000:05d}/tile{number:09d}.jpg")) for number in range(PATHS)]
     started = time.perf_counter()
@@ -117,15 +117,17 @@ def print_driver(bundle: Bundle) -> None:
             merged = 10 * len(some) / (time.perf_counter() - started)
         row = (Path(folder) / "p.csv").stat().st_size / (10 * len(some))
     print(
-        f"\nparts handed out: {by_part:.0f}/s; paths listed and packed: {listed:.0f}/s, {packed / PATHS:.1f} bytes each"
+        f"\nchunks distributed: {by_part:.0f}/s; paths listed and packed: {listed:.0f}/s, "
+        f"{packed / PATHS:.1f} bytes each"
     )
     print(
-        f"rows made into one CSV: {merged:.0f}/s; bytes a row: {len(data) / len(some):.0f} in a part, {row:.0f} in CSV"
+        f"rows written to one CSV: {merged:.0f}/s; bytes per row: {len(data) / len(some):.0f} in a chunk, "
+        f"{row:.0f} in CSV"
     )
 
 
 def main() -> None:
-    """Prints a Markdown table, a row a way to run: the median of the rounds."""
+    """Prints a Markdown table with one row per configuration: medians over the rounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--bundle", type=Path, help="(default: newest)")
@@ -136,7 +138,7 @@ def main() -> None:
     bundle = Bundle.open(asked.bundle) if asked.bundle else Bundle.newest()
     images = list(islice(cycle(str(path.resolve()) for path in find_sources(asked.folder)), asked.images))
     cores, by_part = usable_cores(), parts(asked.part_size, asked.images)
-    ray = ["--ray", "--part-size", str(asked.part_size)]
+    ray = ["--ray", "local", "--part-size", str(asked.part_size)]
     ways: dict[str, tuple[list[str], Callable[[Path], int], int]] = {
         "local": ([], lines, 1),
         f"Ray, {cores} actors of 1 core": (ray, by_part, cores * asked.part_size),
@@ -147,7 +149,7 @@ def main() -> None:
         for way, (options, done, begun) in ways.items():
             found[way].append(timed(images, ["--bundle", str(bundle.path), *options], done, begun))
     print(f"{bundle.path.name}, {asked.images:,} images, {cores} cores of {machine_facts()['cpu']}\n")
-    print("| | start, s | images/s behind it | rest, s | whole, s |")
+    print("| | startup, s | images/s afterwards | finish, s | total, s |")
     print("|---|---|---|---|---|")
     for way, runs in found.items():
         start, rate, rest, whole = (

@@ -1,9 +1,9 @@
-"""How near the resize kernel comes to the GPU's memory bandwidth: a row of docs/measurements/gpu.md for each size.
+"""Measures the resize kernel's memory bandwidth: one row of docs/measurements/gpu.md per size.
 
     python benchmarks/resize_kernel.py
 
-Sources and results are counted once each: the bandwidth is what a perfect kernel would need. The peak is the memory
-clock, twice a cycle, times the bus width, as the driver reports them; a copy on the GPU says what can be had of it.
+Sources and results are counted once each, which is the minimum traffic of any kernel. The peak is the memory clock
+(double data rate) times the bus width, as reported by the driver; a copy on the GPU shows how much of it is achievable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_edge.runners.tensorrt.cuda import Cuda, open_cuda
 from ssr_kernels.launch import GpuResizer
 
-# Batch, height, width: more than the caches hold.
+# Batch, height, width: larger than the caches.
 BATCHES = ((256, 460, 700), (32, 3000, 4000))
 COPIED = 1 << 29
 RUNS = 20
@@ -34,7 +34,7 @@ def main() -> None:
     with cuda.current():
         peak = _peak(cuda)
         print(f"{cuda.name} ({cuda.architecture}), peak {peak / 1e9:.0f} GB/s, median of {RUNS}\n")
-        print("| what | ms | GB/s | of the peak |\n|---|---|---|---|")
+        print("| what | ms | GB/s | % of peak |\n|---|---|---|---|")
         for what, size, milliseconds in (_copy(cuda.driver), *(_resize(cuda.driver, *batch) for batch in BATCHES)):
             rate = size / milliseconds * 1000
             print(f"| {what} | {milliseconds:.3f} | {rate / 1e9:.0f} | {rate / peak:.0%} |")
@@ -62,7 +62,7 @@ def _resize(driver: Any, batch: int, height: int, width: int) -> tuple[str, int,
 
 
 def _median(driver: Any, stream: Any, queue: Callable[[], None]) -> float:
-    """Milliseconds of one call, by the GPU's clock; the first is not counted."""
+    """Median milliseconds per call by the GPU's clock, without the first call."""
     times = []
     for _ in range(RUNS + 1):
         begin, end = driver.Event(), driver.Event()

@@ -1,8 +1,8 @@
-"""A job's core-hours, hours, cost and its narrowest place, from measured figures: the tables of docs/scale.md.
+"""Computes core-hours, duration, cost and bottleneck of a large job from measured figures: the tables of docs/scale.md.
 
     python benchmarks/scale.py --images 100e6 --core-ms 26.2 --decode-ms 9.6 --core-price 0.04
 
-Every default is a figure of docs/scale.md, where its origin is said; prices and the file server are assumptions.
+Every default is documented in docs/scale.md with its source; prices and the file server are assumptions.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ GPU_RATES = (500, 1000, 2000, 5000)
 
 @dataclass(frozen=True)
 class Figures:
-    """core_ms: of a core, an image, end to end, measured without Ray. efficiency: rate with Ray over without.
+    """Inputs of the estimate.
 
-    start_s: before the first part. decode_ms: of a core, an image. image_kb: in its file. storage_gb_s: that the file
-    server delivers. parts_s: handed out by one driver. table_rows_s: made into one CSV. part_size: images. cores: of a
-    node. core_price, gpu_price: of an hour.
+    core_ms: core-milliseconds per image, end to end, without Ray. efficiency: rate with Ray / rate without. start_s:
+    startup, seconds. decode_ms: core-milliseconds per image for decoding. image_kb: file size. storage_gb_s: of the
+    file server. parts_s: chunks per second of one driver. table_rows_s: rows per second written to one CSV. part_size:
+    images per chunk. cores: per node. core_price, gpu_price: per hour.
     """
 
     images: float
@@ -39,11 +40,11 @@ class Figures:
 
     @property
     def core_hours(self) -> float:
-        """Of the whole job."""
+        """Core-hours of the whole job."""
         return self.images * self.core_ms / 1000 / self.efficiency / 3600
 
     def limits(self, nodes: int) -> dict[str, float]:
-        """Images a second that each stage would do by itself on so many nodes."""
+        """Images per second of each stage alone on this number of nodes."""
         return {
             "cores": nodes * self.cores * 1000 / self.core_ms * self.efficiency,
             "file server": self.storage_gb_s * 1e6 / self.image_kb,
@@ -52,7 +53,7 @@ class Figures:
 
 
 def main() -> None:
-    """Prints three Markdown tables: the job, by nodes, and what a GPU needs beside it."""
+    """Prints the totals and two Markdown tables: by number of nodes, and the requirements per GPU."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=float, default=100e6)
     parser.add_argument("--core-ms", type=float, default=26.2)
@@ -64,24 +65,24 @@ def main() -> None:
     parser.add_argument("--parts-s", type=float, default=57)
     parser.add_argument("--table-rows-s", type=float, default=19_200)
     parser.add_argument("--part-size", type=int, default=1000)
-    parser.add_argument("--cores", type=int, default=16, help="of a node")
+    parser.add_argument("--cores", type=int, default=16, help="per node")
     parser.add_argument("--core-price", type=float, default=0.04)
     parser.add_argument("--gpu-price", type=float, default=0.60)
     f = Figures(**vars(parser.parse_args()))
     million = f.core_hours / f.images * 1e6
-    print(f"{f.core_hours:,.0f} core-hours, {f.core_hours * f.core_price:,.0f} at {f.core_price} a core-hour;")
-    print(f"a million images: {million:.2f} core-hours, {million * f.core_price:.2f}\n")
+    print(f"{f.core_hours:,.0f} core-hours, {f.core_hours * f.core_price:,.0f} at {f.core_price} per core-hour;")
+    print(f"per million images: {million:.2f} core-hours, {million * f.core_price:.2f}\n")
     print(
-        f"| nodes of {f.cores} cores | images/s | narrowest | hours | one CSV, hours more | paid, idle cores included |"
+        f"| nodes of {f.cores} cores | images/s | bottleneck | hours | hours more for one CSV | cost with idle cores |"
     )
     print("|---|---|---|---|---|---|")
     for nodes in NODES:
-        narrowest, rate = min(f.limits(nodes).items(), key=lambda limit: limit[1])
+        bottleneck, rate = min(f.limits(nodes).items(), key=lambda limit: limit[1])
         hours = f.images / rate / 3600 + f.start_s / 3600
         paid = hours * nodes * f.cores * f.core_price
         table = f.images / f.table_rows_s / 3600
-        print(f"| {nodes} | {rate:,.0f} | {narrowest} | {hours:,.1f} | {table:.1f} | {paid:,.0f} |")
-    print("\n| GPU, images/s | cores that decode for it | MB/s of files | cost of a million |\n|---|---|---|---|")
+        print(f"| {nodes} | {rate:,.0f} | {bottleneck} | {hours:,.1f} | {table:.1f} | {paid:,.0f} |")
+    print("\n| GPU, images/s | decoding cores | MB/s of files | cost per million |\n|---|---|---|---|")
     for rate in GPU_RATES:
         cores = rate * f.decode_ms / 1000
         price = 1e6 / rate / 3600 * (f.gpu_price + cores * f.core_price)

@@ -1,12 +1,12 @@
-"""Images a second that `ssr-edge train` trains, against a plain loop of torchvision's on the same network and images.
+"""Compares the training speed of `ssr-edge train` with a plain torchvision loop on the same network and images.
 
     python benchmarks/training_speed.py BreaKHis_v1 --magnification 100
 
-The plain loop is what a tutorial shows: ImageFolder decodes and transforms (torchvision.transforms.v2) each image in
-two DataLoader workers, Adam, FP32, memory as PyTorch lays it out. It is spared quarter turns and averaged weights,
-which ours does. Both train on the same images at 224 pixels with the recipe `modern` and judge the same val images at
-the end of an epoch; ours also writes its metrics and its state. Each measurement is a process of its own, whose first
-epoch is not counted (ours decodes before it); ours and the plain one take turns.
+The plain loop is typical tutorial code: ImageFolder decodes and transforms (torchvision.transforms.v2) each image in
+two DataLoader workers; Adam, FP32, default memory format. It omits quarter turns and averaged weights, which ours has.
+Both train on the same images at 224 pixels with the recipe `modern` and evaluate the same val images after each epoch;
+ours also writes its metrics and its state. Each measurement is a separate process whose first epoch is not counted
+(ours decodes before it); ours and the plain loop take turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from statistics import mean, median, stdev
 
 from ssr_edge.machine.environment import machine_facts, usable_cores
 
-# Network and how many of the images: a large network takes seconds for one.
+# Network and number of images: a large network takes seconds per image.
 PLAN = (("ssresnext14_8x4d", 240), ("ssresnext50_32x4d", 40))
 EPOCHS = 2
 # Two-sided 95 % of Student's t, by degrees of freedom.
@@ -34,7 +34,7 @@ _STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36}
 
 @dataclass(frozen=True)
 class Job:
-    """folder: as `prepare` fills it. ImageFolders in `train` and `val`, the same images in `data` and `split.csv`."""
+    """folder: filled by `prepare`: ImageFolders `train` and `val`, and the same images as `data` with `split.csv`."""
 
     arch: str
     folder: Path
@@ -42,7 +42,7 @@ class Job:
 
 
 def ours(job: Job) -> list[float]:
-    """Seconds of each epoch of `ssr_train.training.loop.train`, judging and saving included."""
+    """Seconds of each epoch of `ssr_train.training.loop.train`, including evaluation and saving."""
     from ssr_train.models.arch import arch_by_name
     from ssr_train.training.device import choose_device
     from ssr_train.training.loop import TrainOptions, train
@@ -66,7 +66,7 @@ def ours(job: Job) -> list[float]:
 
 
 def plain(job: Job) -> list[float]:
-    """Seconds of each epoch of a plain loop, judging included."""
+    """Seconds of each epoch of a plain loop, including evaluation."""
     import torch
     from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
@@ -78,16 +78,16 @@ def plain(job: Job) -> list[float]:
 
     recipe, strength = _recipe(job), _recipe(job).augment.color_jitter
     as_input = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
-    drawn = [
+    augmentation = [
         v2.RandomResizedCrop(224, (recipe.augment.crop_scale, 1.0)),
         v2.RandomHorizontalFlip(),
         v2.ColorJitter(strength, strength, strength, strength / 5),
     ]
-    training = ImageFolder(job.folder / "train", v2.Compose([v2.ToImage(), *drawn, *as_input]))
+    training = ImageFolder(job.folder / "train", v2.Compose([v2.ToImage(), *augmentation, *as_input]))
     validation = ImageFolder(job.folder / "val", v2.Compose([v2.ToImage(), v2.Resize((224, 224)), *as_input]))
     workers = {"batch_size": job.batch_size, "num_workers": 2, "persistent_workers": True}
     batches = DataLoader(training, shuffle=True, drop_last=True, **workers)  # type: ignore[arg-type]
-    judged = DataLoader(validation, **workers)  # type: ignore[arg-type]
+    val_batches = DataLoader(validation, **workers)  # type: ignore[arg-type]
     network = build_network(arch_by_name(job.arch))
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     seconds = []
@@ -101,14 +101,14 @@ def plain(job: Job) -> list[float]:
             optimizer.step()
         network.eval()
         with torch.inference_mode():
-            for images, _ in judged:
+            for images, _ in val_batches:
                 network(images).argmax(1)
         seconds.append(time.monotonic() - started)
     return seconds
 
 
 def prepare(data: Path, magnification: int | None, images: int, folder: Path) -> int:
-    """Links a part of the data set twice, as ours reads it and as ImageFolder does; returns its training images."""
+    """Links a subset of the data in our layout and in that of ImageFolder; returns the number of training images."""
     from ssr_edge.breakhis.names import CLASSES
     from ssr_train.data.breakhis import contradictory_twins, read
     from ssr_train.data.splits import Part, Split
@@ -121,8 +121,8 @@ def prepare(data: Path, magnification: int | None, images: int, folder: Path) ->
     parts: dict[str, Part] = {}
     for label in CLASSES:
         names = [record.name for record in chosen if record.label == label]
-        judged = max(1, len(names) // 8)
-        parts |= {name: "test" if n == 0 else "val" if n <= judged else "train" for n, name in enumerate(names)}
+        last_val = max(1, len(names) // 8)
+        parts |= {name: "test" if n == 0 else "val" if n <= last_val else "train" for n, name in enumerate(names)}
     split = Split("image", 0, parts)
     split.write(folder / "split.csv")
     rows = ["path,class,patient,magnification"]
@@ -138,7 +138,7 @@ def prepare(data: Path, magnification: int | None, images: int, folder: Path) ->
 
 
 def compare(data: Path, magnification: int | None, arch: str, images: int, rounds: int) -> str:
-    """Measures one network and returns its row of the table."""
+    """Measures one network and returns its table row."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         trained = prepare(data, magnification, images, folder)
@@ -159,7 +159,7 @@ def compare(data: Path, magnification: int | None, arch: str, images: int, round
 
 
 def interval(ratios: list[float]) -> tuple[float, float, float]:
-    """Geometric mean of the rounds' ratios, with its 95 % interval (Student's t on the logarithms)."""
+    """Geometric mean of the ratios with its 95 % interval (Student's t on the logarithms)."""
     logs = [math.log(ratio) for ratio in ratios]
     half = _STUDENT[len(logs) - 1] * stdev(logs) / math.sqrt(len(logs))
     return math.exp(mean(logs)), math.exp(mean(logs) - half), math.exp(mean(logs) + half)
@@ -173,7 +173,7 @@ def _recipe(job: Job):  # type: ignore[no-untyped-def]
 
 
 def main() -> None:
-    """Prints a Markdown table, a row a network."""
+    """Prints a Markdown table with one row per network."""
     if sys.argv[1:2] == ["--worker"]:
         which, arch, folder, batch_size = sys.argv[2:]
         job = Job(arch, Path(folder), int(batch_size))
@@ -183,11 +183,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--magnification", type=int)
     parser.add_argument("--arch", nargs="+", default=[name for name, _ in PLAN])
-    parser.add_argument("--images", type=int, help="of the data set (default: by network)")
+    parser.add_argument("--images", type=int, help="number of images to use (default: by network)")
     parser.add_argument("--rounds", type=int, default=3, choices=range(2, 9))
     asked = parser.parse_args()
     print(f"{usable_cores()} cores of {machine_facts()['cpu']}, FP32 in the plain loop\n")
-    print("| network | images an epoch | batch | plain, images/s | ssr-edge, images/s | ratio, 95 % |")
+    print("| network | images per epoch | batch | plain, images/s | ssr-edge, images/s | ratio, 95 % |")
     print("|---|---|---|---|---|---|")
     for arch in asked.arch:
         images = asked.images or dict(PLAN).get(arch, 120)

@@ -1,11 +1,11 @@
-"""What the wire costs: an engine in this process, and the same engine behind a KServe v2 server on loopback.
+"""Measures transport overhead: an engine in this process against the same engine behind a KServe v2 server on loopback.
 
     scripts/mlserver
     python benchmarks/wire.py --bundle bundles/demo --precision int8
 
-The engine stands behind a bare gRPC server (kserve_server.py) and behind MLServer (docs/mlserver); a bare server that
-answers zeros is the wire alone. They take turns. `one image` is the median of calls one after the other; `batch 8` is
-the median ms an image with two calls under way, as `infer` has them; `added` is the median difference of a round.
+The engine runs behind a minimal gRPC server (kserve_server.py) and behind MLServer (docs/mlserver); a minimal server
+that returns zeros measures the transport alone. They take turns. `one image` is the median of sequential calls; `batch
+8` is the median ms per image with two calls in flight, as in `infer`; `added` is the median difference within a round.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ HERE = "this process"
 
 
 def main() -> None:
-    """Prints a row for each place of the engine, and what it adds to the engine here."""
+    """Prints one row per server with the time it adds to the engine in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--calls", type=int, default=20, help="of one image, in a round")
+    parser.add_argument("--calls", type=int, default=20, help="single-image calls per round")
     asked = parser.parse_args()
     images = np.stack(load_first([str(path) for path in find_sources(str(IMAGES))], BATCH))
     assert images.shape == (BATCH, IMAGE_SIZE, IMAGE_SIZE, 3)
     with ExitStack() as stack:
         runners = {HERE: open_runner(Bundle.open(asked.bundle), "openvino", asked.precision, SLOTS)}
-        for title, options in (("bare gRPC server", []), ("bare gRPC server, no engine", ["--empty"])):
+        for title, options in (("minimal gRPC server", []), ("minimal gRPC server, no engine", ["--empty"])):
             port = _free_port()
             command = [sys.executable, str(ROOT / "benchmarks" / "kserve_server.py"), str(asked.bundle)]
             command += ["--precision", asked.precision, "--port", str(port), *options]
@@ -72,7 +72,7 @@ def _measure(runners: dict[str, Runner], images: Image, rounds: int, calls: int)
             single[title].append(_one_by_one(runner, images, calls))
             batched[title].append(_in_batches(runner, images, max(calls // BATCH, SLOTS + 1)))
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end, {rounds} rounds")
-    print("engine in                       one image ms     p99   added | batch 8, ms an image   added")
+    print("engine in                       one image ms     p99   added | batch 8, ms per image  added")
     here = [np.median(single[HERE], axis=1), np.array(batched[HERE])]
     for title in runners:
         one, many = np.median(single[title], axis=1), np.array(batched[title])
@@ -93,7 +93,7 @@ def _one_by_one(runner: Runner, images: Image, calls: int) -> list[float]:
 
 
 def _in_batches(runner: Runner, images: Image, calls: int) -> float:
-    """ms an image."""
+    """Milliseconds per image."""
     began = time.perf_counter()
     under_way: deque[int] = deque()
     for _ in range(calls):
@@ -106,12 +106,12 @@ def _in_batches(runner: Runner, images: Image, calls: int) -> float:
 
 
 @contextmanager
-def _served(command: list[str], port: int, says: str, **options: dict[str, str]) -> Iterator[Runner]:
+def _served(command: list[str], port: int, ready: str, **options: dict[str, str]) -> Iterator[Runner]:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
     try:
         assert server.stdout is not None
-        if not any(says in line for line in server.stdout):
-            sys.exit(f"{' '.join(command)} ended before it served")
+        if not any(ready in line for line in server.stdout):
+            sys.exit(f"{' '.join(command)} exited before it was ready")
         with open_server_runner(ServerAddress(f"127.0.0.1:{port}", "breast"), SLOTS) as runner:
             yield runner
     finally:
@@ -121,7 +121,7 @@ def _served(command: list[str], port: int, says: str, **options: dict[str, str])
 
 @contextmanager
 def _mlserver(bundle: Path, precision: str) -> Iterator[Runner]:
-    """MLServer with the example of docs/mlserver, which finds this project through scripts/mlserver's path file."""
+    """MLServer with the example of docs/mlserver. scripts/mlserver's path file makes this project importable."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "breast"
         shutil.copytree(ROOT / "docs" / "mlserver", folder)

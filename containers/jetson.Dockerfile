@@ -1,11 +1,11 @@
 # ssr-edge on a Jetson with JetPack 6.1 or 6.2: TensorRT 10.3 and CUDA 12.6. For JetPack 7 see tensorrt.Dockerfile.
 # On the Jetson, in the repository's root: docker build -f containers/jetson.Dockerfile -t ssr-edge:jetson .
 FROM nvcr.io/nvidia/l4t-tensorrt:r10.3.0-devel AS build
-# pycuda is compiled here: Python's headers and a compiler, where the image does not have them, and CUDA's by its nvcc.
-# hadolint ignore=DL3008 # Ubuntu keeps only the newest of each package; JetPack 6 has 22.04
+# pycuda is compiled here: needs Python's headers and a compiler, if the image lacks them, and CUDA's headers and nvcc.
+# hadolint ignore=DL3008 # Ubuntu keeps only the newest version of each package; JetPack 6 has 22.04
 RUN apt-get update && apt-get install -y --no-install-recommends g++ python3-dev python3-pip && rm -rf /var/lib/apt/lists/*
 ENV PATH=/usr/local/cuda/bin:$PATH
-# Nothing here draws random numbers on the GPU: one library fewer to find at run time.
+# No random numbers are generated on the GPU: one run-time library fewer.
 RUN echo "CUDA_ENABLE_CURAND = False" > "$HOME/.aksetup-defaults.py"
 WORKDIR /src
 COPY containers/requirements.txt containers/requirements-gpu.txt containers/
@@ -32,7 +32,7 @@ ENV PATH=/opt/ssr-edge/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001
 WORKDIR /data
-# Also notices a GPU that was taken from a running container (NVIDIA/nvidia-container-toolkit #48).
+# Also detects that a running container has lost its GPU (NVIDIA/nvidia-container-toolkit #48).
 HEALTHCHECK --interval=5m --timeout=60s --start-period=60s CMD ["ssr-edge", "doctor", "--runtime", "tensorrt"]
 ENTRYPOINT ["ssr-edge"]
 CMD ["--help"]

@@ -1,15 +1,15 @@
-# ssr-edge on an NVIDIA GPU: x86, and Jetsons with JetPack 7, which run NVIDIA's ordinary arm64 images.
+# ssr-edge on NVIDIA GPUs: x86, and Jetsons with JetPack 7, which run NVIDIA's ordinary arm64 images.
 # From the repository's root: docker build -f containers/tensorrt.Dockerfile -t ssr-edge:tensorrt .
-# 25.10 has TensorRT 10.13.3 and CUDA 13; another one with CUDA 13: --build-arg RELEASE=YY.MM.
+# 25.10 has TensorRT 10.13.3 and CUDA 13; for another CUDA 13 release use --build-arg RELEASE=YY.MM.
 ARG RELEASE=25.10
 FROM nvcr.io/nvidia/tensorrt:${RELEASE}-py3 AS build
-# pycuda is compiled here: Python's headers and a compiler, where the image does not have them, and CUDA's by its nvcc.
-# hadolint ignore=DL3008 # Ubuntu keeps only the newest of each package; the image's tag says of which Ubuntu
+# pycuda is compiled here: needs Python's headers and a compiler, if the image lacks them, and CUDA's headers and nvcc.
+# hadolint ignore=DL3008 # Ubuntu keeps only the newest version of each package; the image tag determines the Ubuntu release
 RUN apt-get update && apt-get install -y --no-install-recommends g++ python3-dev python3-pip && rm -rf /var/lib/apt/lists/*
-# PIP_CONSTRAINT: NVIDIA's pins are for what is in its image, and ours has a place of its own.
+# PIP_CONSTRAINT: NVIDIA's pins apply to packages in its image; ours are installed separately.
 ENV PATH=/usr/local/cuda/bin:$PATH \
     PIP_CONSTRAINT=""
-# Nothing here draws random numbers on the GPU: one library fewer to find at run time.
+# No random numbers are generated on the GPU: one run-time library fewer.
 RUN echo "CUDA_ENABLE_CURAND = False" > "$HOME/.aksetup-defaults.py"
 WORKDIR /src
 COPY containers/requirements.txt containers/requirements-gpu.txt containers/
@@ -36,7 +36,7 @@ ENV PATH=/opt/ssr-edge/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001
 WORKDIR /data
-# Also notices a GPU that was taken from a running container (NVIDIA/nvidia-container-toolkit #48).
+# Also detects that a running container has lost its GPU (NVIDIA/nvidia-container-toolkit #48).
 HEALTHCHECK --interval=5m --timeout=60s --start-period=60s CMD ["ssr-edge", "doctor", "--runtime", "tensorrt"]
 ENTRYPOINT ["ssr-edge"]
 CMD ["--help"]

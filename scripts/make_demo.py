@@ -1,9 +1,9 @@
-"""Makes ssr_edge/demo from a finished run: weights as FP16, sample images that were not trained on, and the card.
+"""Creates ssr_edge/demo from a finished run: FP16 weights and sample images that were not used for training.
 
     python scripts/make_demo.py runs/demo
 
-The sample images come from the run's data set: `calibration/` from its val part, `images/` from its test part, up to
-three a class in each, spread over the patients. Nothing in either was trained on.
+The sample images come from the run's data: `calibration/` from its val part, `images/` from its test part, up to three
+per class in each, spread over the patients.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ATTRIBUTION = "BreaKHis (Spanhol, Oliveira, Petitjean and Heutte 2016), CC BY 4.
 
 
 def main() -> None:
-    """Writes the weights and the images; the card is written by hand from what `evaluate` prints."""
+    """Writes the weights and the images. The card is written manually from the output of `evaluate`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     run = parser.parse_args().run
@@ -37,7 +37,7 @@ def main() -> None:
         target.mkdir(parents=True)
         for record in _sample(split.select(records, part)):
             shutil.copyfile(record.path, target / record.path.name)
-    # The path is of no use on another machine, and says more about this one than it should.
+    # The local path is useless on other machines and should not be published.
     shipped = card.model_copy(update={"data": ATTRIBUTION})
     save_checkpoint(DEMO / "weights.safetensors", network, shipped, half=True)
 
@@ -45,7 +45,7 @@ def main() -> None:
 def _sample(records: list[Record]) -> list[Record]:
     chosen = []
     for label in CLASSES:
-        # Sorted by name, which begins with the patient: equal steps take different patients where there are some.
+        # Sorted by name, which starts with the patient: equal steps select different patients if there are several.
         of_class = [record for record in records if record.label == label]
         step = max(1, len(of_class) // A_CLASS)
         chosen += of_class[::step][:A_CLASS]

@@ -1,9 +1,9 @@
-"""Makes ssr_edge/breakhis/verify/originals.npz: the list that `ssr-edge data verify` checks a copy of BreaKHis against.
+"""Creates ssr_edge/breakhis/verify/originals.npz, the hash list for `ssr-edge data verify`.
 
     python scripts/make_originals.py originals.csv twins.csv
 
-originals.csv: `file,sha256,size_bytes` of every PNG of the official archive. twins.csv: `file_a,file_b`, pairs that
-have exactly the same pixels under two labels. The same input gives the same bytes.
+originals.csv: `file,sha256,size_bytes` of every PNG of the official archive. twins.csv: `file_a,file_b`, pairs with
+identical pixels under two labels. The output is reproducible byte for byte.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ssr_edge.breakhis.verify.originals import SHIPPED, originals_of
 
 
 def main() -> None:
-    """Writes the list and says how large it is."""
+    """Writes the list and prints its size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("originals", type=Path)
     parser.add_argument("twins", type=Path)
@@ -24,7 +24,7 @@ def main() -> None:
     rows = [(row["file"], row["sha256"], int(row["size_bytes"])) for row in _rows(asked.originals)]
     originals = originals_of(rows, [(row["file_a"], row["file_b"]) for row in _rows(asked.twins)])
     originals.write(SHIPPED)
-    print(f"{len(originals.files)} originals, {len(originals.twins)} pairs of twins, {SHIPPED.stat().st_size} bytes")
+    print(f"{len(originals.files)} files, {len(originals.twins)} contradictory pairs, {SHIPPED.stat().st_size} bytes")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

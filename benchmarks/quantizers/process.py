@@ -1,4 +1,4 @@
-"""Runs a quantizer in a process and, where its pins clash with ours, in a virtual environment of its own."""
+"""Runs a quantizer in a process and, if its dependencies conflict with ours, in a separate virtual environment."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _TIME_LIMIT_S = 3600.0
 
 
 class QuantizerFailed(Exception):
-    """A quantizer that can't be installed, crashes or takes too long; its text is the reason."""
+    """A quantizer that cannot be installed, crashed or took too long. The message is the reason."""
 
 
 @dataclass(frozen=True)
 class Quantizer:
-    """module: of this folder, without `.py`. environment: names its requirements file; empty for our own."""
+    """module: in this folder, without `.py`. environment: name of its requirements file; empty for our own."""
 
     module: str
     environment: str = ""
 
     def run(self, task: dict[str, Any], environments: Path) -> dict[str, Any]:
-        """Gives a task (`worker.Task`) to a fresh process and returns what it printed (`worker.work`).
+        """Runs a task (`worker.Task`) in a new process and returns what it printed (`worker.work`).
 
         Raises:
-            QuantizerFailed: it can't be installed, crashed or took too long.
+            QuantizerFailed: it cannot be installed, crashed or took too long.
         """
         python = _python(self.environment, environments) if self.environment else Path(sys.executable)
         try:
@@ -41,24 +41,24 @@ class Quantizer:
                 text=True,
                 timeout=_TIME_LIMIT_S,
                 env=_variables(environments),
-                cwd=_ROOT,  # -m looks there first: never in a folder that happens to hold a module of ours
+                cwd=_ROOT,  # -m searches here first: never a folder that happens to contain such a module
             )
         except subprocess.TimeoutExpired:
             raise QuantizerFailed(f"took more than {_TIME_LIMIT_S:g} s") from None
         if run.returncode:
-            raise QuantizerFailed(_last_line(run.stderr) or f"ended with exit code {run.returncode}")
+            raise QuantizerFailed(_last_line(run.stderr) or f"exit code {run.returncode}")
         found: dict[str, Any] = json.loads(run.stdout)
         return found
 
 
 def _python(name: str, environments: Path) -> Path:
-    """The interpreter of an environment, which is made anew when its requirements changed."""
+    """The interpreter of an environment, which is recreated when its requirements have changed."""
     requirements = (_HERE / f"{name}.txt").read_text(encoding="utf-8")
     folder = environments / name
     python, made_from = folder / "bin" / "python", folder / "made-from.txt"
     if made_from.is_file() and made_from.read_text(encoding="utf-8") == requirements:
         return python
-    print(f"making the environment {folder}", file=sys.stderr)
+    print(f"creating the environment {folder}", file=sys.stderr)
     commands: list[list[str | Path]] = [
         [sys.executable, "-m", "venv", "--clear", folder],
         [python, "-m", "pip", "install", "--quiet", "--requirement", _HERE / f"{name}.txt"],
@@ -66,15 +66,16 @@ def _python(name: str, environments: Path) -> Path:
     for command in commands:
         made = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
         if made.returncode:
-            raise QuantizerFailed(f"its environment can't be made: {_last_line(made.stderr)}")
+            raise QuantizerFailed(f"its environment cannot be created: {_last_line(made.stderr)}")
     made_from.write_text(requirements, encoding="utf-8")
     return python
 
 
 def _variables(environments: Path) -> dict[str, str]:
-    """What a quantizer sees. NNCF reports its use to Google Analytics unless told not to, so it is told three times:
-    by its own variable, by the consent file of openvino-telemetry in a HOME of its own, and by the variable CI. The
-    worker refuses all network beside.
+    """Environment variables of a quantizer.
+
+    NNCF reports usage to Google Analytics by default. This is disabled in three ways: its own variable, the consent
+    file of openvino-telemetry in a separate HOME, and the variable CI. The worker also refuses all network access.
     """
     home = (environments / "home").absolute()
     consent = home / "intel" / "openvino_telemetry"

@@ -1,7 +1,7 @@
 """NVIDIA ModelOpt's `modelopt.onnx.quantization.quantize`. Settings: method, `max` or `entropy`; exclude.
 
-It writes what TensorRT takes by itself; its remainder is FP16. exclude: regular expressions for the names of nodes to
-leave in floating point.
+Its output is in the format TensorRT accepts by default; non-quantized layers are FP16. exclude: regular expressions for
+the names of nodes to leave in floating point.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from quantizers.worker import Task, batches, work
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Decodes the images as they are asked for."""
+    """Decodes the images on request."""
 
     def __init__(self, task: Task) -> None:
         self._images = task.images
@@ -31,12 +31,12 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
         return {"images": next(batches(self._images))}
 
     def rewind(self) -> None:
-        """Begins anew."""
+        """Starts again at the first image."""
         self._batches = batches(self._images)
 
 
 def run(task: Task) -> None:
-    """On the processor, because the machine may have no GPU."""
+    """Quantizes on the CPU, because the machine may have no GPU."""
     quantize(
         str(task.model),
         quantize_mode="int8",

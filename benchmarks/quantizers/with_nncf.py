@@ -1,7 +1,7 @@
 """NNCF's `quantize`. Settings: backend, `onnx` or `openvino`; exclude.
 
-exclude: regular expressions for the names of nodes to leave in floating point. There is no setting for what TensorRT
-takes: activations that are never negative become uint8, and NNCF 3.4 refuses to force them to be signed
+exclude: regular expressions for the names of nodes to leave in floating point. There is no setting for the format
+TensorRT accepts: non-negative activations become uint8, and NNCF 3.4 refuses to force them to be signed
 (`signedness_to_force`) as incompatible with its target devices.
 """
 
@@ -18,9 +18,9 @@ from ssr_edge.images.preprocess import Image
 
 
 def run(task: Task) -> None:
-    """Writes ONNX or, with the backend `openvino`, OpenVINO's .xml and .bin."""
+    """Writes ONNX or, with the backend `openvino`, OpenVINO .xml and .bin files."""
     is_onnx = task.settings["backend"] == "onnx"
-    # convert_model, not read_model: only the first simplifies the graph, which NNCF's fusing patterns expect.
+    # convert_model, not read_model: only the former simplifies the graph, as NNCF's fusing patterns expect.
     model = onnx.load(task.model) if is_onnx else openvino.convert_model(task.model)
     data = nncf.Dataset(Images(task), (lambda images: {"images": images}) if is_onnx else None)
     ignored = nncf.IgnoredScope(patterns=task.settings["exclude"])
@@ -32,7 +32,7 @@ def run(task: Task) -> None:
 
 
 class Images:
-    """Decodes the images anew at each pass: NNCF makes several."""
+    """Decodes the images in each pass: NNCF makes several."""
 
     def __init__(self, task: Task) -> None:
         self._images = task.images

@@ -1,8 +1,8 @@
 """ONNX Runtime's `quantize_static`. Settings: method, one of CalibrationMethod's; symmetric; operators; exclude.
 
-symmetric: what TensorRT takes: symmetric int8 for activations and weights, the latter by channel, biases left alone;
-else ONNX Runtime's defaults. operators: the types to quantize; none means all it can. exclude: parts of the names of
-nodes to leave in floating point.
+symmetric: the format TensorRT accepts, with symmetric int8 for activations and weights (per channel) and unquantized
+biases; otherwise ONNX Runtime's defaults. operators: the types to quantize; empty for all supported ones. exclude:
+substrings of the names of nodes to leave in floating point.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from quantizers.worker import Task, batches, work
 
 _SYMMETRIC = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
-# Images whose activations are held at once: without it the histogram methods hold those of all images.
+# Images whose activations are held at once; without it the histogram methods hold those of all images.
 _STRIDE = 8
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Decodes the images as they are asked for."""
+    """Decodes the images on request."""
 
     def __init__(self, images: list[Path]) -> None:
         self._images = images
@@ -32,7 +32,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
         return len(self._images)
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """Goes on with these images: what CalibStridedMinMax needs."""
+        """Continues with these images; needed by CalibStridedMinMax."""
         self._batches = batches(self._images[start_index:end_index])
 
     def get_next(self) -> dict[str, Any] | None:
@@ -42,13 +42,13 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def run(task: Task) -> None:
-    """Pre-processing, as the documentation asks, then quantization."""
+    """Pre-processes, as the documentation recommends, then quantizes."""
     prepared = task.output.with_suffix(".prepared.onnx")
     quant_pre_process(str(task.model), str(prepared))
     parts = task.settings["exclude"]
     nodes = [node.name for node in onnx.load(prepared).graph.node]
     count = len(task.images)
-    # Despite its name it holds for all methods, and it has to divide the number of images.
+    # Despite its name it applies to all methods, and it must divide the number of images.
     stride = max(size for size in range(1, _STRIDE + 1) if count % size == 0)
     symmetric = task.settings["symmetric"]
     quantize_static(

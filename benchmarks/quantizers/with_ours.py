@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import onnx
-import onnxruntime  # noqa: F401 (calibrate imports it late; the others' imports are not timed either)
+import onnxruntime  # noqa: F401 (calibrate imports it lazily; imports of the other quantizers are not timed either)
 
 from quantizers.worker import Task, work
 from ssr_export.int8.calibrate import calibrate
@@ -11,7 +11,7 @@ from ssr_export.int8.quantize import quantize
 
 
 def run(task: Task) -> None:
-    """As `ssr-edge build-engine` does between the FP32 and the INT8 file."""
+    """The steps of `ssr-edge build-engine` from the FP32 to the INT8 file."""
     method, correct_bias = task.settings["method"], task.settings["correct_bias"]
     found = calibrate(task.model, task.images, method, correct_bias=correct_bias)
     onnx.save(quantize(onnx.load(task.model), found.ranges, bias_errors=found.bias_errors), task.output)

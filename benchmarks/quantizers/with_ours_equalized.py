@@ -1,7 +1,6 @@
-"""ssr-edge's own with cross-layer equalization. Settings: those of `with_ours`; checkpoint.
+"""ssr-edge's own quantizer with cross-layer equalization. Settings: those of `with_ours`; checkpoint.
 
-Equalizing needs PyTorch, which is in its memory; it folds the checkpoint and writes its FP32 file anew, which is in the
-seconds.
+Memory includes PyTorch, which equalization needs. Seconds include folding the checkpoint and writing its FP32 file.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ssr_train.training.checkpoint import load_checkpoint
 
 
 def run(task: Task) -> None:
-    """As `ssr-edge build-engine --equalize` does."""
+    """The steps of `ssr-edge build-engine --equalize`."""
     network, _ = load_checkpoint(Path(task.settings["checkpoint"]))
     fp32 = task.output.with_suffix(".fp32.onnx")
     export_onnx(equalize(fold(network).float(), normalized_batches(task.images)), fp32)

@@ -1,4 +1,4 @@
-"""What every quantizer's process does: reads its task from stdin, runs, and prints what it took as a line of JSON."""
+"""Worker process of every quantizer: reads a task from stdin, runs it, and prints time and memory as a line of JSON."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any
 from ssr_edge.images.preprocess import Image, load
 from ssr_edge.machine.memory import peak_rss_mb
 
-# Share of the free memory that a quantizer may take: one that keeps its activations shall fail, not the machine.
+# Fraction of the available memory that a quantizer may use: one that keeps all activations fails, not the machine.
 _MEMORY_SHARE = 0.9
 
 
 @dataclass(frozen=True)
 class Task:
-    """model: the FP32 ONNX file. output: the file to write. images: to calibrate with. settings: the row's own."""
+    """model: the FP32 ONNX file. output: the file to write. images: calibration images. settings: of the row."""
 
     model: Path
     output: Path
@@ -33,7 +33,7 @@ class Task:
 def work(quantize: Callable[[Task], None], packages: Sequence[str]) -> None:
     """Times `quantize` on the task from stdin; prints seconds, cpu_seconds, peak_rss_mb and the packages' versions.
 
-    Imports are not in the seconds; decoding the images is. Whatever else is printed goes to stderr.
+    The seconds exclude imports and include decoding the images. All other output goes to stderr.
     """
     claimed = os.dup(1)
     os.dup2(2, 1)
@@ -55,14 +55,14 @@ def work(quantize: Callable[[Task], None], packages: Sequence[str]) -> None:
 
 
 def batches(images: Sequence[Path]) -> Iterator[Image]:
-    """Decodes one image after the other: uint8 BGR [1, 224, 224, 3]."""
+    """Decodes images one at a time: uint8 BGR [1, 224, 224, 3]."""
     return (load(path)[None] for path in images)
 
 
 def _refuse_network(event: str, _: object) -> None:
-    """NNCF and OpenVINO's tools report their use unless told not to; whatever they were told, nothing leaves here."""
+    """Audit hook that blocks the network: NNCF and OpenVINO's tools report usage by default."""
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-        raise PermissionError(f"{event}: a benchmark has no business on the network")
+        raise PermissionError(f"{event}: network access is blocked in benchmarks")
 
 
 def _limit_memory() -> None:

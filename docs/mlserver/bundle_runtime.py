@@ -1,4 +1,4 @@
-"""An MLServer runtime that serves a bundle: model-settings.json beside it names this class and the bundle."""
+"""MLServer runtime that serves a bundle. model-settings.json in this folder names this class and the bundle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.runners.choose import choose_precision, choose_runtime, open_runner
 
-# Calls under way at once: one computes while the next is unpacked.
+# Concurrent calls: one computes while the next is unpacked.
 SLOTS = 2
 
 
@@ -29,7 +29,7 @@ class BundleRuntime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Takes images, uint8 BGR [n, 224, 224, 3]; gives logits and probabilities, float32 [n, 8]."""
+        """Takes images, uint8 BGR [n, 224, 224, 3]; returns logits and probabilities, float32 [n, 8]."""
         images = NumpyCodec.decode_input(payload.inputs[0])
         async with self._free:
             ticket = self._runner.submit(images)
@@ -44,6 +44,6 @@ class BundleRuntime(MLModel):
         )
 
     async def unload(self) -> bool:
-        """Frees the engine."""
+        """Releases the engine."""
         self._runner.close()
         return True

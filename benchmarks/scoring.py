@@ -1,4 +1,4 @@
-"""Judges INT8 models against FP32 on held-out images: what the benchmarks of accuracy have in common."""
+"""Scores INT8 models against FP32 on held-out images. Shared by the accuracy benchmarks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """agreement: share of labels that are FP32's. logit_error: mean |int8 - fp32| over mean |fp32|. largest: the same
-    of the largest difference and the largest logit.
+class Scores:
+    """Scores of an INT8 model.
+
+    agreement: fraction of labels equal to FP32's. logit_error: mean |int8 - fp32| / mean |fp32|. largest: the largest
+    difference / the largest FP32 logit.
     """
 
     agreement: float
@@ -33,7 +35,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Scorer:
     """images: uint8 BGR [n, 224, 224, 3]. truth: class numbers. exact: FP32's logits [n, 8]."""
 
     images: Image
@@ -41,21 +43,21 @@ class Judge:
     exact: Logits
 
     @staticmethod
-    def of(held_out: list[Path], fp32: Path) -> Judge:
-        """Judges by image files whose names say their class, and by an FP32 model."""
+    def from_model(held_out: list[Path], fp32: Path) -> Scorer:
+        """Scorer for image files with BreaKHis names and an FP32 model."""
         images = np.stack([load(path) for path in held_out])
-        return Judge(images, true_classes(held_out), run_openvino(fp32, images))
+        return Scorer(images, true_classes(held_out), run_openvino(fp32, images))
 
     @property
     def fp32_macro_f1(self) -> float:
-        """FP32's own."""
+        """Macro-F1 of the FP32 model."""
         return measure(self.truth, self.exact.argmax(1)).macro_f1
 
-    def figures(self, logits: Logits) -> Figures:
-        """Of a model's logits [n, 8] for the images."""
+    def score(self, logits: Logits) -> Scores:
+        """Scores a model's logits [n, 8] for the images."""
         label, exact_label = logits.argmax(1), self.exact.argmax(1)
         scale, error = np.abs(self.exact), np.abs(logits - self.exact)
-        return Figures(
+        return Scores(
             agreement=float((label == exact_label).mean()),
             logit_error=float(error.mean() / scale.mean()),
             largest=float(error.max() / scale.max()),
@@ -70,15 +72,15 @@ def true_classes(paths: list[Path]) -> list[int]:
 
 
 def image_sets(checkpoint: Path, card: CheckpointCard, data: Path | None) -> ImageSets:
-    """The checkpoint's own split of BreaKHis in `data`; without it, the images beside the checkpoint."""
+    """The checkpoint's own split of BreaKHis in `data`; without `data`, the images next to the checkpoint."""
     if data is None:
         return find_image_sets(checkpoint, card, None)
-    # Elsewhere than the checkpoint itself, so that its own split of the data is looked up.
+    # Not the checkpoint's own folder, so that its split of the data is looked up.
     return find_image_sets(Path("/"), card.model_copy(update={"data": str(data)}), None)
 
 
 def run_openvino(model: Path, images: Image) -> Logits:
-    """Logits [n, 8] of an ONNX file or of OpenVINO's own format."""
+    """Logits [n, 8] of an ONNX or OpenVINO IR file."""
     compiled = openvino_core().compile_model(str(model), "CPU", compile_options("int8"))
     batches = [compiled({0: images[start : start + BATCH]}) for start in range(0, len(images), BATCH)]
     return np.concatenate([np.array(batch["logits"]) for batch in batches])
