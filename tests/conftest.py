@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,32 @@ class Answer:
     code: int
     out: str
     err: str
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders files and assigns each to one worker (pytest -n 2 --dist loadgroup).
+
+    A file's tests share fixtures, so they stay together. Tests that start processes, servers or a browser of their own
+    (`heavy`) share one worker: two of them at once would compete for the cores. Long files go first.
+    """
+    seconds: dict[Path, int] = defaultdict(int)
+    for item in items:
+        heavy = item.get_closest_marker("heavy") is not None
+        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else str(item.path)))
+        seconds[item.path] += 100 * heavy + 10 * (item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: -seconds[item.path])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def brief_choice_of_engines() -> Iterator[None]:
+    """Bundles are built without the seconds of timing that choose between their engines; tests of that time for real."""
+    from dataclasses import replace
+
+    from ssr_export.engines import choose
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "_BUDGET", replace(choose._BUDGET, warm_s=0.1, rounds_s=0.2, turn_s=0.02))
+        yield
 
 
 @pytest.fixture(scope="session")
