@@ -15,7 +15,8 @@ IMAGE_SIZE = 224
 # ImageNet's channel statistics in OpenCV's channel order (blue, green, red), for values in [0, 1].
 MEAN_BGR = (0.406, 0.456, 0.485)
 STD_BGR = (0.225, 0.224, 0.229)
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+IMAGE_SUFFIXES = TIFF_SUFFIXES | {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 Image = npt.NDArray[np.uint8]
 
