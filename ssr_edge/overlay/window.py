@@ -19,7 +19,7 @@ class Window:
     """A window; q, Esc or closing it sets `stop`.
 
     Raises:
-        RuntimeUnavailable: this OpenCV has no windows, or this session has no screen.
+        RuntimeUnavailable: this OpenCV has no window support, or this session has no display.
     """
 
     def __init__(self, stop: Event) -> None:
