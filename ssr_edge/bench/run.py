@@ -23,12 +23,13 @@ from ssr_edge.bench.profile.analysis import engines_to_profile, rooflines_of
 from ssr_edge.bench.profile.profiling import profile_engines
 from ssr_edge.bench.report.gpu_messages import gpu_warnings
 from ssr_edge.bench.report.mlperf import departures
-from ssr_edge.bench.report.report import Live, Report, printable, summarize_times
+from ssr_edge.bench.report.report import Live, Report, summarize_times
 from ssr_edge.bench.report.schema import BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth, label_images
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.files import sha256_of
+from ssr_edge.common.text import printable
 from ssr_edge.evaluation.accuracy import Accuracy, Predicted, judge
 from ssr_edge.machine.environment import machine_facts
 from ssr_edge.sources.paths import find_sources

@@ -1,4 +1,4 @@
-"""Opens, checks and replaces bundles: the directory that is shipped to a device (design section 3)."""
+"""Reads, verifies and writes bundles: the directory of models, engines and metadata that is shipped to a device."""
 
 from __future__ import annotations
 
@@ -25,17 +25,27 @@ _REBUILD = "ssr-edge build-engine"
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: its folder and its manifest. Files are checked when they are asked for."""
+    """A bundle whose manifest was read and validated.
+
+    Opening a bundle does not read its models or engines. Each of them is verified when `file` returns its path, so
+    never build a path from `path` yourself to load a model: an engine contains code that its runtime executes.
+
+    path: the bundle's folder, as it was given. manifest: the content of its manifest.json.
+    """
 
     path: Path
     manifest: Manifest
 
     @staticmethod
     def open(path: Path) -> Bundle:
-        """Reads a bundle's manifest.
+        """Opens the bundle in the folder `path`: reads manifest.json and validates it against the schema.
+
+        Manifests written by older versions of ssr-edge under the same schema version are accepted. The other files are
+        neither read nor verified; see `file`.
 
         Raises:
-            BundleError: no bundle there, or one of another schema.
+            BundleError: the folder has no manifest.json, or it is not valid JSON, lacks a field, has an unknown one, or
+                has another schema version.
         """
         file = path / MANIFEST
         if not file.is_file():
@@ -58,24 +68,29 @@ class Bundle:
 
     @staticmethod
     def newest() -> Bundle:
-        """The bundle in ./bundles whose manifest was written last; never one that the gate refused.
+        """Opens the bundle in `bundles/` below the working directory whose manifest was written last.
+
+        Bundles that failed the accuracy gate (`*.refused`) and unfinished ones (hidden folders) are ignored.
 
         Raises:
-            BundleError: there is none.
+            BundleError: there is no bundle, or the newest can't be opened (see `open`).
         """
         found = [file for file in BUNDLES.glob(f"[!.]*/{MANIFEST}") if not file.parent.name.endswith(REFUSED)]
         manifests = sorted(found, key=lambda file: file.stat().st_mtime)
         if not manifests:
             raise BundleError(
-                f"no bundle in {BUNDLES.resolve()}", expected="a bundle, or --bundle DIR", next_step=_REBUILD
+                f"no bundle in {BUNDLES.resolve()}", expected="a bundle there, or --bundle DIR", next_step=_REBUILD
             )
         return Bundle.open(manifests[-1].parent)
 
     def file(self, name: str) -> Path:
-        """Path of one of the bundle's files, after its size and SHA-256 were found to be the manifest's.
+        """Returns the path of one of the bundle's files after verifying its size and SHA-256 against the manifest.
+
+        name: the file's path relative to the bundle, with forward slashes, as `manifest.files` lists it. A file that
+        the manifest does not list is rejected even if it exists. The whole file is read on every call.
 
         Raises:
-            BundleError: the bundle has no such file, or the file is missing or was changed.
+            BundleError: the manifest does not list the file, or the file is missing or was changed.
         """
         entry = next((entry for entry in self.manifest.files if entry.path == name), None)
         path = self.path / name
@@ -96,35 +111,38 @@ class Bundle:
         return path
 
     def has(self, name: str) -> bool:
-        """Whether the manifest lists a file."""
+        """Whether the manifest lists a file of this name; does not check that it exists."""
         return any(entry.path == name for entry in self.manifest.files)
 
     def engine(self, runtime: str, precision: str) -> EngineEntry | None:
-        """The engine built last for a runtime and a precision."""
+        """The most recently built engine for a runtime and a precision, or None. Its file is not verified.
+
+        runtime: `openvino` or `tensorrt`. precision: one of PRECISIONS.
+        """
         found = [e for e in self.manifest.engines if (e.runtime, e.precision) == (runtime, precision)]
         return found[-1] if found else None
 
 
 def model_file(precision: str) -> str:
-    """Name of the ONNX file that a precision is computed from."""
+    """Name of the ONNX file that an engine of this precision is built from. bf16 is computed from the FP32 file."""
     return f"model.{'fp32' if precision == 'bf16' else precision}.onnx"
 
 
 def refused_place(path: Path) -> Path:
-    """Where a bundle that the gate refused is kept: beside the place it was meant for."""
+    """The folder that receives a bundle meant for `path` if it fails the accuracy gate: `<path>.refused`."""
     return path.with_name(path.name + REFUSED)
 
 
 @contextmanager
 def writing_bundle(path: Path, copy_of: Path | None = None) -> Iterator[Path]:
-    """Yields a folder beside `path` that takes its place if the block succeeds.
+    """Yields a temporary folder in the parent of `path`; when the block succeeds, it replaces `path`.
 
-    copy_of: a bundle that the folder starts as a copy of; otherwise it starts empty. On an error the folder is removed
-    and whatever stood at `path` stays as it was; on GateRefused the folder is moved to `refused_place(path)` instead,
-    so that the refusal can be looked into.
+    copy_of: a bundle whose files are copied to the folder first; by default it is empty. On an error the folder is
+    deleted and `path` is left as it was. On GateRefused it replaces `refused_place(path)` instead, so that the cause
+    can be investigated.
 
     Raises:
-        BundleError: something that is no bundle stands at one of the two places; it would be lost.
+        BundleError: one of the two places holds something other than a bundle, which would be deleted.
     """
     for place in (path, refused_place(path)):
         _check_replaceable(place)
@@ -165,7 +183,7 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes manifest.json into a folder from `writing_bundle`, listing every other file in it with hash and size."""
+    """Writes manifest.json to a folder from `writing_bundle`. Sets `manifest.files`: each file's SHA-256 and size."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
     manifest.files = [
         FileEntry(path=p.relative_to(folder).as_posix(), sha256=sha256_of(p), size=p.stat().st_size) for p in files

@@ -1,4 +1,4 @@
-"""The bundle's histograms.json: how the magnitudes of each quantized tensor are spread, to plot its range against."""
+"""The bundle's histograms.json: the distribution of each quantized tensor's magnitudes, for plotting its range."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HISTOGRAMS = "histograms.json"
 
 
 class Histogram(BaseModel):
-    """counts: of magnitudes, in equal bins over [0, limit], in the tensor's own unit."""
+    """A histogram of magnitudes. counts: by bin; bins of equal width cover [0, limit], in the tensor's unit."""
 
     model_config = ConfigDict(extra="forbid")
     limit: float = Field(gt=0, allow_inf_nan=False)
@@ -21,21 +21,21 @@ class Histogram(BaseModel):
 
 
 class Histograms(BaseModel):
-    """Histogram by tensor, under the names that the manifest's `quantization` gives them."""
+    """Histograms by tensor name, with the names of the manifest's `quantization.tensors`."""
 
     model_config = ConfigDict(extra="forbid")
     tensors: dict[str, Histogram]
 
     def write(self, folder: Path) -> None:
-        """Writes histograms.json into a bundle's folder that is being made."""
+        """Writes histograms.json to the folder of a bundle that is being built."""
         (folder / HISTOGRAMS).write_text(self.model_dump_json(), encoding="utf-8")
 
 
 def read_histogram(bundle: Bundle, name: str) -> Histogram:
-    """The histogram of one tensor.
+    """Returns the histogram of the tensor `name`.
 
     Raises:
-        BundleError: the bundle has no histograms, or they were changed, or there is none of that name.
+        BundleError: the bundle has no histograms, they were changed, or none has this name.
     """
     file = bundle.file(HISTOGRAMS)
     try:
@@ -43,7 +43,7 @@ def read_histogram(bundle: Bundle, name: str) -> Histogram:
     except ValidationError as error:
         raise BundleError(
             f"{file}: {error.errors()[0]['msg']}",
-            expected="histograms as ssr-edge build-engine writes them",
+            expected="histograms written by ssr-edge build-engine",
             next_step="ssr-edge build-engine",
         ) from error
     if name not in histograms.tensors:

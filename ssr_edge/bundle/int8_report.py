@@ -1,42 +1,42 @@
-"""Says in tables what INT8 costs by block and what its ranges are: for `inspect --quantization`."""
+"""Tables of INT8's error by block and of its ranges, for `inspect --quantization`."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 
-from rich.console import Console
 from rich.table import Table
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import BlockQuantization, QuantizationError, QuantizationReport, QuantizedTensor
+from ssr_edge.common.console import open_console
 from ssr_edge.common.errors import BundleError, UsageError
 
 
 def quantization_of(bundle: Bundle) -> QuantizationReport:
-    """What a bundle's manifest says of its quantization.
+    """Returns the quantization report of a bundle's manifest.
 
     Raises:
-        BundleError: the bundle was written before this was measured.
+        BundleError: the bundle was written by a version that did not measure it.
     """
     if bundle.manifest.quantization is None:
         raise BundleError(
-            f"{bundle.path} says nothing of its quantization error",
-            expected="a bundle written by an ssr-edge that measures it",
+            f"{bundle.path} has no measurement of its quantization error",
+            expected="a bundle whose manifest has a quantization report",
             next_step=f"ssr-edge build-engine CHECKPOINT --bundle {bundle.path}",
         )
     return bundle.manifest.quantization
 
 
 def worst_first(report: QuantizationReport) -> list[BlockQuantization]:
-    """The blocks, least signal to noise first, weights and activations both quantized."""
+    """The blocks by signal-to-noise ratio with weights and activations quantized, lowest first."""
     return sorted(report.blocks, key=lambda block: block.both.sqnr_db)
 
 
 def tensor_named(report: QuantizationReport, name: str) -> QuantizedTensor:
-    """One of the report's tensors.
+    """Returns the report's tensor `name`.
 
     Raises:
-        UsageError: it has none of that name.
+        UsageError: the report has no tensor of this name.
     """
     for tensor in report.tensors:
         if tensor.name == name:
@@ -44,14 +44,14 @@ def tensor_named(report: QuantizationReport, name: str) -> QuantizedTensor:
     alike = get_close_matches(name, [tensor.name for tensor in report.tensors]) or [report.tensors[0].name]
     raise UsageError(
         f"no quantized tensor {name!r}",
-        expected="a tensor of the table of ranges, such as " + ", ".join(alike),
+        expected="a tensor in the table of ranges, such as " + ", ".join(alike),
         next_step="ssr-edge inspect --quantization",
     )
 
 
 def print_quantization(report: QuantizationReport) -> None:
-    """Prints the error by block and the ranges of its tensors, worst block first in both."""
-    console = Console(highlight=False)
+    """Prints two tables, the error by block and the ranges of its tensors, both with the worst block first."""
+    console = open_console()
     blocks = Table(title=f"INT8 error by block, on {report.images} images", title_justify="left")
     blocks.add_column("block", no_wrap=True)
     for column in ("weights", "activations", "both"):
@@ -65,8 +65,8 @@ def print_quantization(report: QuantizationReport) -> None:
     order = [block.block for block in worst_first(report)]
     console.print(_ranges(sorted(report.tensors, key=lambda tensor: order.index(tensor.block))))
     console.print(
-        "dB: signal to quantization noise, more is better; a block's is measured at its output, on its true input. "
-        "range: what maps to 127; a weight has one for each output channel, here the narrowest and the widest."
+        "dB: signal-to-quantization-noise ratio, higher is better; measured at the block's output with exact input. "
+        "range: the magnitude that maps to 127; for a weight, the smallest and the largest of its output channels."
     )
 
 

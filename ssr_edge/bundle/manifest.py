@@ -1,4 +1,4 @@
-"""The schema of a bundle's manifest.json: what was shipped, where it came from, what was proven and measured."""
+"""Schema of a bundle's manifest.json: its files, their provenance, and what was checked and measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ssr_edge.common.older_names import OlderNames
 from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR
 
 SCHEMA_VERSION = 1
-# From the most precise to the fastest that is hoped for. bf16 is OpenVINO's way to run the FP32 model, not a file.
+# From the most precise to (usually) the fastest. bf16 has no file of its own: OpenVINO runs the FP32 model in bfloat16.
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
 SQNR_LIMIT = 200.0
@@ -21,7 +21,7 @@ class _Entry(OlderNames):
 
 
 class FileEntry(_Entry):
-    """A file of the bundle. path: relative to it. size: bytes."""
+    """A file of the bundle. path: relative to the bundle, with forward slashes. size: in bytes."""
 
     path: str
     sha256: str
@@ -29,7 +29,10 @@ class FileEntry(_Entry):
 
 
 class Preprocessing(_Entry):
-    """How pixels become the network's input; decode and resize before the engine, the rest inside it."""
+    """How an image becomes the network's input. Decoding and resizing precede the engine; the rest is inside it.
+
+    size: height and width in pixels. mean, deviation: by channel in color_order, for values in [0, 1].
+    """
 
     older_names: ClassVar[dict[str, str]] = {"colour_order": "color_order"}
 
@@ -41,9 +44,11 @@ class Preprocessing(_Entry):
 
 
 class Provenance(_Entry):
-    """Where the weights came from. checkpoint: its path then; data_fingerprint: SHA-256 of the names by part.
+    """Origin of the weights.
 
-    fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned with quantization; None for one trained from scratch.
+    checkpoint: its path at build time. data: the training data set. data_fingerprint: SHA-256 of its image names by
+    split part. tools: package -> version. fine_tuned_from: SHA-256 of the checkpoint that quantization-aware training
+    started from; None without it.
     """
 
     checkpoint: str
@@ -55,7 +60,7 @@ class Provenance(_Entry):
 
 
 class BlockError(_Entry):
-    """Largest difference a block's fold makes on its true input, relative to the block's largest output."""
+    """Largest output difference caused by folding one block, given its exact input, relative to its largest output."""
 
     block: str
     fp32: float
@@ -63,7 +68,10 @@ class BlockError(_Entry):
 
 
 class FoldCheck(_Entry):
-    """What was proven of the fold. fp32, fp64: largest logit difference relative to the largest logit, on `images`."""
+    """Check that folding layers leaves the logits unchanged, on `images` images.
+
+    fp32, fp64: largest logit difference in either arithmetic, relative to the largest logit.
+    """
 
     images: int
     fp32: float
@@ -72,16 +80,16 @@ class FoldCheck(_Entry):
 
 
 class OnnxParity(_Entry):
-    """How far ONNX Runtime's FP32 logits lie from PyTorch's, relative to the largest logit, over `images` images."""
+    """Largest difference of ONNX Runtime's FP32 logits from PyTorch's over `images` images, relative to the largest."""
 
     images: int
     relative_error: float
 
 
 class CalibrationEntry(_Entry):
-    """How INT8's ranges were found. images: SHA-256 of each image file. ranges_sha256: of the ranges alone.
+    """INT8 calibration. images: SHA-256 of each calibration image file. ranges_sha256: SHA-256 of the ranges alone.
 
-    equalized, bias_corrected: the remedies applied; False in bundles older than they are.
+    equalized, bias_corrected: corrections that were applied; False in bundles from before they existed.
     """
 
     older_names: ClassVar[dict[str, str]] = {"equalised": "equalized"}
@@ -94,9 +102,9 @@ class CalibrationEntry(_Entry):
 
 
 class SignalError(_Entry):
-    """How far quantized values lie from the exact ones. cosine: of the angle between them, as vectors.
+    """Error of quantized values. cosine: cosine similarity to the exact values.
 
-    sqnr_db: power of the exact values over that of the difference, in dB, within +-SQNR_LIMIT (JSON has no infinity).
+    sqnr_db: signal-to-quantization-noise ratio in dB, limited to +-SQNR_LIMIT because JSON has no infinity.
     """
 
     sqnr_db: float
@@ -104,7 +112,7 @@ class SignalError(_Entry):
 
 
 class QuantizationError(_Entry):
-    """The error when only the weights are quantized, only the activations, and both."""
+    """The error with only the weights quantized, only the activations, and both."""
 
     weights: SignalError
     activations: SignalError
@@ -112,16 +120,16 @@ class QuantizationError(_Entry):
 
 
 class BlockQuantization(QuantizationError):
-    """The error at a block's output when that block alone is quantized and gets its true input."""
+    """The error at a block's output when only this block is quantized and its input is exact."""
 
     block: str
 
 
 class QuantizedTensor(_Entry):
-    """A tensor that INT8 quantizes. name: the node that reads it and what it is to it; tensor: its name in the model.
+    """A tensor that INT8 quantizes. name: the node that reads it and its role there. tensor: its name in the model.
 
-    range: magnitude that maps to 127; of a weight, which has one for each output channel, the widest channel's, and
-    `narrowest` is the narrowest channel's. largest: largest magnitude seen. clipped: how many of `values` lie beyond
+    range: the magnitude that maps to 127. A weight has one range for each output channel: `range` is the largest of
+    them and `narrowest` the smallest. largest: largest magnitude observed. clipped: how many of `values` values exceed
     the range.
     """
 
@@ -137,7 +145,7 @@ class QuantizedTensor(_Entry):
 
 
 class QuantizationReport(_Entry):
-    """What INT8 costs by block, measured on `images` real images. logits: end to end, the whole network quantized."""
+    """INT8's error by block, measured on `images` images. logits: error of the logits, whole network quantized."""
 
     images: int
     logits: QuantizationError
@@ -146,7 +154,7 @@ class QuantizationReport(_Entry):
 
 
 class Drop(_Entry):
-    """A figure of an engine and of FP32 on the same images. low, high: 95 % interval of fp32 - engine."""
+    """A metric of an engine and of FP32 on the same images. low, high: 95 % interval of fp32 - engine."""
 
     engine: float
     fp32: float
@@ -155,11 +163,12 @@ class Drop(_Entry):
 
 
 class GateResult(_Entry):
-    """An engine's figures on held-out images beside the FP32 model's, and whether they were good enough.
+    """Result of the accuracy gate: an engine's metrics on held-out images compared with the FP32 model's.
 
-    patients: how many; None where the names do not say, and intervals then run over images. agreement_interval: 95 %.
-    drops: by figure. reasons: in words, why it did not pass; unsure: what is past its limit, perhaps by chance.
-    allowed_by: the account that said --allow-drop.
+    patients: number of patients; None if the file names do not contain it, and intervals are then over images. labeled:
+    whether the true classes are known. agreement: share of images with FP32's label, with its 95 % interval. drops: by
+    metric. reasons: why it failed. unsure: limits that were exceeded, but not significantly. allowed_by: the user
+    account that passed --allow-drop.
     """
 
     older_names: ClassVar[dict[str, str]] = {"labelled": "labeled"}
@@ -181,9 +190,10 @@ class GateResult(_Entry):
 
 
 class FloatBlockTrial(_Entry):
-    """A block tried in floating point. error: mean logit error then, relative to FP32's mean logit; before: without.
+    """Trial of one block in floating point.
 
-    added_ms: what it costs, in ms an image.
+    before, error: mean logit error without and with it, relative to FP32's mean logit. added_ms: added time per image.
+    kept: whether the block stayed in floating point.
     """
 
     block: str
@@ -194,7 +204,10 @@ class FloatBlockTrial(_Entry):
 
 
 class FloatBlocks(_Entry):
-    """Which blocks of INT8 stay in floating point. asked: what --float-blocks said. why: in words. trials: in order."""
+    """Blocks of the INT8 model that stay in floating point.
+
+    asked: the value of --float-blocks. why: the reason, as text. trials: in the order they were made.
+    """
 
     asked: str
     blocks: list[str]
@@ -203,7 +216,7 @@ class FloatBlocks(_Entry):
 
 
 class Candidate(_Entry):
-    """A precision that was built. ms: median of an image at batch 1, if it was timed. dropped: why it was, in words."""
+    """A precision that was built. ms: median latency at batch 1, if timed. dropped: the reason if it was rejected."""
 
     precision: Precision
     ms: float | None = None
@@ -211,7 +224,7 @@ class Candidate(_Entry):
 
 
 class Choice(_Entry):
-    """The precision that a runtime takes when none is asked for. device: what it was timed on."""
+    """The precision that a runtime uses by default. device: where it was timed. why: the reason, as text."""
 
     precision: Precision
     device: str
@@ -220,9 +233,10 @@ class Choice(_Entry):
 
 
 class EngineEntry(_Entry):
-    """An engine file. device: what it was built for. batch: smallest, best and largest batch it takes.
+    """An engine file. device: what it was built for. model: the ONNX file it was built from.
 
-    float_blocks: blocks of INT8 that it computes in floating point.
+    batch: smallest, optimal and largest batch size. float_blocks: blocks of the INT8 model that it computes in floating
+    point. gate: None if the accuracy gate was not run.
     """
 
     older_names: ClassVar[dict[str, str]] = {"islands": "float_blocks"}
@@ -241,9 +255,12 @@ class EngineEntry(_Entry):
 
 
 class Manifest(_Entry):
-    """manifest.json. chosen: by runtime. refused: why the gate refused this bundle; it lies aside then.
+    """Content of manifest.json.
 
-    cam: whether its models and engines also give class activation maps.
+    created: UTC, ISO 8601. classes: BreaKHis labels in the order of the logits. magnification: 40, 100, 200 or 400;
+    None if trained on all. parameters: of the network as trained. multiply_adds: of the folded network, for one image.
+    metrics: by split part. cam: whether models and engines also output class activation maps. chosen: default precision
+    by runtime. refused: why the accuracy gate rejected the bundle, None if it did not. files: all but manifest.json.
     """
 
     older_names: ClassVar[dict[str, str]] = {"quantisation": "quantization", "islands": "float_blocks"}

@@ -1,4 +1,4 @@
-"""What a verb works on when it is told nothing: newest run, newest bundle, or the demo that ships with the package."""
+"""Default inputs of commands: the newest training run, or else the demo shipped with the package."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def find_checkpoint(asked: Path | None) -> Path:
-    """The checkpoint asked for (a file, or a run's folder), else the newest run's, else the demo weights.
+    """Finds the checkpoint to use. asked: a checkpoint file or a run's folder; None for the default.
+
+    The default is the checkpoint of the newest finished run in `runs/`, or else the demo weights.
 
     Raises:
-        UsageError: what was asked for is not there.
+        UsageError: `asked` does not exist.
     """
     if asked is None:
         finished = sorted(RUNS.glob(f"*/{CHECKPOINT}"), key=lambda path: path.stat().st_mtime)
@@ -31,5 +33,5 @@ def find_checkpoint(asked: Path | None) -> Path:
 
 
 def bundle_name(checkpoint: Path) -> str:
-    """Name of the bundle of a checkpoint: its run's, or `demo`."""
+    """Default name of a checkpoint's bundle: the name of its run, or `demo`."""
     return checkpoint.resolve().parent.name

@@ -1,4 +1,4 @@
-"""Says which extra to install when a stage's packages are missing."""
+"""The error for a missing package: names the extra that installs it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ssr_edge.common.errors import RuntimeUnavailable
 
 @contextmanager
 def importing(extra: str) -> Iterator[None]:
-    """Turns an ImportError inside the block into the command that installs `extra`.
+    """Maps an ImportError inside the block to an error with the command that installs `extra`.
 
     Raises:
-        RuntimeUnavailable: a package of the extra is missing.
+        RuntimeUnavailable: a package of the extra is not installed.
     """
     try:
         yield

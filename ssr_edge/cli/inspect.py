@@ -1,4 +1,4 @@
-"""`ssr-edge inspect`: a bundle in words, and what INT8 costs it in tables and plots."""
+"""`ssr-edge inspect`: a bundle's summary, and tables and plots of its INT8 error."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ if TYPE_CHECKING:
 def inspect(
     bundle: Annotated[Path | None, typer.Argument(help="Bundle. (default: newest)", show_default=False)] = None,
     quantization: Annotated[
-        bool, typer.Option("--quantization", help="Table of INT8's error by block, worst first, and of the ranges.")
+        bool, typer.Option("--quantization", help="Print INT8's error by block, worst first, and its ranges.")
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(help="With --quantization: plot to .png, .svg or .pdf.", show_default=False),
+        typer.Option(
+            help="With --quantization: plot the error by block to a .png, .svg or .pdf file.", show_default=False
+        ),
     ] = None,
     tensor: Annotated[
         str | None,
-        typer.Option(help="With --plot: a tensor of the table; plots its histogram and range.", show_default=False),
+        typer.Option(help="With --plot: plot the histogram and the range of this tensor instead.", show_default=False),
     ] = None,
     tensorrt_cache: Annotated[
         str | None,
         typer.Option(
-            help="Print INT8's ranges as the calibration cache of this version of TensorRT (up to 10.x).",
+            help="Print the INT8 ranges as a calibration cache for this TensorRT version (up to 10.x).",
             metavar="VERSION",
             show_default=False,
         ),
     ] = None,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Write the manifest as JSON to a file, or to stdout with -.")
+    ] = None,
 ) -> None:
-    """Say what a bundle is, where it came from and what was measured of it; checks every file's hash."""
+    """Print a bundle's contents, provenance and measurements, after verifying the hash of every file."""
     from ssr_edge.bundle.bundle import Bundle
     from ssr_edge.bundle.int8_report import print_quantization, quantization_of
     from ssr_edge.bundle.summary import describe

@@ -1,4 +1,4 @@
-"""The `ssr-edge` command: puts the verbs together and turns errors into messages and exit codes."""
+"""The `ssr-edge` command: registers the subcommands, and maps errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _main(
 
 
 def run() -> None:
-    """Entry point. A user's mistake ends as a message and its exit code, never as a traceback (Ctrl-C: 130)."""
+    """Entry point. Prints an SsrEdgeError without a traceback and exits with its code; Ctrl-C exits with 130."""
     try:
         app()
     except SsrEdgeError as error:

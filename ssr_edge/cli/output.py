@@ -1,23 +1,19 @@
-"""Writes the file of a verb's `--json`, or says why it can't."""
+"""Writes the file of a command's `--json` option."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import cannot_write
 
 
 def write_json(file: str, text: str) -> None:
     """Writes JSON text to a file that the user named.
 
     Raises:
-        UsageError: it can't be written there.
+        UsageError: the file can't be written.
     """
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(
-            f"{file} can't be written: {error.strerror}",
-            expected="--json with a file in a folder that you may write to, or - for stdout",
-            next_step="the same command with --json -",
-        ) from error
+        raise cannot_write(file, error, "the same command with --json -  (writes to stdout)") from error

@@ -1,11 +1,11 @@
-"""Tables that verbs print."""
+"""Tables that commands print."""
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES
+from ssr_edge.common.console import open_console
 from ssr_edge.evaluation.bootstrap import Interval
 from ssr_edge.evaluation.metrics import Metrics, by_class
 from ssr_edge.results.results import Results
@@ -14,12 +14,11 @@ from ssr_edge.results.results import Results
 def metrics_table(
     title: str, metrics: Metrics, sensitivity: Interval | None, specificity: Interval | None, patients: int
 ) -> None:
-    """Prints precision, recall, F1 and support by class, then the macro figures.
+    """Prints precision, recall, F1 and support by class, then macro-F1, accuracy, sensitivity and specificity.
 
-    sensitivity, specificity: 95 % intervals of the malignant side's, over so many patients.
+    sensitivity, specificity: 95 % intervals for detecting malignancy, by resampling `patients` patients.
     """
-    # Not wrapped to 80 columns where the output is a file.
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     table = Table(title=title, title_justify="left")
     table.add_column("class")
     for column in ("precision", "recall", "F1", "support"):
@@ -44,8 +43,7 @@ def metrics_table(
 
 
 def classes_table(results: Results) -> None:
-    """Prints how many images of a run were given each label."""
-    console = Console()
+    """Prints the number of images and the mean confidence by predicted label."""
     table = Table()
     table.add_column("label")
     table.add_column("images", justify="right")
@@ -54,4 +52,4 @@ def classes_table(results: Results) -> None:
         if results.counts[label]:
             mean = results.mean_confidence(label)
             table.add_row(f"{label} {CLASS_NAMES[label]}", str(results.counts[label]), f"{mean:.2f}")
-    console.print(table)
+    open_console().print(table)

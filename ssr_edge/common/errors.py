@@ -1,26 +1,29 @@
-"""Every error a user can meet, in one tree; the command line prints its three parts and exits with its code.
+"""All errors a user can meet, in one tree. The command line prints an error's three parts and exits with its code.
 
 SsrEdgeError              1  any other error
-├── UsageError            2  arguments that make no sense together or name nothing
-├── InputError            3  one image that can't be classified: costs that image, never the run
-├── OutputError           1  results that can't be written any further
+├── UsageError            2  arguments that conflict, are invalid, or name something that doesn't exist
+├── InputError            3  one image that can't be classified; it is listed and the run continues
+├── OutputError           1  results that can no longer be written
 ├── DataError             1  a data set, index or split that can't be used
-├── TrainingError         1  a training run that can't go on
+├── TrainingError         1  a training run that can't continue
 ├── CheckpointError       1  a checkpoint that is missing, damaged or of another kind
-├── BundleError           1  a bundle that is missing, changed since it was written, or of another schema
+├── BundleError           1  a bundle that is missing, changed since it was written, or of another schema version
 ├── RuntimeUnavailable    1  a package, driver or device that this machine lacks
-├── ServerError           1  a server of models that can't be reached, serves something else, or answers no more
-├── ExportError           1  a network that can't be folded, written as ONNX or calibrated within its limits
-├── BuildError            1  an ONNX file that a runtime's parser or builder refuses
-├── GateRefused           4  an engine that was built but is worse than its limit
-└── Regression            5  a benchmark that is worse than an older one by more than its limit
+├── ServerError           1  a model server that can't be reached, serves another model, or stopped responding
+├── ExportError           1  a network that can't be folded, exported to ONNX or calibrated within its limits
+├── BuildError            1  an ONNX file that a runtime's parser or builder rejects
+├── GateRefused           4  an engine that was built but failed the accuracy gate
+└── Regression            5  a benchmark result that is worse than an earlier one by more than its limit
 """
 
 from __future__ import annotations
 
 
 class SsrEdgeError(Exception):
-    """Base of the tree: says what was found, what was expected and the next command to type."""
+    """Base class. An error has three parts.
+
+    found: what is wrong. expected: what would have been accepted. next_step: the next command to type.
+    """
 
     exit_code = 1
 
@@ -31,7 +34,7 @@ class SsrEdgeError(Exception):
         self.next_step = next_step
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross from one process to another, and pickle knows nothing of arguments that have to be named.
+        # Errors are sent between processes, and pickle can't pass keyword-only arguments to a constructor.
         return _again, (type(self), self.found, self.expected, self.next_step)
 
     def __str__(self) -> str:
@@ -43,7 +46,7 @@ def _again(kind: type[SsrEdgeError], found: str, expected: str, next_step: str) 
 
 
 class UsageError(SsrEdgeError):
-    """Arguments that make no sense together or name nothing."""
+    """Arguments that conflict, are invalid, or name something that doesn't exist."""
 
     exit_code = 2
 
@@ -55,7 +58,7 @@ class InputError(SsrEdgeError):
 
 
 class OutputError(SsrEdgeError):
-    """Results that can't be written any further."""
+    """Results that can no longer be written."""
 
 
 class DataError(SsrEdgeError):
@@ -63,7 +66,7 @@ class DataError(SsrEdgeError):
 
 
 class TrainingError(SsrEdgeError):
-    """A training run that can't go on."""
+    """A training run that can't continue."""
 
 
 class CheckpointError(SsrEdgeError):
@@ -71,7 +74,7 @@ class CheckpointError(SsrEdgeError):
 
 
 class BundleError(SsrEdgeError):
-    """A bundle that is missing, changed since it was written, or of another schema."""
+    """A bundle that is missing, changed since it was written, or of another schema version."""
 
 
 class RuntimeUnavailable(SsrEdgeError):
@@ -79,24 +82,24 @@ class RuntimeUnavailable(SsrEdgeError):
 
 
 class ServerError(SsrEdgeError):
-    """A server of models that can't be reached, serves something else, or answers no more."""
+    """A model server that can't be reached, serves another model, or stopped responding."""
 
 
 class ExportError(SsrEdgeError):
-    """A network that can't be folded, written as ONNX or calibrated within its limits."""
+    """A network that can't be folded, exported to ONNX or calibrated within its limits."""
 
 
 class BuildError(SsrEdgeError):
-    """An ONNX file that a runtime's parser or builder refuses."""
+    """An ONNX file that a runtime's parser or builder rejects."""
 
 
 class GateRefused(SsrEdgeError):
-    """An engine that was built but is worse than its limit."""
+    """An engine that was built but failed the accuracy gate."""
 
     exit_code = 4
 
 
 class Regression(SsrEdgeError):
-    """A benchmark that is worse than an older one by more than its limit."""
+    """A benchmark result that is worse than an earlier one by more than its limit."""
 
     exit_code = 5

@@ -1,4 +1,4 @@
-"""Writes files so that a kill never leaves half of one, and hashes them."""
+"""Atomic file writes, the error for a path that can't be written, and SHA-256 hashes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ssr_edge.common.errors import UsageError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it takes the place of `path`, on an error it is removed."""
+    """Yields a temporary path in the folder of `path`, which is created if necessary.
+
+    On success the temporary file replaces `path` atomically; on an error it is deleted and `path` is left as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
-        # Some writers (safetensors) make files that only their owner can read.
+        # Some writers (safetensors) create files that only their owner can read.
         temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def cannot_write(path: Path | str, error: OSError, next_step: str) -> UsageError:
+    """The error to raise when a path that the user named can't be written. next_step: a command that avoids it."""
+    return UsageError(
+        f"{path} can't be written: {error.strerror or error}",
+        expected="a path that you may write to, on a disk with free space",
+        next_step=next_step,
+    )
+
+
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """SHA-256 of a file's content, as hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM let a run finish what it has begun; a second one ends it at once."""
+"""Graceful shutdown: the first Ctrl-C or SIGTERM lets a run finish its current work, the second ends it immediately."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from types import FrameType
 
 @contextmanager
 def interruptible(stop: Event, seconds: float | None = None) -> Iterator[None]:
-    """Sets `stop` on the first signal, or after `seconds`; then, after a signal, leaves the block as it would have.
+    """Sets `stop` on the first SIGINT or SIGTERM, or after `seconds`; the block is expected to end soon after.
 
     Raises:
-        KeyboardInterrupt: at the end of the block after SIGINT, or at once after the second. SystemExit: 143, as a
-            shell has it, at the end of the block after SIGTERM.
+        KeyboardInterrupt: at the end of the block after SIGINT; immediately on a second signal.
+        SystemExit: at the end of the block after SIGTERM, with code 143 (128 + SIGTERM), as shells report it.
     """
     received: list[int] = []
 
@@ -23,7 +23,7 @@ def interruptible(stop: Event, seconds: float | None = None) -> Iterator[None]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        # In a thread: what this interrupts may hold the event's lock.
+        # In a thread, because the interrupted code may hold the event's lock.
         Thread(target=stop.set).start()
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}

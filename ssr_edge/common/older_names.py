@@ -1,4 +1,4 @@
-"""Reads files whose fields had other names in an older version of ssr-edge."""
+"""Lets files written by older versions of ssr-edge, with other field names, still be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, model_validator
 
 
 class OlderNames(BaseModel):
-    """A pydantic model that also accepts the names its fields had before. older_names: old name -> today's."""
+    """A pydantic model that also accepts its fields' former names. older_names: former name -> current name."""
 
     older_names: ClassVar[dict[str, str]] = {}
 

@@ -1,4 +1,4 @@
-"""Shows how far long work is: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long operations: a bar on a terminal, a line of text every 20 seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 
 # Takes one line of progress text, such as typer.echo.
 Log = Callable[[str], None]
-# advance(steps, note): call it after each step; the note is shown behind the bar.
+# advance(steps, note): call it after each step; the note is shown after the bar.
 Advance = Callable[[int, str], None]
 _PLAIN_EVERY_SECONDS = 20.0
 
 
 @contextmanager
 def progress(title: str, total: int | None, quiet: bool = False) -> Iterator[Advance]:
-    """Yields `advance(steps, note)`; total None means that nobody knows how many steps there will be.
+    """Yields `advance(steps, note)`. total: number of steps, None if unknown. quiet: shows nothing.
 
-    Writes to stderr, so that results on stdout stay clean. quiet: shows nothing.
+    Progress goes to stderr, so that stdout contains only results.
     """
     if quiet:
         yield lambda steps, note: None

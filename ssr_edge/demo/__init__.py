@@ -1,4 +1,4 @@
-"""The demo that ships with the package: weights, sample images and images to calibrate with (CARD.md)."""
+"""The demo shipped with the package: weights, sample images and calibration images (see CARD.md)."""
 
 from __future__ import annotations
 

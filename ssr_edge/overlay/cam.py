@@ -1,4 +1,4 @@
-"""Draws a class activation map over its image: as `ssr_kernels/cam_overlay.cu` does, on a CPU."""
+"""Draws a class activation map over its image, on the CPU."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy.typing as npt
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
 
-# Perceptually uniform, and told apart without red and green; as in a slide's heat map.
+# Perceptually uniform, and readable with red-green color blindness; the same as in a slide's heat map.
 COLORS = cv2.COLORMAP_VIRIDIS
 OPACITY = 0.45
 
 
 def draw_cam(image: Image, cam: npt.NDArray[np.float32]) -> Image:
-    """Returns a new uint8 [h, w, 3], BGR: the image seen through the map's colors, its least and largest value apart.
+    """Returns the image with the map's colors blended over it, uint8 [h, w, 3], BGR, in [0, 255].
 
-    image: uint8 [h, w, 3], BGR, of any size. cam: float32 [rows, columns], enlarged to the image. A map without
-    contrast takes the first color everywhere.
+    image: uint8 [h, w, 3], BGR, of any size; it is not modified. cam: float32 [rows, columns], resized to the image and
+    scaled so that its minimum and maximum get the first and the last color. A constant map gets the first color.
     """
     height, width = image.shape[:2]
     large = cv2.resize(cam, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Writes label, confidence and speed on an image, readable on light and on dark."""
+"""Draws label, confidence and speed on an image, readable on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ssr_edge.inference.prediction import Prediction
 
 DISCLAIMER = "Research use only, not a medical device"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Heights of capital letters as parts of the image's shorter side, and the least that can be read, in pixels.
+# Height of capital letters as a fraction of the image's shorter side, and the smallest readable height in pixels.
 _LARGE, _LARGE_PX = 1 / 26, 10
 _SMALL, _SMALL_PX = 1 / 40, 8
 _MARGIN = 1 / 50
 
 
 def draw(image: Image, prediction: Prediction, fps: float | None = None) -> None:
-    """Draws on uint8 [h, w, 3], BGR, in place. fps: labels a second, drawn with the latency; None leaves both out.
+    """Draws on uint8 [h, w, 3], BGR, in place. fps: labels per second, drawn with the latency; None omits both.
 
-    A line that would be wider than the image is written smaller.
+    A line that would be wider than the image is drawn smaller.
     """
     side = min(image.shape[:2])
     margin = max(round(side * _MARGIN), 3)
@@ -41,9 +41,9 @@ def draw(image: Image, prediction: Prediction, fps: float | None = None) -> None
 
 
 def _line(text: str, height: float, room: int) -> Image:
-    """A line of text as uint8 [h, w], 255 where letters are, with space for their outline; at most `room` wide."""
+    """Renders a line of text as uint8 [h, w], 255 inside letters, with room for their outline; at most `room` wide."""
     (width, letters), _ = cv2.getTextSize(text, _FONT, 1.0, 1)
-    # A thick letter is wider: the scale allows for a tenth more.
+    # Thick letters are wider than getTextSize measured, by up to a tenth.
     scale = min(height / letters, room / (1.1 * width))
     thickness = max(round(1.6 * scale), 1)
     (width, letters), below = cv2.getTextSize(text, _FONT, scale, thickness)
@@ -54,11 +54,11 @@ def _line(text: str, height: float, room: int) -> Image:
 
 
 def _blend(image: Image, line: Image, left: int, top: int) -> None:
-    """Puts white letters with a black outline on an image; what lies outside of it is left out."""
+    """Draws white letters with a black outline on an image, clipped to it."""
     top = max(top, 0)
     patch = image[top : top + line.shape[0], left : left + line.shape[1]]
     letters = line[: patch.shape[0], : patch.shape[1], None].astype(np.uint16)
-    # Dilated, not written again with a thicker pen: OpenCV 5 sets thick letters further apart.
+    # Dilated instead of drawn again with a thicker line, because OpenCV 5 spaces thick letters further apart.
     outline = cv2.dilate(line, np.ones((3, 3), np.uint8), iterations=max(line.shape[0] // 24, 1))
     darkened = patch * (255 - outline[: patch.shape[0], : patch.shape[1], None].astype(np.uint16)) // 255
     patch[...] = np.minimum(darkened + letters, 255)

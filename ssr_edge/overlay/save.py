@@ -1,10 +1,11 @@
-"""Keeps annotated images: one video, or a folder of JPEG files."""
+"""Saves annotated images as one video or as a folder of JPEG files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ssr_edge.common.errors import RuntimeUnavailable, UsageError
+from ssr_edge.common.files import cannot_write
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
 from ssr_edge.inference.prediction import Prediction
@@ -13,17 +14,20 @@ from ssr_edge.sources.capture import is_utf8
 from ssr_edge.sources.choose import Source
 from ssr_edge.sources.video import VIDEO_SUFFIXES
 
-# Of a camera or stream, whose own figure is often wrong; each frame is shown for as long as it was the newest.
+# Frame rate for a camera or stream, whose reported rate is often wrong; frames are repeated to keep their timing.
 _STREAM_FPS = 25.0
 _LONGEST_STILL_S = 1.0
 _QUALITY = 95
+_NEXT = "the same command with --save OTHER/"
 
 
 def open_save(target: str, source: Source, name: str) -> Sink:
-    """The sink for `--save`: NAME.mp4 for a video, a camera or a stream, or else a folder. name: the source's.
+    """Opens the sink for `--save`. target: NAME.mp4 for a video, a camera or a stream, otherwise a folder.
+
+    name: the source as the user gave it; paths in the folder are relative to it.
 
     Raises:
-        UsageError: the source is no moving image, another kind of video is asked for, or the place can't be written.
+        UsageError: a video is requested of a source without frames or in another format, or target can't be written.
     """
     path = Path(target)
     suffix = path.suffix.lower()
@@ -32,8 +36,8 @@ def open_save(target: str, source: Source, name: str) -> Sink:
     # OpenCV takes no name that is not UTF-8.
     if suffix != ".mp4" or not source.moving or not is_utf8(path):
         raise UsageError(
-            f"{target} can't be made of {source.shown}" if not source.moving else f"{target} is no video to write",
-            expected="NAME.mp4, in UTF-8, for a video, a camera or a stream; a folder for anything",
+            f"{target}: {source.shown} is not a video" if not source.moving else f"{target}: unsupported video name",
+            expected="NAME.mp4, in UTF-8, for a video, a camera or a stream; a folder for any source",
             next_step=f"ssr-edge infer {source.shown} --save annotated/",
         )
     _make_folder(path.parent)
@@ -41,10 +45,10 @@ def open_save(target: str, source: Source, name: str) -> Sink:
 
 
 class VideoSink:
-    """An MPEG-4 video that plays as fast as what it shows was.
+    """An MPEG-4 video that plays at the speed of its source.
 
-    Where frames are missing the next is shown for their time as well; of more than a second without frames nothing is
-    kept. All frames have the first one's size.
+    Missing frames are filled with the next one; gaps of more than a second are cut out. All frames are resized to the
+    size of the first.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -54,13 +58,13 @@ class VideoSink:
         self._start, self._written = 0.0, 0
 
     def add(self, image: Image, prediction: Prediction) -> None:
-        """See Sink."""
+        """Appends an image at its prediction's time; see Sink."""
         seconds = prediction.seconds or 0.0
         if self._writer is None:
             self._size, self._start = (image.shape[1], image.shape[0]), seconds
             self._writer = self._open()
         if image.shape[1::-1] != self._size:
-            # The encoder refuses it, and says so only in a log.
+            # The encoder would drop the frame and only log an error.
             image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA).astype(image.dtype, copy=False)
         position = round((seconds - self._start) * self._fps)
         if position - self._written > _LONGEST_STILL_S * self._fps:
@@ -70,7 +74,7 @@ class VideoSink:
             self._written += 1
 
     def close(self) -> None:
-        """See Sink."""
+        """Completes the video; see Sink."""
         if self._writer is not None:
             self._writer.release()
 
@@ -88,27 +92,27 @@ class VideoSink:
 
 
 class FolderSink:
-    """A JPEG file for each image, at its path below the source, and for each frame, in a folder named as its file."""
+    """A folder of JPEG files that mirrors the source: one for each image, and a subfolder for each file with frames."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self._folder, self._source = folder, source
         _make_folder(folder)
 
     def add(self, image: Image, prediction: Prediction) -> None:
-        """See Sink."""
+        """Writes an image; see Sink."""
         path = self._place(Path(prediction.source), prediction)
         _make_folder(path.parent)
         try:
             path.write_bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise cannot_write(path, error, _NEXT) from error
 
     def close(self) -> None:
-        """See Sink."""
+        """Does nothing; see Sink."""
 
     def _place(self, source: Path, prediction: Prediction) -> Path:
         below = source.relative_to(self._source) if source.is_relative_to(self._source) else source
-        # Whatever the names are, nothing is written outside the folder.
+        # Nothing is written outside the folder, whatever the source's name.
         parts = [part for part in below.parts if part not in (below.anchor, "..")]
         parts = parts or [source.name.strip(".") or "image"]
         if prediction.seconds is None and prediction.frame == 0:
@@ -120,12 +124,4 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"{path} can't be written: {error.strerror}",
-        expected="a folder with room in it that you may write to",
-        next_step="the same command with --save OTHER/",
-    )
+        raise cannot_write(folder, error, _NEXT) from error

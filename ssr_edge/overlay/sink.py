@@ -1,4 +1,4 @@
-"""What takes annotated images."""
+"""The interface of destinations for annotated images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ssr_edge.inference.prediction import Prediction
 
 
 class Sink(Protocol):
-    """Takes annotated images, uint8 [h, w, 3], BGR."""
+    """A destination for annotated images."""
 
     def add(self, image: Image, prediction: Prediction) -> None:
-        """Takes one."""
+        """Adds an annotated image, uint8 [h, w, 3], BGR, in [0, 255]."""
 
     def close(self) -> None:
-        """Completes what was begun."""
+        """Completes the output."""

@@ -1,4 +1,4 @@
-"""Where annotated images go."""
+"""Opens the destinations of annotated images."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from ssr_edge.sources.choose import Source
 
 @contextmanager
 def open_sinks(source: Source, name: str, save: str | None, show: bool, stop: Event) -> Iterator[list[Sink]]:
-    """Opens what `--save` and `--show` ask for, and closes it at the end of the block. name: the source's.
+    """Opens the sinks for `--save` and `--show`, and closes them at the end of the block.
+
+    name: the source as the user gave it. save: a folder or NAME.mp4. stop: set when the user closes the window.
 
     Raises:
-        UsageError: this can't be saved so, or not there. RuntimeUnavailable: there is no window to show it in.
+        UsageError: the source can't be saved in this format or to this place. RuntimeUnavailable: no window can be
+        opened.
     """
     sinks: list[Sink] = []
     try:

@@ -1,4 +1,4 @@
-"""Shows annotated images in a window, where there is a screen."""
+"""Shows annotated images in a window."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import Image
 from ssr_edge.inference.prediction import Prediction
 
-_TITLE = "ssr-edge: q ends the run"
+_TITLE = "ssr-edge: press q to stop"
 _KEYS_THAT_END = (ord("q"), 27)  # Esc
 
 
@@ -19,27 +19,27 @@ class Window:
     """A window; q, Esc or closing it sets `stop`.
 
     Raises:
-        RuntimeUnavailable: this OpenCV has no windows, or this session has no screen.
+        RuntimeUnavailable: this OpenCV has no window support, or this session has no display.
     """
 
     def __init__(self, stop: Event) -> None:
         if not cv2.currentUIFramework():
             raise RuntimeUnavailable(
-                f"OpenCV {cv2.__version__} was built without windows, as opencv-python-headless is",
-                expected="the package opencv-python in its place for --show; --save needs no window",
+                f"OpenCV {cv2.__version__} was built without window support (opencv-python-headless)",
+                expected="the package opencv-python instead, for --show; --save needs no window",
                 next_step="pip uninstall -y opencv-python-headless && pip install opencv-python",
             )
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise RuntimeUnavailable(
-                "there is no screen: neither DISPLAY nor WAYLAND_DISPLAY is set",
+                "no display: neither DISPLAY nor WAYLAND_DISPLAY is set",
                 expected="a desktop session, or ssh -X, for --show",
-                next_step="the same command with --save annotated/ in place of --show",
+                next_step="the same command with --save annotated/ instead of --show",
             )
         self._stop = stop
         cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def add(self, image: Image, prediction: Prediction) -> None:
-        """Shows an image, uint8 [h, w, 3], BGR."""
+        """Shows an image, uint8 [h, w, 3], BGR, in [0, 255]."""
         cv2.imshow(_TITLE, image)
         if cv2.waitKey(1) & 0xFF in _KEYS_THAT_END or cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
             self._stop.set()

@@ -1,4 +1,4 @@
-"""Sums predictions up by patient, or by whatever a file name says: a second, shorter table of results."""
+"""Aggregates predictions by patient, or by any part of the file name, into a second table of results."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ _NAMED = 10
 class Groups:
     """Running sums by group; memory grows with the number of groups, not of images.
 
-    by: `patient` (from BreaKHis names), or a regular expression that is searched for in the source: its first group, or
-    all it matches. ungrouped: how many images belong to no group; `ungrouped_sources` are the first of them.
+    by: `patient` (from BreaKHis names), or a regular expression that is searched in the source; the group's name is its
+    first capture group, or without one the whole match. ungrouped: number of images without a group. ungrouped_sources:
+    the first ten of them.
 
     Raises:
-        UsageError: the expression is not one.
+        UsageError: the regular expression is invalid.
     """
 
     def __init__(self, by: str) -> None:
         self._group_of = _patient if by == PATIENT else _matcher(by)
         self._labels: dict[str, Counter[str]] = {}
-        # A row of sums: malignant, then each class.
+        # Sums of the malignant probability, then of each class's.
         self._sums: dict[str, np.ndarray] = {}
         self.ungrouped = 0
         self.ungrouped_sources: list[str] = []
 
     def add(self, prediction: Prediction) -> None:
-        """Counts an image in its group."""
+        """Adds an image to its group."""
         group = self._group_of(prediction.source)
         if group is None:
             self.ungrouped += 1
             if len(self.ungrouped_sources) < _NAMED:
                 self.ungrouped_sources.append(prediction.source)
             return
-        # Summed up as they are written, so that a resumed run, which reads some back, comes to the same sums.
+        # Rounded as in the outputs, so that a resumed run, which reads some predictions back, gets the same sums.
         figures = np.array([round(prediction.malignant_probability, DECIMALS), *rounded(prediction)])
         self._labels.setdefault(group, Counter())[prediction.label] += 1
         self._sums[group] = self._sums.get(group, 0.0) + figures
@@ -58,10 +59,10 @@ class Groups:
         return len(self._labels)
 
     def write(self, path: Path) -> None:
-        """Writes GROUP_COLUMNS, a line a group in the order in which they were first met.
+        """Writes the table as CSV with GROUP_COLUMNS, one row per group, in order of first appearance.
 
-        label: of the largest mean probability, which is the confidence. majority_label: given to most images, and of
-        two given to equally many the one with the larger mean. agreement: share of the images that were given it.
+        label: the class with the largest mean probability. confidence: that probability. majority_label: the label of
+        most images; a tie goes to the larger mean probability. agreement: share of the images with majority_label.
         """
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors=NAMES, newline="") as file:
             write_row(file, GROUP_COLUMNS)
@@ -88,8 +89,8 @@ def _matcher(expression: str) -> Callable[[str], str | None]:
         pattern = re.compile(expression)
     except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(
-            f"--group-by {expression!r} is no regular expression: {error}",
-            expected=f"{PATIENT}, or one whose first group is the name, such as '([^/]+)/[^/]+$' for the folder",
+            f"--group-by {expression!r} is not a valid regular expression: {error}",
+            expected=f"{PATIENT}, or a regular expression for the name, such as '([^/]+)/[^/]+$' for the folder's",
             next_step="ssr-edge infer FOLDER --group-by patient",
         ) from error
 

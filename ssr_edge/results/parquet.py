@@ -1,6 +1,6 @@
-"""Writes predictions as Parquet, a row group at a time, so that memory does not grow with their number.
+"""Writes predictions as Parquet, one row group at a time, so that memory does not grow with their number.
 
-Import it only where Parquet is asked for: without pyarrow that raises RuntimeUnavailable.
+Import this module only when Parquet output is requested: without pyarrow, the import raises RuntimeUnavailable.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ SCHEMA = pyarrow.schema(
 
 
 class ParquetWriter:
-    """The columns of the CSV with types; flags are a list of texts.
+    """Writes the columns of the CSV, typed; flags are a list of strings.
 
-    Use it as a context manager: only leaving it writes the footer, without which nobody can read the file. Parquet's
-    texts are UTF-8: a byte of a file name that is not UTF-8 is written as four characters, `\\xe9`.
+    Use it as a context manager: the footer, without which the file is unreadable, is written on exit. Parquet's strings
+    are UTF-8: a byte of a file name that is not UTF-8 is written as four characters, `\\xe9`.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -53,7 +53,7 @@ class ParquetWriter:
         self._rows: list[dict[str, Any]] = []
 
     def write(self, prediction: Prediction) -> None:
-        """Adds a row; every ROW_GROUP of them go to the file."""
+        """Adds a row; rows are written to the file in groups of ROW_GROUP."""
         source = os.fsencode(prediction.source).decode("utf-8", "backslashreplace")
         self._rows.append(fields(prediction) | {"source": source})
         if len(self._rows) == ROW_GROUP:

@@ -1,4 +1,4 @@
-"""Reads results back, as far as a killed run wrote whole lines: each record with the offset behind it, in bytes."""
+"""Reads results of a killed run back, up to its last complete line: each record with its end offset in bytes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import COLUMNS, NAMES, prediction_of
 
 FAILURE_COLUMNS = ("source", "reason")
-# A header comes first, as None.
+# Pairs of record and end offset; the header of a CSV comes first, as None.
 Records = Generator[tuple[Prediction | Failure | None, int], None, None]
 
 
 def read_predictions(path: Path) -> Records:
-    """Yields predictions with the offset behind each, up to the first line that is not whole.
-
-    A file that is missing holds none.
+    """Yields predictions, each with its end offset, up to the first incomplete line. A missing file has none.
 
     Raises:
-        UsageError: the file begins with something else than results.
+        UsageError: the file does not start with results.
     """
     if path.suffix.lower() == ".jsonl":
         return _read_json_lines(path)
@@ -32,7 +30,7 @@ def read_predictions(path: Path) -> Records:
 
 
 def read_failures(path: Path) -> Records:
-    """The same for the list of inputs that failed."""
+    """Like `read_predictions`, for the list of inputs that failed."""
     return _read_csv(path, FAILURE_COLUMNS, lambda values: Failure(*values))
 
 
@@ -56,7 +54,7 @@ def _read_csv(path: Path, columns: Sequence[str], make: Callable[[list[str]], Pr
 
 
 def _whole_records(file: io.BufferedReader) -> Iterator[bytes]:
-    """Cuts CSV into records: a line break ends one unless it stands between quotes, as part of a file name."""
+    """Splits CSV into records: a line break ends a record unless it is quoted, as part of a file name."""
     record = b""
     for line in file:
         record += line
@@ -90,7 +88,7 @@ def _read_json_lines(path: Path) -> Records:
 
 def _no_results(path: Path) -> UsageError:
     return UsageError(
-        f"{path} does not begin as results of ssr-edge infer do",
-        expected="the file that the run wrote that is to be resumed",
-        next_step="ssr-edge infer SOURCE -o OTHER.csv  (begins anew)",
+        f"{path} does not contain results of ssr-edge infer",
+        expected="the output file of the run to resume",
+        next_step="ssr-edge infer SOURCE -o OTHER.csv  (starts a new run)",
     )

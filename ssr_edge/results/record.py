@@ -1,4 +1,4 @@
-"""What made a file of results: kept beside it, so that nobody goes on with another bundle or engine."""
+"""The record of a run's bundle and engine, so that a run is not resumed with different ones."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from ssr_edge.runners.base import Runner
 
 
 class RunRecord(BaseModel):
-    """`predictions.run.json`. bundle: SHA-256 of its manifest, which holds the hash of every other file.
+    """Content of `predictions.run.json`.
 
-    engine: runtime and precision. version: of the runtime. Of a run on a server: its model, version and address; the
-    bundle is null where none was named.
+    bundle: SHA-256 of its manifest, which contains the hash of every other file. engine: runtime and precision.
+    version: version of the runtime. device: where it runs. For a run on a server, these are the model, its version and
+    the server's address, and bundle is null if none was given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +29,7 @@ class RunRecord(BaseModel):
 
     @staticmethod
     def of(bundle: Bundle | None, runner: Runner) -> RunRecord:
-        """What a run with these makes its results with."""
+        """The record of a run with this bundle and runner."""
         return RunRecord(
             bundle=None if bundle is None else sha256_of(bundle.path / MANIFEST),
             engine=runner.name,
@@ -37,29 +38,29 @@ class RunRecord(BaseModel):
         )
 
     def write(self, path: Path) -> None:
-        """Keeps it in a file."""
+        """Writes the record to a file."""
         with replacing(path) as temporary:
             temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def check_is(self, path: Path) -> None:
-        """Makes sure that the results beside `path` were made by the same.
+        """Checks that the record in the file `path` equals this one.
 
         Raises:
-            UsageError: they were not, or the file can't say.
+            UsageError: the two differ, or the file can't be read.
         """
         try:
             earlier = RunRecord.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise _refused(f"{path} does not say what made the results so far", "the file as it was written") from error
+            raise _refused(f"{path} is missing or damaged", "the file that the earlier run wrote") from error
         for name, ours in self:
             theirs = getattr(earlier, name)
             if theirs != ours:
-                raise _refused(f"{path}: the results so far are of {name} {theirs}, this run has {ours}", f"{theirs}")
+                raise _refused(f"{path}: the earlier results have {name} {theirs}, this run has {ours}", f"{theirs}")
 
 
 def _refused(found: str, expected: str) -> UsageError:
     return UsageError(
         found,
-        expected=expected + "; results of two engines do not stand in one file",
-        next_step="ssr-edge infer SOURCE -o OTHER.csv  (begins anew)",
+        expected=expected + "; a file must not mix the results of two engines",
+        next_step="ssr-edge infer SOURCE -o OTHER.csv  (starts a new run)",
     )

@@ -1,4 +1,4 @@
-"""Takes every result of a run: writes it to each output, counts it, groups it, and lists the failures."""
+"""Receives every result of a run: writes it to each output, counts and groups it, and lists failures."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ SHOWN = 10
 
 
 class Results:
-    """A run's outputs and sums. Call `begin` or `resume` once, then `add` every result, in the order of the inputs.
+    """A run's outputs and counts. Call `begin` or `resume` once, then `add` every result in the order of the inputs.
 
-    outputs: files whose suffix says the format, `-` is CSV on stdout. group_by: see Groups. failures: the first SHOWN
-    of the `failed`. Beside the first file stand `<name>.failed.csv` (if something failed), `<name>.by-group.csv` (with
-    groups) and `<name>.run.json`: what a resumed run must have in common. Memory does not grow with the results.
+    outputs: files whose suffix determines the format (.csv, .jsonl or .parquet), or `-` for CSV on stdout. group_by:
+    see Groups. failed: number of failures; failures: the first SHOWN of them. The folder of the first file also
+    receives `<name>.failed.csv` (if there were failures), `<name>.by-group.csv` (with group_by) and `<name>.run.json`
+    (see RunRecord). Memory does not grow with the number of results.
 
     Raises:
-        UsageError: a suffix that says no known format, or no regular expression. RuntimeUnavailable: no pyarrow.
+        UsageError: an unknown suffix, or an invalid regular expression. RuntimeUnavailable: pyarrow is not installed.
     """
 
     def __init__(self, outputs: list[str], group_by: str | None = None) -> None:
         check_outputs(outputs)
         self.groups = None if group_by is None else Groups(group_by)
-        # Whatever a run writes besides its outputs stands beside the first and begins with its name.
+        # Every other file of the run is written next to the first output, with its stem.
         self.first_output = Path(next((output for output in outputs if output != STDOUT), "predictions.csv"))
         self.failures_file = self.first_output.with_suffix(".failed.csv")
         self.groups_file = self.first_output.with_suffix(".by-group.csv")
@@ -56,17 +57,18 @@ class Results:
 
     @property
     def can_be_resumed(self) -> bool:
-        """Whether a killed run's outputs can be gone on with: neither stdout nor Parquet can."""
+        """Whether a killed run with these outputs can be resumed: not with stdout or Parquet."""
         return all(Path(output).suffix.lower() in LINES for output in self._outputs)
 
     def begin(self, run: RunRecord) -> None:
-        """Opens every output anew.
+        """Opens every output, overwriting earlier files.
 
         Raises:
             UsageError: an output can't be written.
         """
         self._open(goes_on=False)
-        # Only now: whoever is killed before has the old record, but no results that it could be wrong about.
+        # After the outputs are emptied: a run killed before this leaves the old record, but no results it could
+        # misdescribe.
         with writable(self.run_file):
             for old in (self.run_file, self.failures_file, self.groups_file):
                 old.unlink(missing_ok=True)
@@ -76,17 +78,17 @@ class Results:
     def resume(
         self, run: RunRecord, inputs: Iterable[Input], seen: Callable[[Prediction | Failure], None] | None = None
     ) -> Iterator[Input]:
-        """Counts what an earlier run did, cuts its outputs to that, and returns the inputs that are still to be done.
+        """Counts the results of an earlier run, truncates its outputs to them, and returns the remaining inputs.
 
-        Where there are no results yet this is `begin`. seen: is given each of the earlier results, too.
+        Without earlier results, this is `begin`. seen: called with each earlier result.
 
         Raises:
-            UsageError: the outputs can't be resumed, or are of other inputs, another bundle or another engine.
+            UsageError: the outputs can't be resumed, or belong to other inputs, another bundle or another engine.
         """
         if not self.can_be_resumed:
             raise UsageError(
-                "--resume can't go on with " + " and ".join(self._outputs),
-                expected="outputs that end in " + " or ".join(LINES) + "; a Parquet file or a stream can't be added to",
+                "--resume does not support " + " and ".join(self._outputs),
+                expected=f"outputs that end in {' or '.join(LINES)}; Parquet files and stdout can't be appended to",
                 next_step="ssr-edge infer SOURCE -o predictions.csv --resume",
             )
         paths = [Path(output) for output in self._outputs]
@@ -108,7 +110,7 @@ class Results:
         """Writes one result.
 
         Raises:
-            OutputError: an output takes no more. BrokenPipeError: the reader of stdout went away.
+            OutputError: an output can no longer be written. BrokenPipeError: the reader of stdout closed it.
         """
         try:
             if isinstance(result, Failure):
@@ -123,7 +125,7 @@ class Results:
         self._count(result)
 
     def mean_confidence(self, label: str) -> float:
-        """Mean confidence of the images given a label."""
+        """Mean confidence of the images with this label."""
         return self._confidence[label] / self.counts[label]
 
     def _count(self, result: Prediction | Failure) -> None:
@@ -158,14 +160,14 @@ class Results:
             if self.groups is not None and self._writers:
                 self.groups.write(self.groups_file)
         except OSError as failed:
-            # What ended the run says more than that its files could not be closed either.
+            # An error inside the block takes precedence over the error on closing the files.
             if kind is None:
                 raise _full(failed) from failed
 
 
 def _full(error: OSError) -> OutputError:
     return OutputError(
-        f"the results can't be written any further: {(error.strerror or str(error)).lower()}",
-        expected="room for them",
-        next_step="make room, then the same command with --resume",
+        f"the results can no longer be written: {(error.strerror or str(error)).lower()}",
+        expected="free disk space, within the limits on file size",
+        next_step="free disk space, then the same command with --resume",
     )

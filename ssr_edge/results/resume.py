@@ -1,8 +1,8 @@
-"""Finds where a killed run stopped: what its files hold in common is kept, what lies behind is cut off.
+"""Finds where a killed run stopped: results that all its files contain are kept, the rest is truncated.
 
-Results stand in the order of the inputs, so the inputs are walked along with the lines of every output and of the list
-of failures. The first input that has no line in one of the outputs is where to go on. Failures listed behind the last
-common line are tried again, because no line says which of the inputs still to come they are.
+Results are in the order of the inputs, so the inputs are compared one by one with the lines of every output and of the
+list of failures. The run resumes at the first input without a line in one of the outputs. Failures listed after the
+last common line are retried, because their lines do not identify which of the remaining inputs they belong to.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Count = Callable[[Prediction | Failure], None]
 
 
 class _Cursor:
-    """A place in a file of results: `head` is the next record, None at the end; `kept` bytes lie before it."""
+    """A position in a file of results: `head` is the next record, None at the end; `kept` bytes precede it."""
 
     def __init__(self, path: Path, records: Records) -> None:
         self.path = path
@@ -33,7 +33,7 @@ class _Cursor:
         self._advance()
 
     def take(self) -> Prediction | Failure:
-        """Moves behind the head and returns it."""
+        """Returns the head and advances past it."""
         taken = self.head
         assert taken is not None
         self.kept, self.taken = self._behind_head, self.taken + 1
@@ -41,7 +41,7 @@ class _Cursor:
         return taken
 
     def is_at(self, item: Input) -> bool:
-        """Whether the head is this input's; a failure is of a whole source."""
+        """Whether the head belongs to this input; a failure has no frame number and matches by source alone."""
         head = self.head
         if head is None or head.source != item.source:
             return False
@@ -55,22 +55,22 @@ class _Cursor:
 
 
 def holds_results(outputs: Sequence[Path]) -> bool:
-    """Whether any of an earlier run's outputs has a whole line of results.
+    """Whether any of an earlier run's outputs has a complete line of results.
 
     Raises:
-        UsageError: a file is there that holds something else.
+        UsageError: a file exists but contains something else.
     """
     return any(record is not None for path in outputs for record, _ in islice(read_predictions(path), 2))
 
 
 def go_on(outputs: Sequence[Path], failures: Path, inputs: Iterable[Input], count: Count) -> Iterator[Input]:
-    """Cuts an earlier run's files to what they hold in common, and returns the inputs that are still to be done.
+    """Truncates an earlier run's files to their common results, and returns the remaining inputs.
 
-    outputs: CSV or JSON lines. failures: the list of inputs that failed; it may be missing. count: is called with every
+    outputs: CSV or JSON lines. failures: the list of inputs that failed; it may be missing. count: called with every
     result that is kept, in order. Memory does not grow with the number of results.
 
     Raises:
-        UsageError: an output is missing or holds something else, or the inputs are not those of the earlier run; the
+        UsageError: an output is missing or contains something else, or the inputs differ from the earlier run's. The
             files are left as they were.
     """
     with ExitStack() as files:
@@ -98,18 +98,18 @@ def _walk(done: list[_Cursor], failed: _Cursor, inputs: Iterator[Input], count: 
         elif failed.is_at(item):
             count(failed.take())
         else:
-            raise _other_inputs(done[found.index(False)], f"the inputs now go on with {item.source}")
+            raise _other_inputs(done[found.index(False)], f"the next input is {item.source}")
     if all(cursor.head is not None for cursor in done):
-        raise _other_inputs(done[0], "the inputs now end before it")
+        raise _other_inputs(done[0], "there are no more inputs")
     return inputs
 
 
 def _other_inputs(cursor: _Cursor, now: str) -> UsageError:
     assert cursor.head is not None
     return UsageError(
-        f"after {cursor.taken:,} lines {cursor.path} goes on with {cursor.head.source}; {now}",
-        expected="the inputs of the run that is to be resumed, in the same order",
-        next_step="ssr-edge infer SOURCE -o OTHER.csv  (begins anew)",
+        f"after {cursor.taken:,} lines, {cursor.path} continues with {cursor.head.source}, but {now}",
+        expected="the inputs of the run to resume, in the same order",
+        next_step="ssr-edge infer SOURCE -o OTHER.csv  (starts a new run)",
     )
 
 
@@ -118,6 +118,6 @@ def _check_all_exist(outputs: Sequence[Path]) -> None:
         if not path.exists():
             raise UsageError(
                 f"{path} is missing, but the run's other output has results",
-                expected="every output of the run that is to be resumed: " + ", ".join(map(str, outputs)),
-                next_step="the same command with only the outputs that are there",
+                expected="every output of the run to resume: " + ", ".join(map(str, outputs)),
+                next_step="the same command with only the outputs that exist",
             )

@@ -1,4 +1,4 @@
-"""A prediction as the fields of a line, and back: the one place that knows the columns and how figures are rounded."""
+"""Converts a prediction to the fields of a line and back: the single definition of columns and rounding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.sources.inputs import Region
 
-# A tile's place in its slide; empty for everything else.
+# A tile's position in its slide; empty for other inputs.
 _REGION = ("x", "y", "width", "height")
 COLUMNS = (
     *("source", "frame", "label", "confidence", "malignant_probability", "flags"),
@@ -21,12 +21,12 @@ COLUMNS = (
     *_REGION,
 )
 DECIMALS = 6
-# A file name is bytes, and need not be UTF-8: whatever it is, it is written as it was found.
+# File names are bytes and need not be UTF-8; with this error handler they are written unchanged.
 NAMES = "surrogateescape"
 
 
 def fields(prediction: Prediction) -> dict[str, Any]:
-    """The values of COLUMNS, in their order; probabilities are rounded to DECIMALS, flags are a list."""
+    """The values of COLUMNS, in order; probabilities are rounded to DECIMALS places, flags are a list."""
     return {
         "source": prediction.source,
         "frame": prediction.frame,
@@ -42,13 +42,13 @@ def fields(prediction: Prediction) -> dict[str, Any]:
 
 
 def prediction_of(values: Mapping[str, Any]) -> Prediction:
-    """The prediction that `fields` made these values of, as far as rounding left it; numbers may be texts.
+    """The inverse of `fields`, except for rounding. values: numbers may be strings, as CSV has them.
 
     Raises:
         KeyError, TypeError, ValueError: these are not the values of a prediction.
     """
     if values["label"] not in CLASSES:
-        raise ValueError(f"no class is called {values['label']}")
+        raise ValueError(f"unknown class {values['label']}")
     return Prediction(
         source=str(values["source"]),
         frame=int(values["frame"]),
@@ -65,13 +65,14 @@ def prediction_of(values: Mapping[str, Any]) -> Prediction:
 
 
 def rounded(prediction: Prediction) -> list[float]:
-    """A prediction's probabilities as every output has them: the same for one just made and for one read back."""
+    """A prediction's probabilities, rounded as in every output; equal for a new prediction and one read back."""
     return [round(float(p), DECIMALS) for p in prediction.probabilities]
 
 
 def write_row(file: TextIO, values: Sequence[object]) -> None:
     """Adds one line of CSV."""
-    # A carriage return in a file name must be quoted; before Python 3.13 csv does so only when it ends lines too.
+    # A carriage return in a file name must be quoted; before Python 3.13, csv does so only if it is the line
+    # terminator.
     if any("\r" in str(value) for value in values):
         csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(values)
     else:

@@ -1,4 +1,4 @@
-"""Writes predictions as they come: CSV and JSON lines to files, CSV to stdout, Parquet through its own module."""
+"""Writes predictions as they arrive: CSV or JSON lines to files, CSV to stdout, Parquet through its own module."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
 
 from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import cannot_write
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import COLUMNS, NAMES, fields, write_row
 
 STDOUT = "-"
 PARQUET = ".parquet"
-# What ends in whole lines can be gone on with after a kill.
+# Formats of one line per result, which can be resumed after a kill.
 LINES = (".csv", ".jsonl")
 
 
 class Writer(Protocol):
-    """Writes one prediction after another."""
+    """Writes predictions in order."""
 
     def write(self, prediction: Prediction) -> None:
-        """Adds one."""
+        """Adds a prediction."""
 
 
 class CsvWriter:
-    """design section 7's `predictions.csv`; flags are joined by spaces."""
+    """Writes CSV with the columns of `rows.COLUMNS`; flags are joined by spaces. header: whether to write one."""
 
     def __init__(self, file: TextIO, header: bool) -> None:
         self._file = file
@@ -45,7 +46,7 @@ class CsvWriter:
 
 
 class JsonLinesWriter:
-    """The same fields, an object a line; flags are a list."""
+    """Writes the same fields as one JSON object per line; flags are a list."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -56,10 +57,10 @@ class JsonLinesWriter:
 
 
 def check_outputs(outputs: list[str]) -> None:
-    """Refuses what can't be written, before any work is done.
+    """Checks the formats of a run's outputs before any work is done.
 
     Raises:
-        UsageError: a suffix that is not known. RuntimeUnavailable: Parquet without its package.
+        UsageError: an unknown suffix. RuntimeUnavailable: Parquet output without pyarrow.
     """
     for output in outputs:
         if output != STDOUT and _suffix(output) not in (*LINES, PARQUET):
@@ -73,10 +74,10 @@ def check_outputs(outputs: list[str]) -> None:
 
 
 def open_writer(output: str, goes_on: bool, files: ExitStack) -> Writer:
-    """Opens an output, to add to it or to begin it anew; leaving `files` completes it and brings it to the disk.
+    """Opens an output. Closing `files` completes it and waits until it is on disk. goes_on: appends to the file.
 
     Raises:
-        UsageError: it can't be written.
+        UsageError: the output can't be written.
     """
     if output == STDOUT:
         return CsvWriter(_stdout(), header=True)
@@ -95,35 +96,31 @@ def open_writer(output: str, goes_on: bool, files: ExitStack) -> Writer:
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Says in words that a file can't be begun.
+    """Maps an OSError inside the block to the error that names the output `path`.
 
     Raises:
-        UsageError: an OSError inside the block.
+        UsageError: an OSError was raised inside the block.
     """
     try:
         yield
     except OSError as error:
-        raise UsageError(
-            f"{path} can't be written: {(error.strerror or str(error)).lower()}",
-            expected="a folder that you may write to",
-            next_step="ssr-edge infer FOLDER -o OTHER/predictions.csv",
-        ) from error
+        raise cannot_write(path, error, "ssr-edge infer FOLDER -o OTHER/predictions.csv") from error
 
 
 @contextmanager
 def open_lines(path: Path, goes_on: bool) -> Iterator[TextIO]:
-    """Opens a text file for whole lines: whatever is finished when a run is killed is in the file."""
+    """Opens a text file with line buffering: when a run is killed, every completed line is in the file."""
     with to_the_disk(path.open("a" if goes_on else "w", 1, "utf-8", NAMES, newline="")) as file:
         yield file
 
 
 @contextmanager
 def to_the_disk(file: IO[Any]) -> Iterator[Any]:
-    """Closes a file in the end, and returns only when the disk has it."""
+    """Closes a file at the end of the block, after waiting until its content is on disk (fsync)."""
     with file:
         yield file
         file.flush()
-        # A pipe or a terminal has no disk.
+        # fsync fails for a pipe or a terminal.
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             os.fsync(file.fileno())
 
@@ -134,6 +131,6 @@ def _suffix(output: str) -> str:
 
 def _stdout() -> TextIO:
     if isinstance(sys.stdout, TextIOWrapper):
-        # Lines as they come, in a pipe too.
+        # Line buffering in a pipe too.
         sys.stdout.reconfigure(encoding="utf-8", errors=NAMES, line_buffering=True)
     return sys.stdout

@@ -12,7 +12,7 @@ from ssr_edge.images.preprocess import Image
 from ssr_edge.slides.tiles import SlideTiles
 from ssr_edge.sources.inputs import Region
 
-# Perceptually uniform, and told apart without red and green.
+# Perceptually uniform, and readable with red-green color blindness.
 _COLORS = cv2.COLORMAP_VIRIDIS
 _OPACITY = 0.55
 _TISSUE_GRAY = 190
@@ -23,7 +23,7 @@ _INK = (40, 40, 40)
 
 
 class HeatMap:
-    """The thumbnail in gray, with each tile's color over it as its result comes."""
+    """A slide's thumbnail in gray, with the color of each classified tile blended over it."""
 
     def __init__(self, tiles: SlideTiles) -> None:
         self._tiles = tiles
@@ -31,12 +31,12 @@ class HeatMap:
         self._image: Image = np.stack([gray] * 3, axis=-1).astype(np.uint8, copy=False)
 
     def add(self, region: Region, malignant: float) -> None:
-        """Colors a region. malignant: probability."""
+        """Colors a region. malignant: its malignant probability, in [0, 1]."""
         place = self._image[self._tiles.on_thumbnail(region)]
         place[:] = _over(place, _colors(np.array([malignant])))
 
     def drawn(self) -> Image:
-        """The map with its legend below, uint8 [h, w, 3], BGR: probability scale, length scale, and what it is not."""
+        """The map with its legend below (probabilities, scale bar, disclaimer), uint8 [h, w, 3], BGR, in [0, 255]."""
         height, width = self._image.shape[:2]
         image = np.full((height + _LEGEND_HEIGHT, max(width, _NARROWEST), 3), 255, np.uint8)
         image[:height, :width] = self._image
@@ -55,7 +55,7 @@ class HeatMap:
 def _probability_scale(legend: Image) -> None:
     _write(legend, "malignant probability", (10, 16))
     left, width = 15, 300
-    # As the colors look over tissue.
+    # Blended as over tissue.
     tissue = np.full((16, width, 3), _TISSUE_GRAY, np.uint8)
     legend[24:40, left : left + width] = _over(tissue, _colors(np.linspace(0, 1, width)))
     for value in (0, 0.25, 0.5, 0.75, 1):
@@ -65,7 +65,7 @@ def _probability_scale(legend: Image) -> None:
 
 
 def _length_scale(legend: Image, micrometers_per_pixel: float) -> None:
-    """A bar of 1, 2 or 5 times a power of ten, at most 160 pixels long."""
+    """Draws a scale bar of 1, 2 or 5 times a power of ten micrometers, at most 160 pixels long."""
     longest = 160 * micrometers_per_pixel
     power = 10.0 ** math.floor(math.log10(longest))
     length = max(factor * power for factor in (1, 2, 5) if factor * power <= longest)
@@ -75,13 +75,13 @@ def _length_scale(legend: Image, micrometers_per_pixel: float) -> None:
 
 
 def _colors(probabilities: npt.NDArray[np.float64]) -> Image:
-    """uint8 [n, 3], BGR."""
+    """Colors of n probabilities in [0, 1], uint8 [n, 3], BGR."""
     values = np.rint(255 * probabilities).astype(np.uint8)[:, None]
     return np.asarray(cv2.applyColorMap(values, _COLORS)[:, 0], np.uint8)
 
 
 def _over(image: Image, colors: Image) -> Image:
-    """An image, uint8 [h, w, 3], seen through colors, uint8 [w or 1, 3]."""
+    """Blends colors, uint8 [w or 1, 3], over an image, uint8 [h, w, 3]."""
     return np.rint((1 - _OPACITY) * image + _OPACITY * colors).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Reads regions of a whole-slide image through tiffslide, at the pyramid level that suits."""
+"""Reads regions of a whole-slide image through tiffslide, at a suitable pyramid level."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.sources.inputs import Region
 from ssr_edge.sources.recognize import quiet_tifffile
 
-# Outside this, a TIFF's resolution is for a printer (72 dpi is 353 um), not from a scanner.
+# Outside this range, a TIFF's resolution is a print resolution (72 dpi is 353 um), not a scanner's.
 _PLAUSIBLE_MPP = (0.05, 20.0)
-_BLOCK = 1024  # level pixels read at once for a thumbnail: memory stays flat where a slide has no small level
-_NEXT = "ssr-edge infer FOLDER  (the other inputs are classified all the same)"
+_BLOCK = 1024  # level pixels read at once for a thumbnail: bounds memory for slides without a small level
+_NEXT = "ssr-edge infer FOLDER  (the other inputs are still classified)"
 
 
 class Slide:
     """An open slide of 8-bit RGB; regions may be read from any thread.
 
-    size: width and height of level 0, pixels. mpp: micrometers a level-0 pixel is wide and high.
+    size: width and height of level 0 in pixels. mpp: width and height of a level-0 pixel in micrometers.
     """
 
     def __init__(self, path: Path, mpp: float | None = None) -> None:
-        """mpp: goes before what the slide says.
+        """Opens a slide. mpp: overrides the resolution in the file.
 
         Raises:
-            InputError: the file is no slide, is damaged, does not say its mpp, or the extra `wsi` is missing.
+            InputError: the file is not a slide, is damaged or lacks its mpp, or the extra `wsi` is not installed.
         """
         self.path = path
         self._tiff = _open(path)
@@ -43,15 +43,16 @@ class Slide:
             pixels = f"{series.dtype} {series.axes} {series.shape}"
             rgb8 = series.dtype == np.uint8 and series.axes == "YXS" and series.shape[2] == 3
         except Exception as error:
-            raise _bad(path, f"the slide is damaged: {_words(error)}") from error
+            raise _bad(path, f"the slide is damaged: {_first_line(error)}") from error
         if not rgb8:
             raise _bad(path, f"the slide's pixels are {pixels}, not 8-bit RGB")
         self.mpp = (mpp, mpp) if mpp else _mpp(path, properties)
 
     def read(self, region: Region) -> Image:
-        """The region as uint8 [h, w, 3], BGR, at the coarsest level that still has IMAGE_SIZE pixels on both sides.
+        """Reads a region as uint8 [h, w, 3], BGR, in [0, 255].
 
-        At level 0 where none has; the part of a region outside the slide is left out.
+        It is read at the coarsest level with at least IMAGE_SIZE pixels on both sides, or at level 0 if there is none;
+        parts of the region outside the slide are omitted.
 
         Raises:
             InputError: this part of the file is damaged.
@@ -62,7 +63,10 @@ class Slide:
         return self._read(level, (region.x, region.y), size, f"tile at x {region.x}, y {region.y}")
 
     def thumbnail(self, side: int) -> tuple[Image, npt.NDArray[np.bool_]]:
-        """The whole slide as uint8 [h, w, 3], BGR, neither more than `side`; and where it could not be read."""
+        """Reads the whole slide, neither side longer than `side` pixels.
+
+        Returns uint8 [h, w, 3], BGR, in [0, 255], and bool [h, w], true where the file could not be read.
+        """
         shrink = max(1.0, max(self.size) / side)
         width, height = (max(1, round(pixels / shrink)) for pixels in self.size)
         level = self._tiff.get_best_level_for_downsample(shrink)
@@ -77,7 +81,7 @@ class Slide:
                 x, y = left * level_width // width, top * level_height // height
                 size = right * level_width // width - x, bottom * level_height // height - y
                 try:
-                    # tiffslide takes level-0 places and rounds them down.
+                    # tiffslide takes level-0 coordinates and rounds them down.
                     block = self._read(level, (math.ceil(x * factor), math.ceil(y * factor)), size, "thumbnail")
                 except InputError:
                     unread[top:bottom, left:right] = True
@@ -97,8 +101,8 @@ class Slide:
             return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
         except MemoryError:
             raise
-        except Exception as error:  # every codec has its own errors
-            raise _bad(self.path, f"{what}: {_words(error)}") from error
+        except Exception as error:  # each codec raises its own errors
+            raise _bad(self.path, f"{what}: {_first_line(error)}") from error
 
 
 def _open(path: Path) -> Any:
@@ -112,16 +116,16 @@ def _open(path: Path) -> Any:
         ) from error
     quiet_tifffile()
     try:
-        with path.open("rb"):  # for the system's own words
+        with path.open("rb"):  # raises the system's own message
             pass
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NDPI: metadata that we don't ask for
+            warnings.simplefilter("ignore")  # NDPI: warnings about metadata that we do not use
             slide = TiffSlide(path)
             _ = slide.properties
     except OSError as error:
-        raise _bad(path, (error.strerror or "can't be read").lower()) from error
+        raise _bad(path, (error.strerror or str(error)).lower()) from error
     except Exception as error:
-        raise _bad(path, f"not a slide that tiffslide reads: {_words(error)}") from error
+        raise _bad(path, f"not a slide that tiffslide can read: {_first_line(error)}") from error
     return slide
 
 
@@ -133,17 +137,15 @@ def _mpp(path: Path, properties: dict[str, Any]) -> tuple[float, float]:
     low, high = _PLAUSIBLE_MPP
     if low <= x <= high and low <= y <= high:
         return x, y
-    found = (
-        "does not say how large a pixel is" if math.isnan(x) else f"says a pixel is {x:g} um wide, as no scanner's is"
-    )
+    found = "no pixel size" if math.isnan(x) else f"an implausible pixel size of {x:g} um"
     raise InputError(
-        f"{path}: the slide {found}: give micrometers per pixel with --mpp",
-        expected="a resolution in the file, or --mpp",
+        f"{path}: the slide has {found}: set micrometers per pixel with --mpp",
+        expected=f"a pixel size of {low:g} to {high:g} um in the file, or --mpp",
         next_step=f"ssr-edge infer {path} --mpp 0.25",
     )
 
 
-def _words(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 

@@ -1,4 +1,4 @@
-"""Follows each slide of a run from its first tile to its heat map and its line of summary."""
+"""Collects the results of each slide of a run into a heat map and a line of summary."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssr_edge.common.errors import InputError, UsageError
-from ssr_edge.common.files import replacing
+from ssr_edge.common.errors import InputError
+from ssr_edge.common.files import cannot_write, replacing
 from ssr_edge.images.opencv import cv2
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction
@@ -19,12 +19,13 @@ _MALIGNANT = 0.5
 
 
 class SlideReports:
-    """Turns a run's slides into tiles, and takes every result of the run in the order of its inputs.
+    """Splits a run's slides into tiles, and receives every result of the run in the order of its inputs.
 
-    A slide that is done leaves `<stem>.<slide's stem>.heatmap.png` beside the first output and a line in `summaries`.
-    Memory: one thumbnail for each slide under way, of which there are rarely more than two.
+    A finished slide adds a line to `summaries` and writes `<output's stem>.<slide's stem>.heatmap.png` to the folder of
+    the output. Memory: one thumbnail for each slide in progress, rarely more than two.
 
-    magnification: the bundle's. mpp: micrometers a level-0 pixel, before what a slide says. output: the first one.
+    magnification: the bundle's. mpp: micrometers per level-0 pixel; overrides the slides' own. output: the run's first
+    output file.
     """
 
     def __init__(self, magnification: int | None, mpp: float | None, output: Path) -> None:
@@ -36,7 +37,7 @@ class SlideReports:
         self.summaries: list[str] = []
 
     def tiles_of(self, path: Path) -> Iterator[Input]:
-        """Yields a slide's tiles; a slide that can't be opened is one input that fails."""
+        """Yields a slide's tiles; a slide that can't be opened yields one input that fails."""
         try:
             tiles = open_tiles(path, self._magnification, self._mpp)
         except InputError as error:
@@ -47,13 +48,13 @@ class SlideReports:
         yield from tiles
 
     def add(self, result: Prediction | Failure) -> None:
-        """Takes one result."""
+        """Adds one result of the run; results that belong to no slide are ignored."""
         if self._under_way and self._under_way[0].source == result.source:
             self._under_way[0].add(result)
             self._close_done()
 
     def _close_done(self) -> None:
-        # In order: an empty slide waits for the one before it.
+        # In order: a slide without tissue waits for the slide before it.
         while self._under_way and self._under_way[0].done():
             report = self._under_way.popleft()
             self.summaries.append(report.finish(self._heat_map_of(report.source)))
@@ -68,7 +69,7 @@ class SlideReports:
 
 
 class _Report:
-    """One slide's counts and heat map."""
+    """Counts and heat map of one slide."""
 
     def __init__(self, tiles: SlideTiles) -> None:
         self.source = str(tiles.path)
@@ -106,8 +107,4 @@ def _save(heat_map: HeatMap, path: Path) -> None:
         with replacing(path) as temporary:
             temporary.write_bytes(png.tobytes())
     except OSError as error:
-        raise UsageError(
-            f"{path} can't be written: {error.strerror}",
-            expected="a folder that you may write to",
-            next_step="ssr-edge infer FOLDER -o OTHER/predictions.csv",
-        ) from error
+        raise cannot_write(path, error, "ssr-edge infer FOLDER -o OTHER/predictions.csv") from error

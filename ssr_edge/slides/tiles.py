@@ -1,4 +1,4 @@
-"""Cuts a slide into tiles, each showing what a BreaKHis image of the bundle's magnification shows."""
+"""Splits a slide into tiles with the field of view of a BreaKHis image at the bundle's magnification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ssr_edge.sources.inputs import Input, Region, unreadable
 
 _THUMBNAIL_SIDE = 2048
 _TISSUE_SHARE = 0.5
-# Of a tile: what is smaller can't decide about one.
+# Smallest piece of tissue or hole in it that counts, as a share of a tile's area.
 _SMALLEST_PART = 0.25
 
 
@@ -46,17 +46,17 @@ def open_tiles(path: Path, magnification: int | None, mpp: float | None) -> Slid
 
 
 class SlideTiles:
-    """The tiles of a slide that show tissue on at least half of them, in reading order; an iterable of Input.
+    """The tiles of a slide with tissue on at least half of their area, in reading order; an iterable of Input.
 
-    An input's frame is its tile's place in reading order among all tiles, with and without tissue.
+    Tiles are adjacent and do not overlap; a rest narrower than a tile at the right and lower edge is ignored. An
+    input's `frame` is its tile's index in reading order among all tiles, with and without tissue.
 
-    Tiles touch and do not overlap; what is left at the right and lower edge, narrower than a tile, is not looked at.
-
-    tile_size: width and height of a tile, level-0 pixels. tissue: bool [tiles], which have it. thumbnail: uint8
-    [h, w, 3], BGR. magnification: BreaKHis's. Memory: the thumbnail, a byte for each tile, and what is being read.
+    tile_size: width and height of a tile in level-0 pixels. tissue: bool [tiles], true for tiles with tissue.
+    thumbnail: uint8 [h, w, 3], BGR. magnification: as in BreaKHis. Memory: the thumbnail, a byte per tile, and the tile
+    being read.
 
     Raises:
-        InputError: the slide can't be opened, does not say its mpp, or is smaller than one tile.
+        InputError: the slide can't be opened, lacks its mpp, or is smaller than one tile.
     """
 
     def __init__(self, path: Path, magnification: int, mpp: float | None = None) -> None:
@@ -76,7 +76,8 @@ class SlideTiles:
         self.thumbnail, unread = self.slide.thumbnail(_THUMBNAIL_SIDE)
         self._scale = self.thumbnail.shape[1] / self.slide.size[0], self.thumbnail.shape[0] / self.slide.size[1]
         tile_area = self.tile_size[0] * self._scale[0] * self.tile_size[1] * self._scale[1]
-        # Where the thumbnail can't be read the tiles are tried, so that each says for itself what is wrong.
+        # Unreadable areas of the thumbnail count as tissue, so that their tiles are read and each reports its own
+        # error.
         mask = find_tissue(self.thumbnail, _SMALLEST_PART * tile_area) | unread
         regions = map(self._region, range(rows * self._columns))
         self.tissue = np.array([mask[self.on_thumbnail(region)].mean() >= _TISSUE_SHARE for region in regions])
@@ -90,7 +91,7 @@ class SlideTiles:
             yield Input(str(self.path), partial(self.slide.read, region), number, region=region)
 
     def on_thumbnail(self, region: Region) -> tuple[slice, slice]:
-        """Rows and columns of the thumbnail that show a region, at least one of each."""
+        """Rows and columns of the thumbnail that cover a region, at least one of each."""
         rows = self._span(region.y, region.height, self._scale[1], self.thumbnail.shape[0])
         return rows, self._span(region.x, region.width, self._scale[0], self.thumbnail.shape[1])
 

@@ -1,4 +1,4 @@
-"""Finds tissue on a slide's thumbnail: stained, so colored; glass is not."""
+"""Segments tissue on a slide's thumbnail by color saturation: stained tissue is colored, glass is not."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ssr_edge.images.preprocess import Image
 
 Mask = npt.NDArray[np.bool_]
 
-# Otsu splits every picture in two, a blank one by its noise and one full of tissue by its dyes: a threshold on
-# saturation, of 255, is held between what glass has and what pale tissue has.
+# Limits of the saturation threshold, of 255: above the noise of glass, below pale tissue. Otsu's method alone would
+# split a blank slide by its noise, and a slide full of tissue by its dyes.
 _THRESHOLDS = (8, 15)
 
 
 def find_tissue(thumbnail: Image, smallest: float) -> Mask:
-    """True where a thumbnail (uint8 [h, w, 3], BGR) shows tissue: bool [h, w].
+    """Returns bool [h, w], true where a thumbnail (uint8 [h, w, 3], BGR) shows tissue.
 
-    smallest: pixels; specks of tissue and holes in it that have fewer are taken for dust and for lumen or fat.
+    smallest: area in pixels; smaller specks are discarded as dust, smaller holes are filled as lumen or fat.
     """
-    # Compression leaves colored noise on glass, a pixel or two wide.
+    # Compression leaves colored noise, a pixel or two wide, on glass.
     saturation = cv2.medianBlur(cv2.cvtColor(thumbnail, cv2.COLOR_BGR2HSV)[..., 1], 5)
     otsu, _ = cv2.threshold(saturation, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     tissue = saturation > np.clip(otsu, *_THRESHOLDS)
@@ -30,5 +30,5 @@ def find_tissue(thumbnail: Image, smallest: float) -> Mask:
 def _without_small(mask: Mask, smallest: float) -> Mask:
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     large = statistics[:, cv2.CC_STAT_AREA] >= smallest
-    large[0] = False  # what is outside the mask
+    large[0] = False  # the background
     return np.asarray(large[labels], np.bool_)

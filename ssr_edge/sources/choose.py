@@ -1,4 +1,4 @@
-"""Decides what a source is: files, a video, a camera, a stream or a GStreamer pipeline."""
+"""Detects what a source is: files, a video, a camera, a stream or a GStreamer pipeline."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from threading import Event
 
 from ssr_edge.common.errors import InputError, UsageError
+from ssr_edge.images.preprocess import TIFF_SUFFIXES
 from ssr_edge.sources.capture import open_video
 from ssr_edge.sources.inputs import Input, still
-from ssr_edge.sources.pages import TIFF_SUFFIXES, pages_of
+from ssr_edge.sources.pages import pages_of
 from ssr_edge.sources.paths import find_sources
 from ssr_edge.sources.recognize import is_slide
 from ssr_edge.sources.stdin import paths_on_stdin
@@ -26,10 +27,11 @@ _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
 
 @dataclass(frozen=True)
 class Source:
-    """What `infer` reads. inputs: in order; reading them may wait. live: the newest frame wins.
+    """What `infer` reads.
 
-    moving: one video, camera or stream, of which a video can be saved. shown: the name without a password.
-    fps: inputs a second of a video, None where that is not known. repeatable: read again, it gives the same inputs.
+    inputs: the inputs in order; the iterator may block. live: process only the latest frame and drop older ones.
+    moving: a single video, camera or stream, which can be saved as a video. shown: the name without a password. fps:
+    inputs per second of a video, None if unknown. repeatable: reading it again yields the same inputs.
     """
 
     inputs: Iterator[Input]
@@ -48,14 +50,16 @@ def open_source(
     tiles_of: Callable[[Path], Iterable[Input]] = lambda path: [still(path)],
     frames_of: FramesOf = frames_of_video,
 ) -> Source:
-    """Finds out what a source is. stop: setting it ends the inputs soon, wherever they wait.
+    """Opens a source: detects its kind and returns its inputs.
 
-    every: of the frames or pages of a file or stream, only those whose number is a multiple of it.
-    live: None for the usual, which is on for cameras and streams. tiles_of: cuts a whole slide up. frames_of: does the
-    same with a video among other files.
+    source: a folder, glob, image, slide or video, `-` for paths on stdin, a camera's number, a URL or a GStreamer
+    pipeline. stop: setting it ends the inputs soon, even while they block. every: yields only the frames or pages of a
+    file or stream whose number is a multiple of it. live: by default on for cameras and streams only. tiles_of: splits
+    a slide into tiles. frames_of: splits a video among other files into frames.
 
     Raises:
-        UsageError: it names nothing, or can't be live. RuntimeUnavailable: while reading, a camera that is not there.
+        UsageError: the source does not exist, or can't be live.
+        RuntimeUnavailable: while the inputs are read, if a camera or stream can't be opened.
     """
     shown = without_password(source)
     if _is_stream(source):
@@ -66,7 +70,7 @@ def open_source(
         return Source(frames, bool(live), True, shown, _fps(path, every), repeatable=not live)
     if live:
         raise UsageError(
-            f"{source} holds images, which are never too late",
+            f"--live does not apply to {source}, which contains images",
             expected="--live with a video, a camera or a stream",
             next_step=f"ssr-edge infer {source}",
         )
@@ -75,7 +79,7 @@ def open_source(
 
 
 def without_password(source: str) -> str:
-    """The source with `***` for a URL's password: names end up in result files."""
+    """Replaces the password in a URL by `***`, because source names are written to result files."""
     return _PASSWORD.sub(r"\1:***@", source)
 
 
@@ -85,7 +89,7 @@ def _is_stream(source: str) -> bool:
     if scheme := _SCHEME.match(source):
         if scheme[1].lower() not in STREAM_SCHEMES:
             raise UsageError(
-                f"{scheme[0]} is not a kind of stream that is known here",
+                f"unsupported stream protocol {scheme[0]}",
                 expected=", ".join(f"{name}://" for name in STREAM_SCHEMES),
                 next_step="ssr-edge infer rtsp://HOST/PATH",
             )
@@ -93,7 +97,7 @@ def _is_stream(source: str) -> bool:
     try:
         path = Path(source)
         return path.is_char_device() or (source.isascii() and source.isdecimal() and not path.exists())
-    except (OSError, ValueError):  # no such name can be: what it is taken for says so
+    except (OSError, ValueError):  # not a valid file name: find_sources reports it
         return False
 
 
@@ -113,7 +117,7 @@ def _expand(
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             yield from frames_of(path, stop, every)
-        elif is_slide(path):  # before pages: a pyramid has one for each level
+        elif is_slide(path):  # before pages_of, because a pyramid has a page for each level
             yield from tiles_of(path)
         elif suffix in TIFF_SUFFIXES:
             yield from (page for page in pages_of(path) if page.frame % every == 0)

@@ -1,4 +1,4 @@
-"""One image to classify, wherever it comes from: all that the pipeline knows of a source."""
+"""One image to classify. The pipeline sees every kind of source as an iterable of these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssr_edge.images.preprocess import Image, decode
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of a slide in level-0 pixels, from its upper left corner."""
+    """A rectangle of a slide in level-0 pixels. x, y: its upper left corner."""
 
     x: int
     y: int
@@ -23,12 +23,13 @@ class Region:
 
 @dataclass(frozen=True)
 class Input:
-    """One image, decoded already (a frame) or not yet (a file).
+    """One image, already decoded (a frame) or not yet (a file).
 
-    source: what the results call it. read: returns it as uint8 [h, w, 3], BGR, or raises InputError; called once, in
-    any thread. frame: number of the page, frame or tile, from 0. seconds: when it was, since the start of a video file,
-    or since 1970 (UTC) for a camera or stream; None for an image. captured: `time.perf_counter()` at the moment the
-    frame was there; None where the clock starts when `read` does. region: what a tile shows of its slide.
+    source: its name in the results. read: returns it as uint8 [h, w, 3], BGR, in [0, 255], or raises InputError; called
+    once, from any thread. frame: number of the page, frame or tile, from 0. seconds: its time, in seconds since the
+    start of a video file, or since 1970 (UTC) for a camera or stream; None for an image. captured:
+    `time.perf_counter()` when the frame arrived; None to measure latency from the call of `read`. region: the part of
+    the slide that a tile shows.
     """
 
     source: str
@@ -40,14 +41,14 @@ class Input:
 
 
 def still(path: Path) -> Input:
-    """An image file."""
+    """The input for an image file."""
     return Input(str(path), partial(decode, path))
 
 
 def unreadable(source: str, reason: str, frame: int = 0) -> Input:
-    """A place where an image should be and is not; its reason ends up in the list of failures."""
+    """An input that fails when it is read. reason: for the list of failures."""
     return Input(source, partial(_fail, reason), frame)
 
 
 def _fail(reason: str) -> Image:
-    raise InputError(reason, expected="a whole file; copy it again", next_step="ssr-edge infer FOLDER")
+    raise InputError(reason, expected="a complete file; copy it again", next_step="ssr-edge infer FOLDER")

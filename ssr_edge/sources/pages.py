@@ -1,4 +1,4 @@
-"""The pages of a TIFF, each an input of its own."""
+"""The pages of a TIFF, each as a separate input."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from typing import BinaryIO, Literal
 from ssr_edge.images.preprocess import decode
 from ssr_edge.sources.inputs import Input, still, unreadable
 
-TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 _Order = Literal["little", "big"]
 _ORDERS: dict[bytes, _Order] = {b"II": "little", b"MM": "big"}
 
 
 def pages_of(path: Path) -> Iterator[Input]:
-    """Yields a TIFF's pages in their order, and a failure where the file ends before its list of pages does.
+    """Yields a TIFF's pages in order, then a failure if the file ends before its list of pages does.
 
-    OpenCV counts pages too, but says nothing of those behind a break.
+    OpenCV can count pages too, but does not report pages that are missing from a truncated file.
     """
     try:
         count, whole = _count_pages(path)
-    except (OSError, ValueError):  # missing, unreadable, or a name no file can have: reading it says which
+    except (OSError, ValueError):  # missing, unreadable, or not a valid file name: reading it reports the reason
         count, whole = 0, False
     if count < 2:
         yield still(path)
     else:
         yield from (Input(str(path), partial(decode, path, page), page) for page in range(count))
     if count and not whole:
-        yield unreadable(str(path), f"page {count}: the file ends before it; earlier pages were read", count)
+        yield unreadable(
+            str(path), f"page {count}: the file is truncated before this page; earlier ones were read", count
+        )
 
 
 def _count_pages(path: Path) -> tuple[int, bool]:
-    """How many directories the chain in a TIFF or BigTIFF has, and whether it ends as it should."""
+    """Number of directories (pages) in the chain of a TIFF or BigTIFF, and whether the chain is complete."""
     with path.open("rb") as file:
         mark = file.read(4)
         if mark[:2] not in _ORDERS:
@@ -48,10 +49,10 @@ def _count_pages(path: Path) -> tuple[int, bool]:
 
 
 def _follow(file: BinaryIO, order: _Order, at: int, counter: int, entry: int, pointer: int) -> tuple[int, bool]:
-    """at: where the first pointer stands. counter, entry, pointer: bytes of each of a directory's parts."""
+    """Follows the chain of directories. at: offset of the first pointer. counter, entry, pointer: sizes in bytes."""
 
     def number(position: int, size: int) -> int | None:
-        if position >= 1 << 63:  # no file has such a place
+        if position >= 1 << 63:  # beyond the largest file offset
             return None
         file.seek(position)
         data = file.read(size)

@@ -1,4 +1,4 @@
-"""Turns what a user names (folder, glob, file) into paths, one at a time."""
+"""Expands a folder, glob or file into paths, lazily."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ssr_edge.sources.recognize import SLIDE_SUFFIXES
 def find_sources(source: str) -> Iterator[Path]:
     """Yields image paths lazily and in natural order (`tile2` before `tile10`).
 
-    source: a folder (searched recursively; symbolic links to folders are not followed), a glob, or a file. In a folder
-    only image suffixes count; a file that is named outright is taken as it is.
+    source: a folder (searched recursively; symbolic links to folders are not followed), a glob, or a file. In a folder,
+    only files with an image or slide suffix are yielded; a file named explicitly is yielded whatever its suffix.
 
     Raises:
-        UsageError: the source names nothing.
+        UsageError: nothing matches the source.
     """
     try:
         return _named(source)
     except OSError as error:
-        raise _nothing(f"{source}: {(error.strerror or 'can not be read').lower()}") from error
+        raise _nothing(f"{source}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _named(source: str) -> Iterator[Path]:
@@ -33,7 +33,7 @@ def _named(source: str) -> Iterator[Path]:
         raise _nothing("the source is empty")
     path = Path(source)
     if path.is_dir():
-        return _not_empty(_walk(path), f"no image below {source}")
+        return _not_empty(_walk(path), f"no image in {source} or its subfolders")
     if path.exists() or path.is_symlink():
         return iter([path])
     if glob.has_magic(source):
@@ -46,7 +46,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     try:
         entries = sorted(folder.iterdir(), key=_natural)
     except OSError as error:
-        print(f"passed over {folder}: {error.strerror}", file=sys.stderr)
+        print(f"skipped {folder}: {error.strerror}", file=sys.stderr)
         return
     for entry in entries:
         if entry.name.startswith("."):
@@ -58,7 +58,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:
-    # The tag keeps numbers and texts apart, which would not compare.
+    # The first element sorts numbers before text, because the two can't be compared.
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", str(path)) if part]
 
 

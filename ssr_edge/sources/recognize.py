@@ -1,4 +1,4 @@
-"""Tells whole-slide images from ordinary ones, without reading pixels."""
+"""Distinguishes whole-slide images from ordinary images without reading pixels."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import logging
 from pathlib import Path
 
 from ssr_edge.images.opencv import MAX_PIXELS
+from ssr_edge.images.preprocess import TIFF_SUFFIXES
 
 SLIDE_SUFFIXES = frozenset({".svs", ".ndpi"})
-_TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 def is_slide(path: Path) -> bool:
-    """True for a scanner's suffix, and for a TIFF with a tiled pyramid or more pixels than an image may have.
+    """True for a scanner's suffix, and for a TIFF that is a tiled pyramid or has more pixels than an image may have.
 
-    An ordinary TIFF stays an image; so does every TIFF where the extra `wsi` is not installed, and a damaged one.
+    False for a damaged TIFF, and for every TIFF if the extra `wsi` is not installed.
     """
     suffix = path.suffix.lower()
-    return suffix in SLIDE_SUFFIXES or (suffix in _TIFF_SUFFIXES and _is_pyramid(path))
+    return suffix in SLIDE_SUFFIXES or (suffix in TIFF_SUFFIXES and _is_pyramid(path))
 
 
 def _is_pyramid(path: Path) -> bool:
@@ -32,10 +32,10 @@ def _is_pyramid(path: Path) -> bool:
             page = series.keyframe
             pyramid = page.is_tiled and series.is_pyramidal
             return bool(pyramid or page.imagewidth * page.imagelength > MAX_PIXELS)
-    except Exception:  # tifffile meets damage with errors of many kinds; whoever decodes the image says what is wrong
+    except Exception:  # tifffile raises many kinds of errors for damaged files; decoding the image reports the reason
         return False
 
 
 def quiet_tifffile() -> None:
-    """What tifffile logs about a damaged file is said by our own errors."""
+    """Silences tifffile's log messages about damaged files, which our own errors report."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Paths on standard input, one a line, as they come: whoever writes them may be slow."""
+"""Paths read from standard input, one per line, as soon as each line arrives."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LOOK_UP_EVERY_S = 0.2
 
 
 def paths_on_stdin(stop: Event) -> Iterator[Path]:
-    """Yields each line's path at once, until the input ends or `stop` is set; empty lines are passed over."""
-    # Not through sys.stdin.buffer: a thread that sits in its lock would break the interpreter's end.
+    """Yields each line's path immediately, until the input ends or `stop` is set; empty lines are skipped."""
+    # Not through sys.stdin.buffer: a thread blocked in its lock makes the interpreter's shutdown fail.
     descriptor, rest = sys.stdin.fileno(), b""
     while not stop.is_set():
-        # Only POSIX can wait for a pipe for a while; elsewhere the read below waits.
+        # Only POSIX can wait for a pipe with a timeout; elsewhere the read below blocks.
         if os.name == "posix" and not select.select([descriptor], [], [], _LOOK_UP_EVERY_S)[0]:
             continue
         block = os.read(descriptor, 1 << 16)

@@ -1,4 +1,4 @@
-"""The frames of a camera or stream, which may go away and come back."""
+"""The frames of a camera or stream, with reconnection."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def frames_of_stream(
 ) -> Iterator[Input]:
     """Yields the frames whose number is a multiple of `every`, until `stop` is set or a stream of known length ends.
 
-    A lost connection is opened again, after pauses that double from a quarter of a second to two; each is said on
-    stderr. Numbers go on across connections, and times never go back, whatever is done to the machine's clock.
-    shown: the source without a password.
+    A lost connection is reopened after pauses that double from 0.25 to 2 seconds; each attempt is reported on stderr.
+    Frame numbers continue across connections, and times are monotonic even if the system clock is changed. shown: the
+    source without a password.
 
     Raises:
-        RuntimeUnavailable: it can't be opened at first, or gave no frame for `give_up_after` seconds.
+        RuntimeUnavailable: it can't be opened initially, or no frame arrived for `give_up_after` seconds.
     """
     capture: Capture | None = open_stream(source, shown)
     epoch = time.time() - time.perf_counter()
@@ -37,7 +37,7 @@ def frames_of_stream(
             if capture is not None and capture.grab():
                 now = time.perf_counter()
                 if pause > _FIRST_PAUSE_S:
-                    print(f"{shown}: frames again, after {now - latest:.1f} s without", file=sys.stderr, flush=True)
+                    print(f"{shown}: reconnected after {now - latest:.1f} s", file=sys.stderr, flush=True)
                 latest, pause = now, _FIRST_PAUSE_S
                 if number % every == 0:
                     yield frame_of(shown, capture.retrieve(), number, epoch + now, now)
@@ -57,12 +57,12 @@ def frames_of_stream(
 def _pause(shown: str, stop: Event, pause: float, without: float, give_up_after: float) -> None:
     if without > give_up_after:
         raise RuntimeUnavailable(
-            f"{shown} gave no frame for {without:.0f} s",
-            expected=f"a frame, or a connection that comes back, within {give_up_after:.0f} s",
-            next_step=f"ssr-edge infer {shown}  (once it is there again)",
+            f"{shown}: no frame for {without:.0f} s",
+            expected=f"a frame, or a successful reconnection, within {give_up_after:.0f} s",
+            next_step=f"ssr-edge infer {shown}  (when it is available again)",
         )
     if not stop.is_set():
-        print(f"{shown}: no frame for {without:.1f} s, connecting again in {pause:.2g} s", file=sys.stderr, flush=True)
+        print(f"{shown}: no frame for {without:.1f} s, reconnecting in {pause:.2g} s", file=sys.stderr, flush=True)
         stop.wait(pause)
 
 

@@ -15,15 +15,15 @@ from ssr_edge.sources.inputs import Input, unreadable
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".mjpg", ".mjpeg"}
 )
-# A header may count a few frames more than there are; a second of video is more than that.
+# A header may count a few more frames than the file has; a whole missing second means that it is truncated.
 _MISSING_S = 1.0
 
 
 def frames_of_video(path: Path, stop: Event, every: int = 1, paced: bool = False) -> Iterator[Input]:
     """Yields the frames whose number is a multiple of `every`, in order, until the end or until `stop` is set.
 
-    paced: each at its own time, as a camera would show it. A video that can't be opened, or that ends more than a
-    second before its header says, is an input that fails.
+    paced: yields each frame at its time in the video, as a camera would. A video that can't be opened, or that ends
+    more than a second before the length in its header, yields an input that fails.
     """
     try:
         capture = open_video(path)
@@ -41,14 +41,14 @@ def frames_of_video(path: Path, stop: Event, every: int = 1, paced: bool = False
             number += 1
         missing = 0 if stop.is_set() or capture.frames is None else capture.frames - number
         if missing > _MISSING_S * (capture.fps or 25):
-            reason = f"frame {number}: the video ends here, though its header promises {capture.frames} frames"
+            reason = f"frame {number}: the video ends here, but its header lists {capture.frames} frames"
             yield unreadable(str(path), reason, number)
     finally:
         capture.close()
 
 
 def frame_of(source: str, image: Image | None, number: int, seconds: float, captured: float) -> Input:
-    """A frame as an input; image: uint8 [h, w, 3], BGR, or None where the decoder failed."""
+    """The input for a frame. image: uint8 [h, w, 3], BGR, or None if decoding failed."""
     if image is None:
         return unreadable(source, f"frame {number}: it can't be decoded", number)
     return Input(source, lambda: image, number, seconds, captured)

@@ -1,4 +1,4 @@
-"""What ships with the package: weights that work, and images that they have not seen."""
+"""The demo shipped with the package: weights that work, and images they were not trained on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_demos_weights_recognize_the_demos_images() -> None:
     assert metrics.accuracy >= 0.8
 
 
-def test_the_demos_card_names_its_data_set_and_no_folder_of_its_makers_machine() -> None:
+def test_the_demos_card_names_its_data_set_and_no_local_folder() -> None:
     _, card = load_checkpoint(DEMO_CHECKPOINT)
     assert "CC BY 4.0" in card.data
     assert not card.data.startswith("/")

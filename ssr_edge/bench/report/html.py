@@ -25,13 +25,14 @@ from ssr_edge.bench.report.charts import (
 )
 from ssr_edge.bench.report.gpu_messages import describe_gpu
 from ssr_edge.bench.report.layers_table import in_a_sentence
-from ssr_edge.bench.report.report import DISTURBED_SHARE, Report, Result, printable, scenario_name, write_text
+from ssr_edge.bench.report.report import DISTURBED_SHARE, Report, Result, scenario_name, write_text
 from ssr_edge.bench.report.roofline_chart import roofline_chart
 from ssr_edge.bench.report.share_chart import share_chart
 from ssr_edge.bench.report.stages_chart import stages_chart
 from ssr_edge.bench.report.summary import accuracy_cost, comparison, describe_noise, disturbance, fastest
 from ssr_edge.bench.report.svg import engine_style, mark_path
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES, parse_name
+from ssr_edge.common.text import printable
 from ssr_edge.evaluation.metrics import Metrics, measure
 from ssr_edge.evaluation.mistakes import worst_mistakes
 

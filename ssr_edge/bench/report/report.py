@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from ssr_edge.bench.report.schema import BenchFile, BundleFacts
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
+from ssr_edge.common.text import printable
 from ssr_edge.evaluation.accuracy import Accuracy, Predicted
 
 METHOD = (
@@ -298,11 +298,6 @@ def as_text(report: Report) -> str:
     text = json.dumps(as_json(report), indent=1)
     # No string of a JSON text has a line break in it, so this finds lists alone.
     return re.sub(r"\[\n([-+\s\d.,enul]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
-
-
-def printable(path: Path | str) -> str:
-    """A path as text that any file can hold; bytes of its name that are no UTF-8 are written as `\\xff`."""
-    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
 def write_json(report: Report, path: Path) -> None:

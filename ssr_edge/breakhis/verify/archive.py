@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from ssr_edge.breakhis.verify.originals import Originals
-from ssr_edge.breakhis.verify.seen import Seen, look_at, not_read, printable
+from ssr_edge.breakhis.verify.seen import Seen, look_at, not_read
 from ssr_edge.common.errors import DataError
 from ssr_edge.common.progress import progress
+from ssr_edge.common.text import printable
 
 _BLOCK = 512
 _GZIP = b"\x1f\x8b"

@@ -13,6 +13,7 @@ from ssr_edge.breakhis.names import parse_name
 from ssr_edge.breakhis.pixels import fingerprint
 from ssr_edge.breakhis.verify.originals import DIGEST_BYTES, Original, Originals
 from ssr_edge.common.errors import InputError
+from ssr_edge.common.text import printable
 from ssr_edge.images.preprocess import Image, decode_bytes
 
 _CHUNK = 1 << 20
@@ -92,11 +93,6 @@ def format_of(head: bytes) -> str | None:
     """The image format that a file begins like, or None."""
     found = next((name for magic, name in _FORMATS.items() if head.startswith(magic)), None)
     return None if found == "WebP" and head[8:12] != b"WEBP" else found
-
-
-def printable(text: str) -> str:
-    """Escapes what would steer a terminal or can't be encoded: file names come from strangers."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _may_be_twin(by_hash: Original | None, name: str, originals: Originals) -> bool:

@@ -1,4 +1,4 @@
-"""Bundles: what was changed is refused, and a write that fails leaves what stood there."""
+"""Bundles: changed files are refused, and a write that fails leaves the earlier bundle as it was."""
 
 from __future__ import annotations
 
@@ -56,30 +56,37 @@ def test_one_changed_bit_is_refused(bundle: Bundle, name: str) -> None:
     data = bytearray((bundle.path / name).read_bytes())
     data[len(data) // 2] ^= 1
     (bundle.path / name).write_bytes(data)
-    with pytest.raises(BundleError, match="was changed since the bundle was written"):
+    with pytest.raises(BundleError) as error:
         bundle.file(name)
+    assert str(bundle.path / name) in error.value.found
+    assert "SHA-256" in error.value.expected
 
 
 @pytest.mark.parametrize("change", [lambda data: data + b"\0", lambda data: data[:-1], lambda data: b""])
 def test_another_size_is_refused(bundle: Bundle, change: Any) -> None:
     file = bundle.path / "model.int8.onnx"
     file.write_bytes(change(file.read_bytes()))
-    with pytest.raises(BundleError, match=r"model\.int8\.onnx was changed") as error:
+    with pytest.raises(BundleError) as error:
         bundle.file("model.int8.onnx")
+    assert "model.int8.onnx" in error.value.found
+    assert "SHA-256" in error.value.expected
     assert error.value.next_step.startswith("ssr-edge build-engine")
 
 
 def test_a_missing_file_is_named(bundle: Bundle) -> None:
     (bundle.path / "model.fp32.onnx").unlink()
-    with pytest.raises(BundleError, match=r"model\.fp32\.onnx is missing"):
+    with pytest.raises(BundleError) as error:
         bundle.file("model.fp32.onnx")
+    assert "model.fp32.onnx" in error.value.found
+    assert "missing" in error.value.found
 
 
 def test_a_file_that_the_manifest_does_not_list_is_refused_even_if_it_is_there(bundle: Bundle) -> None:
     (bundle.path / "extra.onnx").write_bytes(b"x")
     for name in ("extra.onnx", MANIFEST, "../copy/model.int8.onnx", ""):
-        with pytest.raises(BundleError, match="has no") as error:
+        with pytest.raises(BundleError) as error:
             bundle.file(name)
+        assert name in error.value.found
         assert "model.int8.onnx" in error.value.expected
     assert not bundle.has("extra.onnx")
     assert bundle.has("model.int8.onnx")
@@ -96,14 +103,16 @@ def test_the_engine_built_last_is_taken(bundle: Bundle) -> None:
 
 
 def test_another_schema_version_is_refused(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="has schema version 2") as error:
+    with pytest.raises(BundleError) as error:
         Bundle.open(change_manifest(bundle, schema_version=2))
+    assert "version 2" in error.value.found
     assert "version 1" in error.value.expected
 
 
 def test_a_field_of_a_later_schema_is_named(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="surprise: Extra inputs are not permitted"):
+    with pytest.raises(BundleError) as error:
         Bundle.open(change_manifest(bundle, surprise=1))
+    assert "surprise: Extra inputs" in error.value.found
 
 
 @given(st.one_of(st.binary(max_size=50), st.sampled_from([b"{}", b"[]", b"null", b'{"schema_version": 1}'])))
@@ -123,8 +132,10 @@ def test_a_truncated_manifest_is_refused(bundle: Bundle) -> None:
 
 def test_no_bundle_an_image_and_an_empty_folder_are_refused(tmp_path: Path, demo_images: list[Path]) -> None:
     for path in (tmp_path / "missing", tmp_path, demo_images[0]):
-        with pytest.raises(BundleError, match="is not a bundle"):
+        with pytest.raises(BundleError) as error:
             Bundle.open(path)
+        assert str(path) in error.value.found
+        assert MANIFEST in error.value.expected
 
 
 def test_the_newest_bundle_is_the_one_written_last(
@@ -139,8 +150,9 @@ def test_the_newest_bundle_is_the_one_written_last(
 
 def test_without_any_bundle_the_next_command_builds_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BundleError, match="no bundle in") as error:
+    with pytest.raises(BundleError) as error:
         Bundle.newest()
+    assert str(tmp_path / "bundles") in error.value.found
     assert error.value.next_step == "ssr-edge build-engine"
 
 
@@ -209,8 +221,9 @@ def test_a_refused_bundle_takes_the_place_of_nothing_but_a_bundle(tmp_path: Path
     foreign = tmp_path / "mine.refused"
     foreign.mkdir()
     (foreign / "thesis.tex").touch()
-    with pytest.raises(BundleError, match="is not a bundle"), writing_bundle(tmp_path / "mine"):
+    with pytest.raises(BundleError) as error, writing_bundle(tmp_path / "mine"):
         raise AssertionError("began to write")
+    assert "mine.refused" in error.value.found
     assert (foreign / "thesis.tex").exists()
 
 
@@ -220,11 +233,10 @@ def test_what_is_no_bundle_is_not_written_over(tmp_path: Path) -> None:
     (photos / "holiday.jpg").write_bytes(b"dear")
     (tmp_path / "file").write_bytes(b"dear")
     for path in (photos, tmp_path / "file"):
-        with (
-            pytest.raises(BundleError, match="is not a bundle, and writing one there would delete it"),
-            writing_bundle(path),
-        ):
+        with pytest.raises(BundleError) as error, writing_bundle(path):
             pass
+        assert str(path) in error.value.found
+        assert "--bundle" in error.value.next_step
     assert (photos / "holiday.jpg").read_bytes() == (tmp_path / "file").read_bytes() == b"dear"
 
 

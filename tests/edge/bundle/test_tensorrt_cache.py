@@ -1,4 +1,4 @@
-"""The calibration cache of implicit INT8: the text that TensorRT's own calibrators write."""
+"""The calibration cache of implicit INT8, in the format of TensorRT's own calibrators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssr_edge.common.errors import UsageError
 
 
 def test_the_text_is_header_and_scales() -> None:
-    # 3c008912 stands for the range 0.996 in a cache that TensorRT 7.2 wrote for MNIST's input.
+    # 3c008912 encodes the range 0.996 in a cache that TensorRT 7.2 wrote for MNIST's input.
     scale = struct.unpack(">f", bytes.fromhex("3c008912"))[0]
     text = tensorrt_cache({"data": scale * 127, "stem/relu": 127.0}, "7.2.2")
     assert text == "TRT-7202-EntropyCalibration2\ndata: 3c008912\nstem/relu: 3f800000\n"
@@ -36,10 +36,10 @@ def test_ranges_come_back_from_the_text(ranges: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "reason"),
-    [("11.0.0", "has no calibrators"), ("10", "not a version"), ("ten", "not a version"), ("", "not a version")],
+    ("version", "found"), [("11.0.0", "TensorRT 11.0.0"), ("10", "'10'"), ("ten", "'ten'"), ("", "''")]
 )
-def test_other_versions_are_refused_in_words(version: str, reason: str) -> None:
-    with pytest.raises(UsageError, match=reason) as refused:
+def test_other_versions_are_refused(version: str, found: str) -> None:
+    with pytest.raises(UsageError) as refused:
         tensorrt_cache({}, version)
+    assert found in refused.value.found
     assert "--tensorrt-cache 10.3.0" in refused.value.next_step

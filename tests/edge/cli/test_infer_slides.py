@@ -29,7 +29,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def place(tmp_path: Path, demo_images: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a slide of four images, an image, and a slide that is none; the working directory."""
+    """The working directory; `in` has a slide of four images, an image, and a file that is not a slide."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "in"
     folder.mkdir()
@@ -73,12 +73,12 @@ def test_slides_and_images_in_one_folder(
         assert [float(row[f"p_{label}"]) for label in CLASSES] == pytest.approx(probabilities.tolist(), abs=2e-6)
     (failed,) = rows(place / "predictions.failed.csv")
     assert failed["source"] == "in/a broken.svs"
-    assert failed["reason"].startswith("not a slide that tiffslide reads")
+    assert "tiffslide" in failed["reason"]
     malignant = sum(float(row["malignant_probability"]) >= 0.5 for row in found[:4])
-    assert (
-        f"in/slide.tif: 4 of 8 tiles show tissue (50%), 4 classified, {malignant} malignant ({malignant / 4:.0%}) "
-        "-> predictions.slide.heatmap.png\n"
-    ) in answer.err
+    (summary,) = [line for line in answer.err.splitlines() if line.startswith("in/slide.tif: ")]
+    assert "4 of 8 tiles" in summary
+    assert f"(50%), 4 classified, {malignant} malignant ({malignant / 4:.0%})" in summary
+    assert summary.endswith("predictions.slide.heatmap.png")
     heat_map = cv2.imread("predictions.slide.heatmap.png")
     assert heat_map is not None and heat_map.shape == (673 + 110, 2048, 3)
     assert "Traceback" not in answer.err
@@ -94,14 +94,17 @@ def test_mpp_for_a_slide_and_a_scan_too_coarse_for_its_tiles(ssr_edge: Run, tiny
     assert (place / "p.slide.heatmap.png").exists()
 
 
-def test_a_slide_without_mpp_says_which_option_gives_it(
+def test_the_error_for_a_slide_without_mpp_names_the_option(
     ssr_edge: Run, tiny_bundle: Bundle, place: Path, demo_images: list[Path]
 ) -> None:
     image = cv2.cvtColor(stained(demo_images)[0], cv2.COLOR_BGR2RGB)
     tifffile.imwrite("in.svs", image, tile=(256, 256), photometric="rgb")
     answer = ssr_edge("infer", "in.svs", "--bundle", tiny_bundle.path)
     assert answer.code == 3
-    assert "in.svs: the slide does not say how large a pixel is: give micrometers per pixel with --mpp" in answer.err
+    (failed,) = rows(place / "predictions.failed.csv")
+    assert failed["source"] == "in.svs"
+    assert "--mpp" in failed["reason"]
+    assert failed["reason"] in answer.err
 
 
 def test_a_resumed_run_draws_the_whole_heat_map(ssr_edge: Run, tiny_bundle: Bundle, place: Path) -> None:
@@ -110,7 +113,7 @@ def test_a_resumed_run_draws_the_whole_heat_map(ssr_edge: Run, tiny_bundle: Bund
     csv_file, heat_map = place / "predictions.csv", place / "predictions.slide.heatmap.png"
     unbroken, drawn = rows(csv_file), heat_map.read_bytes()
     heat_map.unlink()
-    # As a run leaves it that was killed in the middle of the slide's third tile.
+    # As left by a run that was killed while writing the slide's third tile.
     lines = csv_file.read_text().splitlines(keepends=True)
     csv_file.write_text("".join(lines[:3]) + lines[3][:20])
     resumed = ssr_edge(*asked, "--resume")
@@ -119,4 +122,5 @@ def test_a_resumed_run_draws_the_whole_heat_map(ssr_edge: Run, tiny_bundle: Bund
         del row["latency_ms"]
     assert again == unbroken
     assert heat_map.read_bytes() == drawn
-    assert "in/slide.tif: 4 of 8 tiles show tissue (50%), 4 classified" in resumed.err
+    assert "in/slide.tif: 4 of 8 tiles" in resumed.err
+    assert "4 classified" in resumed.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def test_the_pages_of_a_tiff(ssr_edge: Run, tiny_bundle: Bundle, place: Path, de
     assert [(row["source"], row["frame"], row["seconds"]) for row in rows()] == [
         ("stack.tif", str(page), "") for page in range(3)
     ]
-    # --save needs the whole image; what is classified is the image without the writing on it.
+    # --save draws on the full-size image; the classified image has no text on it.
     assert len(list(Path("seen").rglob("*.jpg"))) == 3
     labels = [(row["label"], row["confidence"]) for row in rows()]
     ssr_edge("infer", "stack.tif", "--bundle", tiny_bundle.path)
@@ -55,7 +56,7 @@ def test_a_video_and_its_annotated_copy(ssr_edge: Run, tiny_bundle: Bundle, vide
     assert (copy.get(cv2.CAP_PROP_FRAME_COUNT), copy.get(cv2.CAP_PROP_FPS)) == (FRAMES / 2, FPS / 2)
 
 
-def test_a_killed_run_over_a_video_and_pages_goes_on(
+def test_a_killed_run_over_a_video_and_pages_is_resumed(
     ssr_edge_process: Run, tiny_bundle: Bundle, place: Path, video: Path, demo_images: list[Path]
 ) -> None:
     (place / "in").mkdir()
@@ -74,12 +75,11 @@ def test_a_killed_run_over_a_video_and_pages_goes_on(
 
 
 @pytest.mark.parametrize("live", ["--live", "--no-live"])
-def test_what_a_camera_showed_does_not_come_again(
-    ssr_edge: Run, tiny_bundle: Bundle, camera: Camera, live: str
-) -> None:
+def test_a_camera_can_not_be_resumed(ssr_edge: Run, tiny_bundle: Bundle, camera: Camera, live: str) -> None:
     answer = ssr_edge("infer", camera.url, "--bundle", tiny_bundle.path, live, "--resume")
     assert answer.code == 2
-    assert "does not come again" in answer.err
+    assert "--resume" in answer.err
+    assert camera.url in answer.err
     assert not Path("predictions.csv").exists()
 
 
@@ -93,9 +93,15 @@ def test_a_live_video_takes_as_long_as_it_plays(ssr_edge: Run, tiny_bundle: Bund
     started = time.monotonic()
     answer = ssr_edge("infer", video, "--bundle", tiny_bundle.path, "--live")
     assert answer.code == 0 and time.monotonic() - started >= (FRAMES - 1) / FPS
-    assert f"live, whole run: {FRAMES} frames in " in answer.err and "latency p50 " in answer.err
+    assert live_summary(answer.err) == (FRAMES, FRAMES - len(rows())) and " p50 " in answer.err
     numbers = [int(row["frame"]) for row in rows()]
     assert numbers == sorted(set(numbers)) and numbers[-1] == FRAMES - 1
+
+
+def live_summary(err: str) -> tuple[int, int]:
+    """Numbers of frames and of dropped frames in the last report of a live run, which is on the whole run."""
+    *_, (frames, dropped) = re.findall(r"live.*\b(\d+) frames\b.*\b(\d+) dropped\b", err)
+    return int(frames), int(dropped)
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -133,24 +139,23 @@ def test_a_camera_that_goes_away_and_comes_back(tiny_bundle: Bundle, camera: Cam
     assert numbers == sorted(set(numbers)) and seconds == sorted(seconds)
     assert abs(seconds[-1] - time.time()) < 120
     assert max(b - a for a, b in pairwise(seconds)) > 0.4
-    assert "no frame for" in err and "frames again, after" in err
-    # Every frame was classified, or counted as dropped, or taken as the run ended.
-    (last,) = [line for line in err.splitlines() if line.startswith("live, whole run: ")]
-    frames, dropped = int(last.split()[3]), int(last.split()[8])
+    assert "no frame for" in err and "reconnected" in err
+    # Every frame was classified, counted as dropped, or in progress when the run ended.
+    frames, dropped = live_summary(err)
     assert 0 <= frames - dropped - len(found) <= 1
-    # The copy was completed, though the run was interrupted.
+    # The annotated copy was completed although the run was interrupted.
     assert cv2.VideoCapture("seen.mp4").get(cv2.CAP_PROP_FRAME_COUNT) >= len(found) / 2
 
 
 def test_seconds_end_an_unattended_run(ssr_edge: Run, tiny_bundle: Bundle, camera: Camera) -> None:
     answer = ssr_edge("infer", camera.url, "--bundle", tiny_bundle.path, "--seconds", "1")
     assert answer.code == 0 and len(rows()) >= 1
-    assert "live, whole run: " in answer.err
+    assert live_summary(answer.err)[0] >= len(rows())
 
 
-def test_every_frame_of_a_camera_is_classified_when_told(ssr_edge: Run, tiny_bundle: Bundle, camera: Camera) -> None:
+def test_every_frame_of_a_camera_is_classified_on_request(ssr_edge: Run, tiny_bundle: Bundle, camera: Camera) -> None:
     answer = ssr_edge("infer", camera.url, "--bundle", tiny_bundle.path, "--seconds", "1", "--no-live")
-    assert answer.code == 0 and "live, whole run" not in answer.err
+    assert answer.code == 0 and "dropped" not in answer.err
     assert [int(row["frame"]) for row in rows()] == list(range(len(rows())))
 
 
@@ -178,14 +183,14 @@ def test_a_password_is_neither_printed_nor_written(ssr_edge: Run, tiny_bundle: B
 @pytest.mark.parametrize(
     ("arguments", "code", "found"),
     [
-        (("ftp://host/x",), 2, "ftp:// is not a kind of stream"),
-        (("images", "--live"), 2, "images holds images"),
-        (("images", "--save", "x.mp4"), 2, "x.mp4 can't be made of images"),
-        (("97",), 1, "97 can't be opened"),
-        (("a ! b",), 1, "without GStreamer"),
+        (("ftp://host/x",), 2, "ftp://"),
+        (("images", "--live"), 2, "--live"),
+        (("images", "--save", "x.mp4"), 2, "x.mp4"),
+        (("97",), 1, "97"),
+        (("a ! b",), 1, "GStreamer"),
     ],
 )
-def test_errors_say_found_expected_and_next(
+def test_errors_have_found_expected_and_next(
     ssr_edge: Run, tiny_bundle: Bundle, demo_images: list[Path], arguments: tuple[str, ...], code: int, found: str
 ) -> None:
     Path("images").symlink_to(demo_images[0].parent)

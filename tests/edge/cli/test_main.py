@@ -1,4 +1,4 @@
-"""The command as a whole: its verbs, its exit codes, and that it talks to nobody."""
+"""The command as a whole: its subcommands, its exit codes, and that it opens no network connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_version_is_the_packages(ssr_edge: Run) -> None:
 def test_help_lists_every_verb(ssr_edge: Run) -> None:
     text = " ".join(ssr_edge("--help").out.split())
     assert all(f"│ {verb} " in text for verb in VERBS)
-    assert "Decision support for research, not a medical device." in text
+    assert "not a medical device" in text
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -67,9 +67,10 @@ def test_an_error_is_three_lines_and_no_traceback(
     answer = ssr_edge("inspect", "nothing")
     assert answer.code == 1
     assert answer.out == ""
-    assert answer.err == (
-        "ssr-edge: nothing is not a bundle\n  expected: a folder with a manifest.json\n  next: ssr-edge build-engine\n"
-    )
+    found, expected, next_step = answer.err.splitlines()
+    assert found.startswith("ssr-edge: nothing ")
+    assert expected.startswith("  expected: ") and "manifest.json" in expected
+    assert next_step == "  next: ssr-edge build-engine"
 
 
 def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
@@ -82,11 +83,10 @@ def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == (
-        "ssr-edge: torch is not installed\n"
-        "  expected: the packages of the extra 'train'\n"
-        "  next: pip install 'ssr-edge[train]'\n"
-    )
+    found, expected, next_step = done.stderr.splitlines()
+    assert found.startswith("ssr-edge: torch ")
+    assert expected.startswith("  expected: ") and "'train'" in expected
+    assert next_step == "  next: pip install 'ssr-edge[train]'"
 
 
 def test_nothing_phones_home(
@@ -95,7 +95,7 @@ def test_nothing_phones_home(
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
     shutil.copytree(tiny_bundle.path, tmp_path / "bundles" / "tiny")
     log = tmp_path / "connections"
-    # Before whatever the tests themselves are run with.
+    # First on the path, before what the tests themselves run with.
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     env = {"PYTHONPATH": path, "CONNECTIONS": str(log)}
     proof = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"

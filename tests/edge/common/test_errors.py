@@ -9,7 +9,7 @@ from ssr_edge.common.errors import SsrEdgeError
 
 
 def drawn() -> dict[str, int]:
-    """Names and exit codes of the tree in the module's docstring."""
+    """Names and exit codes in the tree of the module's docstring."""
     assert errors.__doc__ is not None
     return {name: int(code) for name, code in re.findall(r"^[├└─ ]*(\w+) +(\d)  ", errors.__doc__, re.MULTILINE)}
 
@@ -21,7 +21,7 @@ def test_the_drawn_tree_is_the_real_one() -> None:
 
 
 @pytest.mark.parametrize("kind", SsrEdgeError.__subclasses__())
-def test_an_error_says_found_expected_and_next(kind: type[SsrEdgeError]) -> None:
+def test_an_error_prints_found_expected_and_next(kind: type[SsrEdgeError]) -> None:
     error = kind("3 legs", expected="4 legs", next_step="ssr-edge doctor")
     assert str(error) == "3 legs\n  expected: 4 legs\n  next: ssr-edge doctor"
     assert (error.found, error.expected, error.next_step) == ("3 legs", "4 legs", "ssr-edge doctor")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_edge.common.files import replacing, sha256_of
+from ssr_edge.common.files import cannot_write, replacing, sha256_of
 
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -40,6 +40,22 @@ def test_others_may_read_what_was_written(tmp_path: Path) -> None:
     with replacing(tmp_path / "file") as temporary:
         temporary.touch(mode=0o600)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_path_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        path.write_text("")
+    error = cannot_write(path, caught.value, "the same command with --json -")
+    assert str(path) in error.found
+    assert "Is a directory" in error.found
+    assert error.next_step == "the same command with --json -"
+    assert error.exit_code == 2
+
+
+def test_an_error_without_the_systems_reason_is_quoted() -> None:
+    assert "no space" in cannot_write("a.json", OSError("no space"), "").found
 
 
 @settings(max_examples=10)

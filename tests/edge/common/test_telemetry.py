@@ -1,4 +1,4 @@
-"""OpenVINO and ONNX Runtime report to nobody: they do unless they are told not to."""
+"""OpenVINO and ONNX Runtime send no telemetry, which both do by default."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.no_network import NO_NETWORK
 
 _IMPORT = "import openvino, sys; print('openvino_telemetry.main' in sys.modules)"
 _SILENCED = "from ssr_edge.common.telemetry import silence; silence(); " + _IMPORT
-# Where openvino-telemetry stays quiet by itself, or would ask a proxy.
+# Variables with which openvino-telemetry sends nothing, or uses a proxy.
 _LEFT_OUT = ("CI", "TF_BUILD", "JENKINS_URL", "HTTPS_PROXY", "ORT_DISABLE_TELEMETRY")
 
 
-# Its library would not ask Python for a connection; but before it sends anything, it keeps a number for the device.
+# ONNX Runtime's library does not connect through Python, but it writes a device ID before it sends anything.
 _SESSION = """
 import sys
 from ssr_edge.runners.onnxruntime import import_onnxruntime
@@ -48,7 +48,7 @@ def test_openvino_finds_no_telemetry(without_network: dict[str, str], tmp_path: 
     assert not list((tmp_path / "home").iterdir())
 
 
-def test_onnxruntime_keeps_no_number_for_the_device(
+def test_onnxruntime_writes_no_device_id(
     without_network: dict[str, str], tmp_path: Path, tiny_bundle: Bundle
 ) -> None:
     _run(_SESSION, without_network, tiny_bundle.path / "model.fp32.onnx")
@@ -63,7 +63,7 @@ def test_another_program_finds_that_consent_was_refused(without_network: dict[st
     assert not Path(silenced["HOME"]).exists()
 
 
-def test_without_either_it_would_report(without_network: dict[str, str], tmp_path: Path) -> None:
+def test_without_the_switch_openvino_reports(without_network: dict[str, str], tmp_path: Path) -> None:
     _run(_IMPORT, without_network)
-    # Should this fail some day, OpenVINO has stopped, and ssr_edge.common.telemetry can go.
+    # If this fails, OpenVINO no longer sends telemetry, and ssr_edge.common.telemetry can be removed.
     assert "google-analytics" in (tmp_path / "log").read_text()

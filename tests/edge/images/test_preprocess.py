@@ -1,4 +1,4 @@
-"""Decoding and resizing: exact numbers on real images, and every kind of hostile file is refused by name."""
+"""Decoding and resizing: exact numbers on real images, and every kind of hostile file is refused with its reason."""
 
 from __future__ import annotations
 
@@ -112,18 +112,18 @@ def test_palettes_and_cmyk_are_converted(tmp_path: Path, demo_images: list[Path]
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    assert refusal(write(tmp_path, "x.png", b"")) == "the file is empty"
+    assert "empty" in refusal(write(tmp_path, "x.png", b""))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
 def test_a_truncated_jpeg_is_refused(tmp_path: Path, jpeg: bytes, share: float) -> None:
-    assert refusal(write(tmp_path, "x.jpg", jpeg[: int(share * len(jpeg))])).startswith("the image is truncated")
+    assert "truncated" in refusal(write(tmp_path, "x.jpg", jpeg[: int(share * len(jpeg))]))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
 def test_a_truncated_png_is_refused(tmp_path: Path, photo: Image, share: float) -> None:
     data = png(photo)
-    assert refusal(write(tmp_path, "x.png", data[: int(share * len(data))])).startswith("the image is truncated")
+    assert "truncated" in refusal(write(tmp_path, "x.png", data[: int(share * len(data))]))
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".tiff", ".webp"])
@@ -148,7 +148,7 @@ def test_text_is_no_image(tmp_path: Path) -> None:
 
 def test_a_header_that_claims_2_5_gigapixels_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     for name, claims in (("x.png", png_that_claims), ("x.tif", tiff_that_claims)):
-        assert refusal(write(tmp_path, name, claims(50_000, 50_000))) == "the image has more than 134,217,728 pixels"
+        assert "more than 134,217,728 pixels" in refusal(write(tmp_path, name, claims(50_000, 50_000)))
 
 
 def test_a_header_without_its_pixels_is_refused(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, jpeg: bytes) -> No
     assert refusal(path) == "permission denied"
 
 
-def test_a_refusal_says_what_to_do_next(tmp_path: Path) -> None:
+def test_a_refusal_names_the_next_command(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load(tmp_path / "missing.png")
     assert error.value.exit_code == 3

@@ -20,7 +20,7 @@ def test_the_hottest_place_takes_the_last_color_and_the_coldest_the_first(demo_i
     for (row, column), color in (((1, 5), last), ((5, 1), first)):
         y, x = round((row + 0.5) * height), round((column + 0.5) * width)
         expected = (1 - OPACITY) * image[y, x] + OPACITY * color
-        assert np.abs(drawn[y, x] - expected).max() <= 6  # half a pixel beside the peak
+        assert np.abs(drawn[y, x] - expected).max() <= 6  # half a pixel from the peak
 
 
 def test_a_map_without_contrast_is_one_color_and_the_image_stays(demo_images: list[Path]) -> None:

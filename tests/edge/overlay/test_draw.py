@@ -38,7 +38,7 @@ def test_letters_are_seen_on_every_gray_and_none_is_cut_off(size: tuple[int, int
         rim = np.concatenate([changed[0], changed[-1], changed[:, 0], changed[:, -1]])
         assert not rim.any()
     if size in SIZES:
-        # White letters with black around them, whatever is behind.
+        # White letters with a black outline on any background.
         assert image.min() <= 20 and image.max() >= 235
 
 

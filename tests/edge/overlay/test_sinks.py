@@ -60,7 +60,7 @@ def test_a_video_keeps_its_speed_and_its_frames(tmp_path: Path, video: Path) -> 
 
 
 def test_dropped_frames_are_filled_and_an_absence_is_left_out(tmp_path: Path) -> None:
-    # 25 a second: the second is three frames late, the third comes after ten seconds without any.
+    # 25 per second: the second frame is three frames late, the third comes after a gap of ten seconds.
     times = [1000.0, 1000.0 + 3 / 25, 1010.0, 1010.0 + 1 / 25]
     predictions = [prediction("cam", n, seconds) for n, seconds in enumerate(times)]
     save(tmp_path / "out.mp4", opened("0"), "0", gray(50, 100, 150, 200), predictions)
@@ -102,18 +102,23 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path, source: str, demo
 
 def test_what_can_not_be_saved_is_refused_before_the_run(tmp_path: Path, video: Path, demo_images: list[Path]) -> None:
     (tmp_path / "file").touch()
-    for place, source in (
-        ("out.mp4", demo_images[0]),
-        ("out.avi", video),
-        ("file/out.mp4", video),
-        (os.fsdecode(b"caf\xe9.mp4"), video),
-        ("file", demo_images[0]),
+    for place, source, named in (
+        ("out.mp4", demo_images[0], "out.mp4"),
+        ("out.avi", video, "out.avi"),
+        ("file/out.mp4", video, str(tmp_path / "file")),
+        (os.fsdecode(b"caf\xe9.mp4"), video, ".mp4"),
+        ("file", demo_images[0], str(tmp_path / "file")),
     ):
-        with pytest.raises(UsageError), open_sinks(opened(source), str(source), str(tmp_path / place), False, Event()):
+        with (
+            pytest.raises(UsageError) as error,
+            open_sinks(opened(source), str(source), str(tmp_path / place), False, Event()),
+        ):
             pass
+        assert named in error.value.found
+        assert "--save" in error.value.next_step
 
 
-def test_without_windows_or_a_screen_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
+def test_without_windows_or_a_display_the_error_names_a_way_out(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
     with pytest.raises(RuntimeUnavailable) as error, open_sinks(opened(video), str(video), None, True, Event()):
         pass
     if cv2.currentUIFramework():
@@ -122,15 +127,14 @@ def test_without_windows_or_a_screen_the_way_out_is_said(monkeypatch: pytest.Mon
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: "QT5")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with (
-        pytest.raises(RuntimeUnavailable, match="no screen"),
-        open_sinks(opened(video), str(video), None, True, Event()),
-    ):
+    with pytest.raises(RuntimeUnavailable) as error, open_sinks(opened(video), str(video), None, True, Event()):
         pass
+    assert "DISPLAY" in error.value.found
+    assert "--save" in error.value.next_step
 
 
 def test_q_in_the_window_ends_the_run(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
-    """The window itself needs a screen: here its five functions are replaced."""
+    """A real window needs a display, so its five functions are replaced."""
     shown: list[np.ndarray] = []
     keys = iter([-1, ord("q")])
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: "QT5")

@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture
 def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that end hundreds of runs; test_results.py holds that the end of one waits."""
+    """Disables fsync, for tests with hundreds of runs; test_results.py checks that a run waits for the disk."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)

@@ -1,4 +1,4 @@
-"""A runner without an engine, and images of a few bytes: for tests that make hundreds of runs."""
+"""A runner without an engine, and images of a few bytes, for tests with hundreds of runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUN = RunRecord(bundle="0" * 64, engine="fake-fp32", version="1", device="CPU")
 
 
 class FakeRunner(Runner):
-    """Answers with probabilities that an image's bytes decide, whatever stands beside it in the batch."""
+    """Computes probabilities from an image's bytes alone, whatever else is in the batch."""
 
     runtime, precision, version, device, origin = "fake", "fp32", "1", "CPU", "nowhere"
     max_batch, slots = 4, 2
@@ -44,7 +44,7 @@ class FakeRunner(Runner):
 
 
 def image(path: Path, number: int) -> Path:
-    """Writes an image of 8x8 pixels that no other number has."""
+    """Writes an image of 8x8 pixels, different for each number."""
     pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     done, data = cv2.imencode(".png", pixels)
     assert done

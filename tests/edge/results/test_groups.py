@@ -37,7 +37,7 @@ def table(groups: Groups, folder: Path) -> list[dict[str, str]]:
 
 def test_a_groups_figures_by_hand(tmp_path: Path) -> None:
     groups = Groups("patient")
-    # Two of three images say A, barely; the third says PT so clearly that the mean does.
+    # Two of three images have label A by a small margin; the third has PT by so much that PT has the largest mean.
     groups.add(prediction("x/SOB_B_A-14-22549AB-100-001.png", 0.5, 0.0, 0.4, 0.0, 0.1))
     groups.add(prediction("y/SOB_B_A-14-22549AB-100-002.jpg", 0.4, 0.2, 0.3, 0.0, 0.1))
     groups.add(prediction("SOB_B_A-14-22549AB-100-003.png", 0.0, 0.0, 0.8, 0.0, 0.1, 0.1))
@@ -79,7 +79,7 @@ def test_of_two_labels_given_equally_often_the_more_probable_is_the_majority(tmp
         (r"case(\d+)", ["1", "02"]),
         (r"case\d+", ["case1", "case02"]),
         (r"([^/]+)/[^/]+$", ["case1", "case02"]),
-        (r"(slide)?(case)", ["slide"]),  # a first group that took no part names nothing
+        (r"(slide)?(case)", ["slide"]),  # no name if the first group did not take part in the match
         ("nothing", []),
     ],
 )
@@ -101,10 +101,10 @@ def test_images_of_no_group_are_counted_and_the_first_are_named() -> None:
 
 
 @pytest.mark.parametrize("expression", ["(", "[a", "*", "(?P<x", "a{99999999999999999999}", r"\9"])
-def test_what_is_no_expression_is_refused_in_words(expression: str) -> None:
-    with pytest.raises(UsageError, match="is no regular expression") as error:
+def test_an_invalid_expression_is_refused(expression: str) -> None:
+    with pytest.raises(UsageError) as error:
         Groups(expression)
-    assert error.value.found.startswith(f"--group-by {expression!r}")
+    assert f"--group-by {expression!r}" in error.value.found
     assert "patient" in error.value.expected
 
 

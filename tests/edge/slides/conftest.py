@@ -1,4 +1,4 @@
-"""What the tests of slides share."""
+"""Fixtures of the tests of slides."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def stained(demo_images: list[Path]) -> list[Image]:
 
 @pytest.fixture(scope="session")
 def made_slide(tmp_path_factory: pytest.TempPathFactory, stained: list[Image]) -> MadeSlide:
-    """20 tiles at 100X, six of them tissue; treat it as read-only."""
+    """20 tiles at 100X, six of them with tissue. Do not modify it."""
     return make_slide(tmp_path_factory.mktemp("slides") / "slide.tif", stained)

@@ -1,4 +1,4 @@
-"""Slides made of real images on white glass, so that every tile's place and pixels are known."""
+"""Synthetic slides: real images on white glass, so that every tile's position and pixels are known."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ssr_edge.images.preprocess import Image
 MPP = 0.65
 WIDTH, HEIGHT = 700, 460
 COLUMNS, ROWS = 5, 4
-# Where whole images lie, as number of the tile; the glass between them is bare.
+# Indices of the tiles that show an image; the others are bare glass.
 PLACES = (0, 6, 7, 8, 12, 19)
 
 
 @dataclass(frozen=True)
 class MadeSlide:
-    """A slide and the image that lies on each tile."""
+    """A slide, and the image on each tile that has one."""
 
     path: Path
     images: dict[int, Image]
 
 
 def make_slide(path: Path, images: list[Image]) -> MadeSlide:
-    """20 tiles at 100X with images on PLACES, and a margin on the right and below."""
+    """20 tiles at 100X with images at PLACES, and a margin at the right and lower edge."""
     glass = np.full((ROWS * HEIGHT + 123, COLUMNS * WIDTH + 321, 3), 255, np.uint8)
     placed = dict(zip(PLACES, images, strict=True))
     for number, image in placed.items():
@@ -41,7 +41,7 @@ def make_slide(path: Path, images: list[Image]) -> MadeSlide:
 def write_slide(
     path: Path, image: Image, mpp: float | None = MPP, levels: tuple[int, ...] = (1, 4), **more: Any
 ) -> Path:
-    """Writes uint8 [h, w, 3], BGR, as a tiled pyramid, lossless unless told otherwise."""
+    """Writes uint8 [h, w, 3], BGR, as a tiled pyramid, by default lossless."""
     options: dict[str, Any] = {
         "tile": (256, 256),
         "photometric": "rgb",

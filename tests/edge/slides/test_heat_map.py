@@ -1,4 +1,4 @@
-"""Colors of the heat map against their probabilities, and its legend."""
+"""The heat map: each tile's color against its probability, and the legend."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_thumbnail_is_left_gray_and_the_legend_is_below(made_slide: MadeSlid
     assert (drawn[:height] == drawn[:height, :, :1]).all()
     colors = cv2.applyColorMap(np.array([[0], [255]], np.uint8), cv2.COLORMAP_VIRIDIS)[:, 0]
     scale = drawn[height + 30, [15, 314]]
-    # Seen over tissue, like the map's own.
+    # Blended as over tissue, like the map itself.
     assert np.abs(scale - (0.45 * 190 + 0.55 * colors)).max() <= 1
 
 

@@ -1,4 +1,4 @@
-"""Slides followed through a run, with results made up."""
+"""Reports of slides over a run, with made-up results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssr_edge.common.errors import InputError, UsageError
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction, decide
 from ssr_edge.slides.report import SlideReports
@@ -30,9 +31,10 @@ def test_the_heat_map_and_the_summary_come_with_the_last_result(tmp_path: Path, 
     reports.add(Failure(str(made_slide.path), "tile at x 1, y 2: damaged"))
     assert heat_map.read_bytes().startswith(b"\x89PNG")
     reports.add(result(inputs[-1]))
-    assert reports.summaries == [
-        f"{made_slide.path}: 6 of 20 tiles show tissue (30%), 5 classified, 1 malignant (20%) -> {heat_map}"
-    ]
+    (summary,) = reports.summaries
+    assert summary.startswith(f"{made_slide.path}: 6 of 20 tiles")
+    assert "(30%), 5 classified, 1 malignant (20%)" in summary
+    assert summary.endswith(str(heat_map))
 
 
 def test_the_same_slide_twice_and_two_of_one_name(tmp_path: Path, made_slide: MadeSlide) -> None:
@@ -47,14 +49,29 @@ def test_the_same_slide_twice_and_two_of_one_name(tmp_path: Path, made_slide: Ma
     ]
 
 
+def bare_slide(path: Path) -> Path:
+    return write_slide(path, np.full((ROWS * HEIGHT, COLUMNS * WIDTH, 3), 255, np.uint8))
+
+
 def test_an_empty_slide_has_a_heat_map_too(tmp_path: Path) -> None:
-    glass = np.full((ROWS * HEIGHT, COLUMNS * WIDTH, 3), 255, np.uint8)
-    path = write_slide(tmp_path / "bare.tif", glass)
+    path = bare_slide(tmp_path / "bare.tif")
     reports = SlideReports(100, None, tmp_path / "p.csv")
     assert list(reports.tiles_of(path)) == []
     heat_map = tmp_path / "p.bare.heatmap.png"
-    assert reports.summaries == [f"{path}: 0 of 20 tiles show tissue (0%), 0 classified -> {heat_map}"]
+    (summary,) = reports.summaries
+    assert summary.startswith(f"{path}: 0 of 20 tiles")
+    assert "(0%), 0 classified" in summary
+    assert "malignant" not in summary
     assert heat_map.exists()
+
+
+def test_a_heat_map_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    reports = SlideReports(100, None, tmp_path / "file" / "p.csv")
+    with pytest.raises(UsageError) as error:
+        list(reports.tiles_of(bare_slide(tmp_path / "bare.tif")))
+    assert str(tmp_path / "file" / "p.bare.heatmap.png") in error.value.found
+    assert "-o" in error.value.next_step
 
 
 @pytest.mark.parametrize("magnification", [100, None])
@@ -65,7 +82,9 @@ def test_a_slide_that_can_not_be_cut_fails_as_one(
     broken.write_text("no slide")
     reports = SlideReports(magnification, None, tmp_path / "p.csv")
     (tile,) = reports.tiles_of(broken if magnification else made_slide.path)
-    with pytest.raises(Exception, match="not a slide that tiffslide reads" if magnification else "one magnification"):
+    with pytest.raises(InputError) as error:
         tile.read()
+    assert str(broken if magnification else made_slide.path) in error.value.found
+    assert ("tiffslide" if magnification else "magnification") in error.value.found
     reports.add(Failure(str(tile.source), "it"))
     assert reports.summaries == []

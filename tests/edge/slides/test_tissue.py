@@ -1,4 +1,4 @@
-"""Tissue on drawn thumbnails, whose truth is the drawing."""
+"""Tissue segmentation on drawn thumbnails, whose ground truth is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PINK = (200, 140, 220)
 
 
 def glass(seed: int = 0) -> Image:
-    """300x400 of bare glass with a scanner's noise."""
+    """Bare glass, 300x400 pixels, with a scanner's noise."""
     noise = np.random.default_rng(seed).normal(240, 2, (300, 400, 3))
     return np.clip(noise, 0, 255).astype(np.uint8)
 

@@ -61,16 +61,19 @@ def test_pages_behind_a_break_are_one_failure(tmp_path: Path, tiff: Path) -> Non
     assert 0 < len(pages) < PAGES
     for page in pages:
         assert page.read().ndim == 3
-    with pytest.raises(InputError, match=f"page {len(pages)}: the file ends before it"):
+    with pytest.raises(InputError) as error:
         last.read()
+    assert f"page {len(pages)}:" in error.value.found
+    assert last.frame == len(pages)
 
 
 def test_what_is_no_tiff_is_left_to_the_decoder(tmp_path: Path) -> None:
     (tmp_path / "text.tif").write_text("no image")
-    for name, reason in (("text.tif", "not an image"), ("missing.tif", "no such file"), ("zero\0.tif", "no file can")):
+    for name, reason in (("text.tif", "not an image"), ("missing.tif", "no such file"), ("zero\0.tif", "null byte")):
         (page,) = pages_of(tmp_path / name)
-        with pytest.raises(InputError, match=reason):
+        with pytest.raises(InputError) as error:
             page.read()
+        assert reason in error.value.found
 
 
 def test_a_big_tiff_is_counted(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ def test_frames_go_on_after_the_camera_was_away(camera: Camera, capfd: pytest.Ca
     assert seconds == sorted(seconds) and abs(seconds[-1] - time.time()) < 60
     assert max(b - a for a, b in pairwise(seconds)) > 0.9
     assert {item.read().shape for item in found} <= {(460, 700, 3), (456, 700, 3)}
-    said = capfd.readouterr().err
-    assert "the camera: no frame for" in said and "connecting again in 0.5 s" in said
-    assert said.count("the camera: frames again, after") == 1
-    assert "127.0.0.1" not in said
+    err = capfd.readouterr().err
+    assert "the camera: no frame for" in err and "0.5 s" in err
+    assert err.count("the camera: reconnected") == 1
+    assert "127.0.0.1" not in err
 
 
 def test_only_every_tenth(camera: Camera) -> None:
@@ -46,8 +46,11 @@ def test_it_gives_up_after_a_stated_time(camera: Camera) -> None:
     frames = frames_of_stream(camera.url, "the camera", Event(), give_up_after=0.5)
     next(frames)
     camera.off()
-    with pytest.raises(RuntimeUnavailable, match="the camera gave no frame for 1 s"):
+    with pytest.raises(RuntimeUnavailable) as error:
         list(frames)
+    assert "the camera" in error.value.found
+    assert "1 s" in error.value.found
+    assert "0 s" in error.value.expected  # 0.5, without decimals
 
 
 def test_stopping_ends_the_wait_for_a_connection(camera: Camera) -> None:
@@ -62,13 +65,15 @@ def test_stopping_ends_the_wait_for_a_connection(camera: Camera) -> None:
     assert stop.is_set() and time.monotonic() - started < GIVE_UP_AFTER_S / 2
 
 
-def test_who_is_not_there_at_first_is_said_at_once() -> None:
+def test_a_source_that_is_missing_at_first_is_an_error_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     started = time.monotonic()
     for source in (f"http://127.0.0.1:{port}/", f"rtsp://127.0.0.1:{port}/", "97"):
-        with pytest.raises(RuntimeUnavailable, match="a name can't be opened"):
+        with pytest.raises(RuntimeUnavailable) as error:
             next(frames_of_stream(source, "a name", Event()))
+        assert "a name" in error.value.found
+        assert source not in str(error.value)
     assert time.monotonic() - started < 30
 
 
@@ -82,6 +87,7 @@ def test_a_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_without_gstreamer_the_package_that_has_it_is_named() -> None:
-    with pytest.raises(RuntimeUnavailable, match="without GStreamer") as error:
+    with pytest.raises(RuntimeUnavailable) as error:
         next(frames_of_stream("videotestsrc ! appsink", "a pipeline", Event()))
+    assert "GStreamer" in error.value.found
     assert "python3-opencv" in error.value.next_step
