@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"ssr_edge": ROOT, "ssr_train": ROOT / "train", "ssr_export": ROOT / "export", "ssr_kernels": ROOT / "kernels"}
+SOURCES = {
+    "ssr_edge": ROOT,
+    "ssr_train": ROOT / "train",
+    "ssr_export": ROOT / "export",
+    "ssr_kernels": ROOT / "kernels",
+}
 # From the bottom up; packages of one layer do not import each other, except where ALSO allows it.
 LAYERS = (
     ("common",),
@@ -121,4 +126,6 @@ def test_packages_import_each_other_in_no_circle() -> None:
 )
 def test_a_planted_import_is_found(module: str, planted: str) -> None:
     assert violations(module, planted) != []
-    assert violations(module, "import json\n\nfrom ssr_edge import __version__") == [] or module.startswith("ssr_kernels")
+    assert violations(module, "import json\n\nfrom ssr_edge import __version__") == [] or module.startswith(
+        "ssr_kernels"
+    )

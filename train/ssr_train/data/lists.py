@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import get_args
 
+from ssr_edge.breakhis.index import INDEX
 from ssr_edge.breakhis.names import parse_name
 from ssr_edge.common.errors import DataError, UsageError
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES
-from ssr_train.data.breakhis import INDEX, Record, read
+from ssr_train.data.breakhis import Record, read
 from ssr_train.data.splits import Part, Split
 
 
