@@ -31,7 +31,7 @@ from ssr_train.data.augment import STORED_SIZE, Augment
 from ssr_train.data.breakhis import Record, contradictory_twins, read
 from ssr_train.data.dataset import LabeledImages, draw_order, load_images, normalize, upload
 from ssr_train.data.image_cache import open_image_cache
-from ssr_train.data.split_messages import misfits, why_classes_are_missing
+from ssr_train.data.split_messages import differences, missing_classes
 from ssr_train.data.splits import Part, Split, SplitKind, make_split
 from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.arch import Arch
@@ -129,7 +129,7 @@ def _train(options: TrainOptions, resume: bool, log: Log, start: Start | None, p
         split = Split.read(split_file)
     else:
         split = start.split if start else _split(records, twins, options, log)
-    for reason in why_classes_are_missing(records, split):
+    for reason in missing_classes(records, split):
         log(f"{reason}: figures leave the class out")
     load = cache.load if cache else load_images
     training = _readable(load(split.select(records, "train"), STORED_SIZE), "train", log)
@@ -234,7 +234,7 @@ def _split(records: list[Record], twins: list[list[Record]], options: TrainOptio
     if not isinstance(options.split, Path):
         return make_split(records, options.split, options.seed)
     split = Split.read(options.split)
-    for misfit in misfits(split, records, list(chain.from_iterable(twins))):
+    for misfit in differences(split, records, list(chain.from_iterable(twins))):
         log(f"{options.split}: {misfit}")
     return split
 
