@@ -1,4 +1,4 @@
-"""Sensitivity and specificity, on studies whose mistakes are known: a wrong label is the next class in CLASSES."""
+"""Sensitivity and specificity of studies with known mistakes: a wrong label is the next class in CLASSES."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.evaluation.bootstrap import malignancy_intervals
-from ssr_train.study.malignancy_table import malignancy_table, group_shares
+from ssr_train.study.malignancy_table import group_shares, malignancy_table
 from ssr_train.study.outcomes import gather
 from ssr_train.study.plan import Cell, Model
 from tests.train.study.made_up import finish, plan, predictions
