@@ -118,9 +118,7 @@ def test_models_are_paired_on_the_same_split(finished: tuple[Path, dict[str, int
     assert float(row["difference"]) == pytest.approx(ours - theirs)
 
 
-def test_the_report_includes_all_tables_and_figures(
-    finished: tuple[Path, dict[str, int], str], breakhis_tree: Path
-) -> None:
+def test_the_report_has_all_tables_and_figures(finished: tuple[Path, dict[str, int], str], breakhis_tree: Path) -> None:
     folder, _, _ = finished
     text = (folder / "report.md").read_text()
     assert "Decision support for research, not a medical device." in text
