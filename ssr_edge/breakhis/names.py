@@ -1,4 +1,4 @@
-"""BreaKHis's eight classes and its file names: the one place that knows either (Spanhol et al. 2016)."""
+"""The eight classes and the file name format of BreaKHis (Spanhol et al. 2016)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class ImageName:
-    """What a BreaKHis file name says, e.g. `SOB_M_DC-14-2523-100-001.png`.
+    """The fields of a BreaKHis file name, e.g. `SOB_M_DC-14-2523-100-001.png`.
 
     label: one of CLASSES. patient: year and slide, e.g. `14-2523`. magnification: 40, 100, 200 or 400.
     """
@@ -51,9 +51,9 @@ class ImageName:
 
 
 def parse_name(path: str | PurePath) -> ImageName | None:
-    """Reads a BreaKHis file name, whatever its folder and suffix; None when it is not one.
+    """Parses a BreaKHis file name, with any folder and suffix; None if it is not one.
 
-    A name whose benign/malignant letter contradicts its class is not a BreaKHis name either.
+    A name whose benign/malignant letter contradicts its class is not a BreaKHis name.
     """
     match = _NAME.fullmatch(PurePath(path).stem)
     if match is None or (match["malignancy"] == "M") != (match["label"] in MALIGNANT):

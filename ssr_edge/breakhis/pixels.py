@@ -1,4 +1,4 @@
-"""Tells images apart by their pixels, whatever file they came from."""
+"""Identifies images by their pixels, independent of their file format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ssr-edge data split` does: reads the images, divides them, writes the files and says what they lack."""
+"""Implements `ssr-edge data split`: splits the images, writes the files and prints what is in each part."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Division:
-    """What was asked for; None where nothing was."""
+class SplitRequest:
+    """The options of the command; None if not given."""
 
     path: Path
     kind: Literal["image", "patient", "kfold", "official"]
@@ -36,25 +36,25 @@ class Division:
     output: Path
 
 
-def divide(asked: Division) -> None:
+def write_splits(asked: SplitRequest) -> None:
     """Writes a split file, or one for each fold, and prints what is in each part.
 
     Raises:
-        UsageError: options that do not belong together.
-        DataError: images or fold files that can't be used.
+        UsageError: the options can't be combined, or a file can't be written.
+        DataError: the images or fold files can't be used.
     """
     _check(asked)
     with importing("train"):
         from ssr_train.data.breakhis import contradictory_twins, read
-        from ssr_train.data.split_messages import misfits, why_classes_are_missing
+        from ssr_train.data.split_messages import differences, missing_classes
 
     records = read(asked.path, asked.magnification)
-    if asked.kind != "official":  # the authors' folds stay as they are; train drops twins in any case
+    if asked.kind != "official":  # the authors' folds are not changed; training always drops twins
         records, twins = contradictory_twins(records)
         if twins:
             typer.echo(
                 f"left out {sum(map(len, twins))} images: the same pixels under two labels "
-                f"(for instance {', '.join(record.name for record in twins[0])})"
+                f"(e.g. {', '.join(record.name for record in twins[0])})"
             )
     with importing("train"):
         splits = _splits(asked, records)
@@ -62,9 +62,9 @@ def divide(asked: Division) -> None:
         file = asked.output if len(splits) == 1 else asked.output.with_suffix(f".fold-{number}{asked.output.suffix}")
         _write(split, file)
         _table(f"{file}: {split.kind}, seed {split.seed}", records, split)
-        sides = _patients_on_several_sides(records, split)
-        for said in (*misfits(split, records), *why_classes_are_missing(records, split), *sides):
-            typer.echo(f"  {said}")
+        shared = _patients_in_several_parts(records, split)
+        for message in (*differences(split, records), *missing_classes(records, split), *shared):
+            typer.echo(f"  {message}")
     typer.echo(f"next: ssr-edge train --data {asked.path} --split {file}")
 
 
@@ -79,7 +79,7 @@ def _write(split: Split, file: Path) -> None:
         ) from error
 
 
-def _splits(asked: Division, records: list[Record]) -> dict[int, Split]:
+def _splits(asked: SplitRequest, records: list[Record]) -> dict[int, Split]:
     from ssr_train.data.folds import make_folds
     from ssr_train.data.official_folds import OFFICIAL_FOLDS, official_split
     from ssr_train.data.splits import make_split
@@ -94,14 +94,14 @@ def _splits(asked: Division, records: list[Record]) -> dict[int, Split]:
     return {1: make_split(records, asked.kind, asked.seed)}
 
 
-def _check(asked: Division) -> None:
-    belongs = {
+def _check(asked: SplitRequest) -> None:
+    kinds_of = {
         "--folds": (asked.folds, ("kfold",)),
         "--unit": (asked.unit, ("kfold",)),
         "--fold": (asked.fold, ("kfold", "official")),
         "--folds-dir": (asked.folds_dir, ("official",)),
     }
-    for option, (value, kinds) in belongs.items():
+    for option, (value, kinds) in kinds_of.items():
         if value is not None and asked.kind not in kinds:
             raise _usage(f"{option} with --kind {asked.kind}", f"--kind {' or '.join(kinds)}", f"--kind {kinds[0]}")
     if asked.kind == "official" and asked.folds_dir is None:
@@ -130,17 +130,17 @@ def _table(title: str, records: list[Record], split: Split) -> None:
     console.print(table)
 
 
-def _patients_on_several_sides(records: list[Record], split: Split) -> list[str]:
-    sides: dict[str, set[str]] = {}
+def _patients_in_several_parts(records: list[Record], split: Split) -> list[str]:
+    parts_of: dict[str, set[str]] = {}
     for record in records:
         if record.name in split.parts:
-            sides.setdefault(record.patient, set()).add(split.parts[record.name])
-    several = sorted(patient for patient, parts in sides.items() if len(parts) > 1)
+            parts_of.setdefault(record.patient, set()).add(split.parts[record.name])
+    several = sorted(patient for patient, parts in parts_of.items() if len(parts) > 1)
     if not several:
         return []
     return [
-        f"{len(several)} of {len(sides)} patients stand on several sides, such as {several[0]}: figures of this split "
-        "say nothing about patients the network has not seen"
+        f"{len(several)} of {len(parts_of)} patients are in several parts, e.g. {several[0]}: metrics of this split do "
+        "not show how well the network generalizes to new patients"
     ]
 
 

@@ -21,29 +21,29 @@ def evaluate(
         Path | None, typer.Argument(help="Checkpoint or bundle. (default: newest run, else demo)", show_default=False)
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Images. (default: those it was trained with)", show_default=False)
+        Path | None, typer.Option(help="Folder of images. (default: the data it was trained with)", show_default=False)
     ] = None,
     part: Annotated[Literal["val", "test", "all"], typer.Option(help="Part of the checkpoint's split.")] = "test",
-    runtime: Annotated[str, typer.Option(help="Of a bundle.")] = "openvino",
+    runtime: Annotated[str, typer.Option(help="Runtime, for a bundle.")] = "openvino",
     precision: Annotated[
-        str | None, typer.Option(help="Of a bundle. (default: its choice)", show_default=False)
+        str | None, typer.Option(help="Precision, for a bundle. (default: chosen by the bundle)", show_default=False)
     ] = None,
     tta: Annotated[
-        bool, typer.Option("--tta", help="Average the probabilities of each image's eight turns and mirrorings.")
+        bool, typer.Option("--tta", help="Average the probabilities of the eight rotations and mirrorings of an image.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the confusion matrix and the surest mistakes.", show_default=False
+            "--output", "-o", help="Folder for the confusion matrix and the worst mistakes.", show_default=False
         ),
     ] = None,
     cam: Annotated[
         Path | None,
-        typer.Option(help="Folder for the images with their class activation maps over them.", show_default=False),
+        typer.Option(help="Folder for the images overlaid with class activation maps.", show_default=False),
     ] = None,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
+    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")] = None,
 ) -> None:
-    """Judge a checkpoint, or the engine of a bundle, on images it has not seen."""
+    """Evaluate a checkpoint, or an engine of a bundle, on held-out images."""
     with importing("train"):
         from ssr_train.evaluation.evaluate import evaluate_bundle, evaluate_checkpoint
         from ssr_train.evaluation.evaluation_plots import write_cams, write_pictures
@@ -54,18 +54,18 @@ def evaluate(
     from ssr_edge.evaluation.bootstrap import malignancy_intervals
 
     if source is not None and (source / MANIFEST).exists():
-        judged = evaluate_bundle(Bundle.open(source), data, part, runtime, precision, tta, cam is not None)
+        evaluation = evaluate_bundle(Bundle.open(source), data, part, runtime, precision, tta, cam is not None)
     else:
-        judged = evaluate_checkpoint(find_checkpoint(source), data, part, tta, cam is not None)
-    written = [] if output is None else write_pictures(judged, output)
-    written += [] if cam is None else write_cams(judged, cam)
-    intervals = malignancy_intervals(judged.images.targets.numpy(), judged.predicted, judged.patients)
-    text = _json(judged, part, tta, intervals)
+        evaluation = evaluate_checkpoint(find_checkpoint(source), data, part, tta, cam is not None)
+    written = [] if output is None else write_pictures(evaluation, output)
+    written += [] if cam is None else write_cams(evaluation, cam)
+    intervals = malignancy_intervals(evaluation.images.targets.numpy(), evaluation.predicted, evaluation.patients)
+    text = _json(evaluation, part, tta, intervals)
     if json_file == "-":
         typer.echo(text)
         return
-    title = f"{judged.name}, {part}" + (", eight views an image" if tta else "")
-    metrics_table(title, judged.metrics, *intervals, patients=len(set(judged.patients)))
+    title = f"{evaluation.name}, {part}" + (", eight views per image" if tta else "")
+    metrics_table(title, evaluation.metrics, *intervals, patients=len(set(evaluation.patients)))
     if json_file:
         write_json(json_file, text)
     for folder in dict.fromkeys(path.parent for path in written):
@@ -74,19 +74,22 @@ def evaluate(
 
 
 def _json(
-    judged: Evaluation, part: str, tta: bool, intervals: tuple[tuple[float, float] | None, tuple[float, float] | None]
+    evaluation: Evaluation,
+    part: str,
+    tta: bool,
+    intervals: tuple[tuple[float, float] | None, tuple[float, float] | None],
 ) -> str:
     from ssr_edge.evaluation.metrics import by_class
 
     return json.dumps(
         {
-            "source": judged.name,
+            "source": evaluation.name,
             "part": part,
-            **asdict(judged.metrics),
+            **asdict(evaluation.metrics),
             "tta": tta,
-            "patients": len(set(judged.patients)),
+            "patients": len(set(evaluation.patients)),
             "malignant_sensitivity_ci95": intervals[0],
             "malignant_specificity_ci95": intervals[1],
-            "classes": [asdict(of_class) for of_class in by_class(judged.metrics)],
+            "classes": [asdict(of_class) for of_class in by_class(evaluation.metrics)],
         }
     )

@@ -1,4 +1,4 @@
-"""`ssr-edge study`: architectures x recipes x splits x magnifications x seeds, then the paper's tables and figures."""
+"""`ssr-edge study`: trains a grid of networks, then writes the tables and figures of the paper."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from ssr_train.study.plan import StudyPlan
 
 FAILED_RUNS = 3
-# The rows of the paper's Table 2.
+# The rows of Table 2 of the paper.
 _ARCHITECTURES = ("resnet50", "resnext50_32x4d", "se_resnext50_32x4d", "ssresnext50_32x4d")
 
 
 def study(
     data: Annotated[
-        Path | None, typer.Option(help="BreaKHis's tree, or a folder with an index.csv.", show_default=False)
+        Path | None, typer.Option(help="The BreaKHis folder, or a folder with an index.csv.", show_default=False)
     ] = None,
     arch: Annotated[
         list[str] | None,
-        typer.Option(help="Architecture; repeatable. (default: the four of the paper's Table 2)", show_default=False),
+        typer.Option(help="Architecture; repeatable. (default: the four in Table 2 of the paper)", show_default=False),
     ] = None,
     magnification: Annotated[
-        list[int] | None, typer.Option(help="Repeatable. (default: those in the data)", show_default=False)
+        list[int] | None, typer.Option(help="Magnification; repeatable. (default: all in the data)", show_default=False)
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="How many repeats; seed s decides split and training of repeat s.")
+        int, typer.Option(min=1, help="Number of repeats; each has its own seed for split and training.")
     ] = 10,
     split: Annotated[
         list[str] | None, typer.Option(help="image or patient; repeatable. (default: image)", show_default=False)
@@ -39,15 +39,17 @@ def study(
         list[str] | None,
         typer.Option(help="Recipe or .toml file; repeatable. (default: paper)", show_default=False),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipes'.", show_default=False)] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Overrides the recipes' epochs.", show_default=False)
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of parallel runs.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the study.")] = Path("study"),
     tables_only: Annotated[
-        bool, typer.Option("--tables-only", help="Train nothing: tables and figures of what -o holds so far.")
+        bool, typer.Option("--tables-only", help="Do not train: write tables and figures of the finished runs in -o.")
     ] = False,
 ) -> None:
-    """Train a grid of networks and write the paper's tables and figures; the same command goes on after a kill."""
+    """Train a grid of networks and write the paper's tables and figures. The same command resumes a killed study."""
     with importing("train"):
         from ssr_train.study.grid import train_grid
         from ssr_train.study.outcomes import gather
@@ -60,7 +62,7 @@ def study(
         plan = read_plan(output)
     elif data is None:
         raise UsageError(
-            "no images were named", expected="--data FOLDER", next_step="ssr-edge study --data BreaKHis_v1 -o study"
+            "--data is missing", expected="--data FOLDER", next_step="ssr-edge study --data BreaKHis_v1 -o study"
         )
     else:
         plan = _plan(
@@ -76,7 +78,7 @@ def study(
         typer.echo(accuracy_table(found, kind).markdown())
     typer.echo(f"{found.done} of {len(plan.runs())} runs -> {report}")
     if found.failures:
-        typer.echo(f"{len(found.failures)} failed; the same command tries them again:", err=True)
+        typer.echo(f"{len(found.failures)} failed; the same command retries them:", err=True)
         for name, reason in found.failures.items():
             typer.echo(f"  {name}: {reason}", err=True)
         raise typer.Exit(FAILED_RUNS)
@@ -91,7 +93,7 @@ def _plan(
     recipes: list[str],
     epochs: int | None,
 ) -> StudyPlan:
-    """Checks everything that can be wrong before the first run, so that no run is lost to a mistyped name."""
+    """Checks all options before the first run, so that no time is lost to a mistyped name."""
     from collections import Counter
     from typing import get_args
 
@@ -103,7 +105,7 @@ def _plan(
 
     if unknown := [split for split in splits if split not in get_args(SplitKind)]:
         raise UsageError(
-            f"split {unknown[0]!r} is not known",
+            f"unknown split {unknown[0]!r}",
             expected=" or ".join(get_args(SplitKind)),
             next_step=f"ssr-edge study --data {data} --split image --split patient",
         )
@@ -112,8 +114,8 @@ def _plan(
         loaded = [one.model_copy(update={"epochs": epochs}) for one in loaded]
     if repeated := [name for name, count in Counter(one.name for one in loaded).items() if count > 1]:
         raise UsageError(
-            f"two recipes are called {repeated[0]}",
-            expected="recipes of different names",
+            f"two recipes are named {repeated[0]}",
+            expected="recipes with different names",
             next_step="rename one of the .toml files",
         )
     counts = Counter(record.magnification for record in read(data))
@@ -121,7 +123,7 @@ def _plan(
     if missing := [magnification for magnification in asked if magnification not in counts]:
         raise DataError(
             f"{data} has no image of {missing[0]}X",
-            expected="one of " + ", ".join(f"{magnification}" for magnification in sorted(counts)),
+            expected="one of " + ", ".join(map(str, sorted(counts))),
             next_step=f"ssr-edge study --data {data} --magnification {min(counts)}",
         )
     return StudyPlan(

@@ -1,4 +1,4 @@
-"""`ssr-edge train`: trains an architecture by a recipe, or fine-tunes a checkpoint with quantization; resumable."""
+"""`ssr-edge train`: trains an architecture with a recipe, or fine-tunes a checkpoint with quantization; resumable."""
 
 from __future__ import annotations
 
@@ -24,64 +24,63 @@ _ARCH = "ssresnext50_32x4d"
 
 def train(
     data: Annotated[
-        Path | None, typer.Option(help="BreaKHis's tree, or a folder with an index.csv.", show_default=False)
+        Path | None, typer.Option(help="The BreaKHis folder, or a folder with an index.csv.", show_default=False)
     ] = None,
     arch: Annotated[
         str | None,
         typer.Option(
-            help=f"Architecture; '/shared' behind it shares the kernels' weights. (default: {_ARCH})",
+            help=f"Architecture; append '/shared' to share the weights of the kernels. (default: {_ARCH})",
             show_default=False,
         ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="paper, modern, cpu, qat, or a .toml file. (default: paper; with --qat qat)", show_default=False
+            help="paper, modern, cpu, qat, or a .toml file. (default: paper; qat with --qat)", show_default=False
         ),
     ] = None,
     magnification: Annotated[
-        int | None, typer.Option(help="40, 100, 200 or 400; all images when left out.", show_default=False)
+        int | None, typer.Option(help="40, 100, 200 or 400. (default: all images)", show_default=False)
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="What must not stand on both sides: image or patient; or a file that `ssr-edge data split` wrote. "
-            "(default: image)",
+            help="Split by image or patient, or use a file written by `ssr-edge data split`. (default: image)",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Fixes the split, the first weights and every draw.")] = 0,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of split, initial weights and training.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Overrides the epochs of the recipe.", show_default=False)
+    ] = None,
     accumulate: Annotated[
         int | None,
-        typer.Option(min=1, help="Micro-batches a batch is computed in, to save memory.", show_default=False),
+        typer.Option(min=1, help="Number of micro-batches per batch, to save memory.", show_default=False),
     ] = None,
-    cache: Annotated[Path, typer.Option(help="Folder of decoded images that runs share.")] = RUNS / ".cache",
+    cache: Annotated[Path, typer.Option(help="Folder for decoded images, shared by runs.")] = RUNS / ".cache",
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write events into the run's folder.")
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard events into the folder of the run.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run. (default: runs/ARCH-TIME)", show_default=False)
     ] = (None),
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where --run, or the newest unfinished run, stopped.")
-    ] = (False),
+    resume: Annotated[bool, typer.Option("--resume", help="Resume --run, or the newest unfinished run.")] = (False),
     init_from: Annotated[
         Path | None,
         typer.Option(
-            help="ImageNet weights to start from, .pth or .safetensors: ResNeXt-50 32x4d, ResNet-50 or Swin-T.",
+            help="ImageNet weights to start from (.pth or .safetensors): ResNeXt-50 32x4d, ResNet-50 or Swin-T.",
             show_default=False,
         ),
     ] = None,
     qat: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint or run to fine-tune in INT8's arithmetic, on its own split and data.", show_default=False
+            help="Checkpoint or run to fine-tune with simulated INT8, with the same split and data.", show_default=False
         ),
     ] = None,
 ) -> None:
-    """Train a network: images in, checkpoint out."""
+    """Train a network on labeled images and write a checkpoint."""
     with importing("train"):
         from ssr_train.models.arch import arch_by_name
         from ssr_train.training.device import choose_device
@@ -104,7 +103,7 @@ def train(
     _check_processes(run, qat)
     if tensorboard:
         with importing("tensorboard"):
-            import tensorboard as _  # noqa: F401 (said now, not after an hour's decoding)
+            import tensorboard as _  # noqa: F401 (fails now, not after decoding all images)
     if resume:
         options = read_options(run or _newest_unfinished(), choose_device(device))
     else:
@@ -117,7 +116,7 @@ def train(
             options = _qat_options(qat, run, data, chosen, seed, choose_device(device))
         elif data is None:
             raise UsageError(
-                "no images were named", expected="--data FOLDER", next_step="ssr-edge train --data BreaKHis_v1"
+                "--data is missing", expected="--data FOLDER", next_step="ssr-edge train --data BreaKHis_v1"
             )
         else:
             config = arch_by_name(arch or _ARCH)
@@ -148,20 +147,20 @@ def _check_processes(run: Path | None, qat: Path | None) -> None:
         return
     if run is None:
         raise UsageError(
-            f"{process_count()} processes without a run folder in common",
+            f"{process_count()} processes without --run",
             expected="--run FOLDER",
             next_step='torchrun --nproc-per-node 2 -- "$(which ssr-edge)" train --data FOLDER --run runs/NAME',
         )
     if qat is not None:
         raise UsageError(
-            f"--qat in {process_count()} processes",
-            expected="one process: fine-tuning takes a few epochs",
+            f"--qat with {process_count()} processes",
+            expected="a single process: fine-tuning takes only a few epochs",
             next_step=f"ssr-edge train --qat {qat}",
         )
 
 
 def _public_weights(path: Path, arch: Arch) -> Source:
-    """Reads the file once before the run begins, so that one that does not fit leaves no run behind."""
+    """Loads the file before the run is created, so that a file that does not fit leaves no run behind."""
     from ssr_edge.common.files import sha256_of
     from ssr_train.models.build import build_network
     from ssr_train.models.pretrained import load_pretrained
@@ -175,8 +174,8 @@ def _refuse_with_qat(given: dict[str, object]) -> None:
     if named := [option for option, value in given.items() if value is not None]:
         raise UsageError(
             f"{named[0]} together with --qat",
-            expected="a new run, with the checkpoint's own architecture, magnification and split",
-            next_step="ssr-edge train --qat CHECKPOINT  (ssr-edge train --resume goes on with one that was stopped)",
+            expected="a new run, with the architecture, magnification and split of the checkpoint",
+            next_step="ssr-edge train --qat CHECKPOINT  (ssr-edge train --resume resumes an unfinished run)",
         )
 
 
@@ -193,8 +192,8 @@ def _qat_options(
     arch = arch_from_dict(card.arch)
     if not isinstance(arch, ArchConfig):
         raise UsageError(
-            f"--qat knows no INT8 arithmetic of {arch.name}",
-            expected="a checkpoint of SSResNeXt or of one of its ablations",
+            f"--qat does not support {arch.name}",
+            expected="a checkpoint of SSResNeXt or one of its ablations",
             next_step=f"ssr-edge build-engine {path}",
         )
     images = data or Path(card.data)
@@ -226,11 +225,11 @@ def _split(asked: str | None) -> SplitKind | Path:
         return "patient"
     if not Path(asked).is_file():
         raise UsageError(
-            f"--split {asked} is no file",
+            f"--split {asked} is not a file",
             expected="image, patient, or a split file",
             next_step=f"ssr-edge data split FOLDER --kind patient -o {asked}",
         )
-    Split.read(Path(asked))  # a damaged file is said before the images are read
+    Split.read(Path(asked))  # reports a damaged file before the images are read
     return Path(asked)
 
 
@@ -251,7 +250,7 @@ def _newest_unfinished() -> Path:
     if not runs:
         raise UsageError(
             f"no unfinished run in {RUNS.resolve()}",
-            expected="a run that was stopped, or --run FOLDER",
+            expected="a run without a checkpoint, or --run FOLDER",
             next_step="ssr-edge train --data FOLDER",
         )
     return max(runs, key=lambda path: (path / "run.json").stat().st_mtime)

@@ -1,4 +1,4 @@
-"""Profiles PyTorch eager by the clock: what each function that the network calls takes, until it returns."""
+"""Profiles PyTorch eager mode by timing each function that the network calls."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def profile_torch(arch: dict[str, Any], checkpoint: Path | None, form: str, images: Image, calls: int) -> Profile:
-    """See `profile_engine`; arch, checkpoint, form: as TorchRunner takes them.
+    """See `profile_engine`. arch, checkpoint, form: as for TorchRunner.
 
-    On the CPU a function returns when it is done, so the clock is right. Time between functions, which is Python's,
-    belongs to none.
+    On the CPU, functions return when the computation is done, so their times are exact. The time of Python code between
+    functions is not assigned to any of them.
 
     Raises:
         RuntimeUnavailable: PyTorch or the training stage is missing. CheckpointError: the checkpoint can't be used.
@@ -42,7 +42,7 @@ def profile_torch(arch: dict[str, Any], checkpoint: Path | None, form: str, imag
 
 @contextmanager
 def _following(network: nn.Module, modules: list[str]) -> Iterator[None]:
-    """Keeps the names of the modules that are running in `modules`, the innermost last."""
+    """Keeps `modules` equal to the names of the running modules, innermost last."""
 
     def enter(name: str) -> Callable[..., None]:
         return lambda *_: modules.append(name)
@@ -61,7 +61,7 @@ def _following(network: nn.Module, modules: list[str]) -> Iterator[None]:
 
 
 def _clock(modules: Sequence[str], layers: list[LayerTime]) -> Any:
-    """While it is entered, every function of PyTorch's that makes a tensor is timed and added to `layers`."""
+    """A context manager that times every PyTorch function that returns a tensor, and adds it to `layers`."""
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -72,10 +72,10 @@ def _clock(modules: Sequence[str], layers: list[LayerTime]) -> Any:
             began = time.perf_counter()
             result = function(*args, **(kwargs or {}))
             ms = (time.perf_counter() - began) * 1000
-            # Others ask for a shape or a flag.
+            # Other functions return a shape or a flag.
             if isinstance(result, torch.Tensor):
                 module, kind = modules[-1] if modules else "", function.__name__
-                # What carries no block's name follows the block before it, as a ReLU does its convolution.
+                # Functions outside a named block belong to the block before, as a ReLU to its convolution.
                 block = named_block(module) or (layers[-1].block if layers else PREPROCESSING)
                 name = f"{module}.{kind}".lstrip(".")
                 layers.append(LayerTime(name, kind, block, ms, precision_of(str(result.dtype))))

@@ -1,4 +1,4 @@
-"""Runs a checkpoint's network in PyTorch FP32: as it was trained, the baseline of every engine; folded; compiled."""
+"""Runs a network in PyTorch FP32: as trained (the baseline of all engines), folded, or compiled."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 
 RUNTIME = "torch"
-# Eager and unfolded, as trained; eager and folded as engines are; folded and through torch.compile.
+# Eager as trained; eager and folded, as in engines; folded with torch.compile.
 FORMS = ("torch", "torch-folded", "torch-compile")
 MAX_BATCH = 64
 
 
 class TorchRunner(Runner):
-    """Synchronous: `submit` computes, `collect` hands over. Needs no bundle, but the training stage's packages."""
+    """A synchronous runner: `submit` computes, `collect` returns. Needs no bundle, but the packages of training."""
 
     def __init__(self, arch: dict[str, Any], checkpoint: Path | None, form: str = "torch") -> None:
-        """Builds the network. arch: as in a manifest. checkpoint: its weights; None for random ones. form: of FORMS.
+        """Builds the network. arch: as in a manifest. checkpoint: weights; None for random ones. form: one of FORMS.
 
-        torch.compile makes code for one shape and takes a minute or more for each, so that form takes one image a call.
+        torch.compile generates code for one shape in a minute or more, so this form takes one image per call.
 
         Raises:
-            RuntimeUnavailable: PyTorch or the training stage is not installed, or for a folded form the export stage.
+            RuntimeUnavailable: the packages of training, or of export for a folded form, are not installed.
             CheckpointError: the checkpoint can't be used.
         """
         try:

@@ -1,8 +1,8 @@
-"""Looks at every file inside a .tar or .tar.gz as it streams by: nothing is unpacked, nothing is written.
+"""Reads every file in a .tar or .tar.gz as a stream: nothing is unpacked, nothing is written.
 
-`tarfile` is made for archives that one trusts. Here a tape stands between it and the file that only goes forward and
-hands out no large pieces, so that a hostile header can neither turn it round nor make it take memory; and it ends
-silently at a damaged header, which the tape's last block gives away.
+`tarfile` is made for trusted archives. Here it reads through `_Tape`, which only moves forward and limits the size of a
+read, so that a malicious header can neither seek backwards nor exhaust memory. `tarfile` also stops silently at a
+damaged header; the last block of the tape reveals that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.official_files import OfficialFiles
 from ssr_edge.breakhis.verify.seen import Seen, look_at, not_read
 from ssr_edge.common.errors import DataError
 from ssr_edge.common.progress import progress
@@ -22,18 +22,18 @@ from ssr_edge.common.text import printable
 
 _BLOCK = 512
 _GZIP = b"\x1f\x8b"
-# tarfile asks for a whole extended header at once, and a hostile one says it has gigabytes.
+# tarfile reads a whole extended header at once, and a malicious one may claim gigabytes.
 _LARGEST_READ = 1 << 20
-# What tarfile and gzip raise on damaged or hostile input.
+# Raised by tarfile and gzip on damaged or malicious input.
 _BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError, KeyError)
 
 
 class BrokenOff(Exception):
-    """The archive can't be read any further; its words say why. What was yielded before stands."""
+    """The archive can't be read any further; the message is the reason. Files yielded before remain valid."""
 
 
 class _Tape:
-    """A stream that goes forward only. last: the last piece that was read, at most a block of it."""
+    """A forward-only stream. last: the first block, at most, of the last read."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream, self._position, self.last = stream, 0, b""
@@ -54,18 +54,18 @@ class _Tape:
             raise tarfile.ReadError("a header points backwards")
         while self._position < position:
             if not self.read(min(_LARGEST_READ, position - self._position)):
-                raise tarfile.ReadError("it ends in the middle of a file")
+                raise tarfile.ReadError("the archive ends in the middle of a file")
         return self._position
 
 
-def files_of_archive(path: Path, originals: Originals) -> Iterator[Seen]:
-    """Yields what each file in a .tar or .tar.gz is, in the archive's order; memory does not grow with its size.
+def files_of_archive(path: Path, official: OfficialFiles) -> Iterator[Seen]:
+    """Yields each file in a .tar or .tar.gz in the order of the archive, in constant memory.
 
-    Links, devices and names that lead out of the archive are not read, but yielded with their trouble.
+    Links, devices and names that lead out of the archive are not read, but yielded with their `trouble`.
 
     Raises:
-        DataError: the file is no such archive, or can't be opened.
-        BrokenOff: the archive is cut short, damaged or malicious from here on.
+        DataError: the file is not such an archive, or can't be opened.
+        BrokenOff: the archive is truncated, damaged or malicious from here on.
     """
     try:
         with path.open("rb") as raw:
@@ -74,43 +74,43 @@ def files_of_archive(path: Path, originals: Originals) -> Iterator[Seen]:
             tape = _Tape(cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if compressed else raw)
             size = path.stat().st_size
             with progress("hashing, file", None) as advance:
-                for seen in _files(tape, path, originals):
+                for seen in _files(tape, path, official):
                     advance(1, f"{100 * raw.tell() / size:.0f}% of the archive")
                     yield seen
     except OSError as error:
         raise _no_archive(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from error
 
 
-def _files(tape: _Tape, path: Path, originals: Originals) -> Iterator[Seen]:
+def _files(tape: _Tape, path: Path, official: OfficialFiles) -> Iterator[Seen]:
     try:
         archive = tarfile.TarFile(fileobj=cast(IO[bytes], tape), errorlevel=1)
     except _BROKEN as error:
-        raise _no_archive(f"{path} is no tar archive: {_words(error)}") from error
+        raise _no_archive(f"{path} is not a tar archive: {_reason(error)}") from error
     try:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
             if not member.isdir():
-                yield _look(archive, member, originals)
+                yield _look(archive, member, official)
         _check_end(tape)
     except _BROKEN as error:
-        raise BrokenOff(_words(error)) from error
+        raise BrokenOff(_reason(error)) from error
 
 
-def _look(archive: tarfile.TarFile, member: tarfile.TarInfo, originals: Originals) -> Seen:
+def _look(archive: tarfile.TarFile, member: tarfile.TarInfo, official: OfficialFiles) -> Seen:
     if trouble := _why_not_read(member):
-        return not_read(member.name, trouble, originals)
+        return not_read(member.name, trouble, official)
     stream = archive.extractfile(member)
     assert stream is not None
-    return look_at(stream, member.name, originals)
+    return look_at(stream, member.name, official)
 
 
 def _why_not_read(member: tarfile.TarInfo) -> str:
     if member.issym() or member.islnk():
         return f"a link to {printable(member.linkname)}"
     if not member.isreg():
-        return "a device or another special entry"
+        return "a device or other special entry"
     if member.issparse():
-        return "a sparse file: its size is a claim"
+        return "a sparse file: its size can't be trusted"
     place = PurePosixPath(member.name.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
         return "its name leads out of the archive"
@@ -118,17 +118,17 @@ def _why_not_read(member: tarfile.TarInfo) -> str:
 
 
 def _check_end(tape: _Tape) -> None:
-    """Tells the end of the archive from a header at which tarfile gave up; reading on checks gzip's own sum."""
+    """Distinguishes the end of the archive from a header that tarfile could not read, and checks gzip's checksum."""
     if not tape.last:
-        raise tarfile.ReadError("it ends without an end mark")
+        raise tarfile.ReadError("the end-of-archive marker is missing")
     if tape.last.strip(b"\0"):
         raise tarfile.ReadError("the header of the next file is damaged")
     while tape.read(_LARGEST_READ):
         pass
 
 
-def _words(error: BaseException) -> str:
-    return "headers within headers" if isinstance(error, RecursionError) else printable(str(error)) or repr(error)
+def _reason(error: BaseException) -> str:
+    return "headers nested too deeply" if isinstance(error, RecursionError) else printable(str(error)) or repr(error)
 
 
 def _no_archive(found: str) -> DataError:

@@ -1,4 +1,4 @@
-"""A verification in words and tables, and as JSON."""
+"""Prints a verification as text and tables, or formats it as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssr_edge.breakhis.names import CITATION, CLASS_NAMES, CLASSES, HOME, MAGNIFICATIONS
-from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.official_files import OfficialFiles
 from ssr_edge.breakhis.verify.verification import Finding, Verification, cells, patients
 
 _LISTED = 20
@@ -27,13 +27,13 @@ _TITLES = {
 }
 
 
-def as_json(path: Path, found: Verification, originals: Originals) -> str:
-    """The whole verification: `whole`, counts by class and magnification, and every name."""
-    here, of = cells(found.recognized), cells(original.name for original in originals.files)
+def as_json(path: Path, found: Verification, official: OfficialFiles) -> str:
+    """The verification as JSON: `whole`, counts by class and magnification, and every name."""
+    here, of = cells(found.recognized), cells(file.name for file in official.files)
     fields = {
         "path": str(path),
         "whole": found.whole,
-        "originals": len(originals.files),
+        "originals": len(official.files),
         "counts": {
             label: {
                 str(magnification): {"recognized": here[label, magnification], "originals": of[label, magnification]}
@@ -41,7 +41,7 @@ def as_json(path: Path, found: Verification, originals: Originals) -> str:
             }
             for label in CLASSES
         },
-        "patients": {"recognized": len(patients(found.recognized)), "originals": len(originals.patients)},
+        "patients": {"recognized": len(patients(found.recognized)), "originals": len(official.patients)},
         **asdict(found),
         "home": HOME,
         "citation": CITATION,
@@ -49,15 +49,15 @@ def as_json(path: Path, found: Verification, originals: Originals) -> str:
     return json.dumps(fields, indent=2)
 
 
-def show(path: Path, found: Verification, originals: Originals, verbose: bool) -> None:
-    """Prints it on stdout; verbose: every name, not just the first ones."""
+def show(path: Path, found: Verification, official: OfficialFiles, verbose: bool) -> None:
+    """Prints the verification on stdout. verbose: every name, not only the first ones."""
     console = Console(highlight=False, soft_wrap=True)
-    of = cells(original.name for original in originals.files)
+    of = cells(file.name for file in official.files)
     console.print(
-        f"{escape(str(path))}: {len(found.recognized)} of {len(originals.files)} originals recognized, "
-        f"{_patients(found, originals)}"
+        f"{escape(str(path))}: {len(found.recognized)} of {len(official.files)} official files recognized, "
+        f"{_patients(found, official)}"
     )
-    console.print(_table("recognized, of how many", cells(found.recognized), of))
+    console.print(_table("recognized / official", cells(found.recognized), of))
     if found.missing:
         console.print(_table(f"{len(found.missing)} missing", cells(found.missing), None))
         if verbose:
@@ -65,25 +65,23 @@ def show(path: Path, found: Verification, originals: Originals, verbose: bool) -
     for kind, (one, many) in _TITLES.items():
         findings: list[Finding] = getattr(found, kind)
         if findings:
-            lines = [f"{finding.path}: {finding.says}" for finding in findings]
+            lines = [f"{finding.path}: {finding.problem}" for finding in findings]
             _list(console, f"{len(lines)} {one if len(lines) == 1 else many}", lines, verbose)
     if found.other:
-        _list(console, f"{len(found.other)} files that are no images (no harm)", found.other, verbose)
+        _list(console, f"{len(found.other)} files that are not images (harmless)", found.other, verbose)
     if found.twins:
         lines = [f"{a} = {b}" for a, b in found.twins]
         _list(console, f"{len(lines)} contradictory twins: the same pixels under two labels", lines, True)
-        console.print(
-            "  They are so in the official data. Training drops both, because neither label can be preferred."
-        )
+        console.print("  The official data contains them. Training drops both, because neither label can be preferred.")
     if found.broken_off is not None:
-        console.print(f"the archive breaks off: {escape(found.broken_off)}. What comes behind was not seen.")
+        console.print(f"reading the archive stopped: {escape(found.broken_off)}. The rest was not checked.")
     _conclude(console, found)
 
 
-def _patients(found: Verification, originals: Originals) -> str:
-    here = f"{len(patients(found.recognized))} of {len(originals.patients)} patients"
-    twice = ", ".join(sorted(originals.two_label_patients))
-    return f"{here} (counted by class: {twice} stands under two)" if twice else here
+def _patients(found: Verification, official: OfficialFiles) -> str:
+    here = f"{len(patients(found.recognized))} of {len(official.patients)} patients"
+    twice = ", ".join(sorted(official.two_label_patients))
+    return f"{here} (counted by class: {twice} appears in two)" if twice else here
 
 
 def _table(title: str, counts: Counter[tuple[str, int]], of: Counter[tuple[str, int]] | None) -> Table:
@@ -117,7 +115,7 @@ def _list(console: Console, title: str, lines: list[str], verbose: bool) -> None
 
 def _conclude(console: Console, found: Verification) -> None:
     if found.whole:
-        console.print("A whole, clean copy.")
+        console.print("The copy is complete and unchanged.")
     else:
-        console.print(f"Not a whole, clean copy. The official archive: {HOME}")
+        console.print(f"The copy is not complete and unchanged. Official archive: {HOME}")
     console.print(f"Cite: {CITATION}")

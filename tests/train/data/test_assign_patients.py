@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_edge.breakhis.names import parse_name
-from ssr_edge.breakhis.verify.originals import Originals
+from ssr_edge.breakhis.verify.official_files import OfficialFiles
 from ssr_train.data.assign_patients import Labels, assign_patients
 
 SHARES = (0.70, 0.12, 0.18)
@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**31)
 @pytest.fixture(scope="module")
 def breakhis_100x() -> tuple[Labels, Labels]:
     """Label and patient of each of BreaKHis's 2,081 images of 100X."""
-    names = [name for original in Originals.shipped().files if (name := parse_name(original.name)) is not None]
+    names = [name for original in OfficialFiles.shipped().files if (name := parse_name(original.name)) is not None]
     of_100x = [name for name in names if name.magnification == 100]
     assert len(of_100x) == 2081
     return np.array([name.label for name in of_100x]), np.array([name.patient for name in of_100x])

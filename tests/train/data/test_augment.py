@@ -31,7 +31,7 @@ def draw(recipe: AugmentRecipe, images: Tensor, seed: int = 0) -> Tensor:
 
 
 def whole(image: Tensor) -> Tensor:
-    """What is left of an image when nothing is drawn."""
+    """The image without augmentation."""
     return transforms.resize(image, [224, 224], antialias=True)
 
 
@@ -40,7 +40,7 @@ def difference(a: Tensor, b: Tensor) -> int:
 
 
 def views_found(drawn: Tensor, views: list[Tensor]) -> set[int]:
-    """Which of the views the drawn images are, each within one gray level of exactly one of them."""
+    """The numbers of the views that the drawn images are, each within one gray level of exactly one view."""
     found = set()
     for image in drawn:
         (view,) = [number for number, view in enumerate(views) if difference(image, view) <= 1]
@@ -83,7 +83,7 @@ def test_the_flip_is_horizontal_and_drawn_half_of_the_time(photos: Tensor) -> No
 
 @pytest.mark.parametrize("scale", [0.4, 0.8])
 def test_a_crop_keeps_at_least_its_share_of_the_area(scale: float) -> None:
-    # Red says the column and green the row, so a view says which part of the image it shows.
+    # Red encodes the column and green the row, so a view shows which part of the image it is.
     ramp = torch.arange(STORED_SIZE, dtype=torch.uint8)
     image = torch.stack([ramp.expand(256, 256), ramp.view(-1, 1).expand(256, 256), torch.zeros(256, 256).byte()])
     drawn = draw(NOTHING.model_copy(update={"crop_scale": scale}), image.repeat(40, 1, 1, 1)).float()

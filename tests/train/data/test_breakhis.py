@@ -46,8 +46,9 @@ def test_a_magnification_is_chosen(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [r.magnification for r in read(tmp_path)] == [100, 40, 400]
     assert [r.name for r in read(tmp_path, 400)] == ["SOB_M_DC-14-2523-400-001"]
-    with pytest.raises(DataError, match="no BreaKHis image of magnification 200X"):
+    with pytest.raises(DataError) as raised:
         read(tmp_path, 200)
+    assert "200X" in raised.value.found
 
 
 def test_files_that_are_not_breakhis_images_are_passed_over(tmp_path: Path) -> None:
@@ -56,14 +57,12 @@ def test_files_that_are_not_breakhis_images_are_passed_over(tmp_path: Path) -> N
     assert [r.name for r in read(tmp_path)] == ["SOB_M_DC-14-2523-40-001"]
 
 
-@pytest.mark.parametrize("column", ["path", "jpeg", "original", "file"])
-@pytest.mark.parametrize("magnification", ["200", "200X"])
-def test_an_index_says_what_names_do_not(tmp_path: Path, column: str, magnification: str) -> None:
-    write_index(tmp_path, f"{column},class,patient,magnification", f"b/two.png,LC,14-9,{magnification}")
+def test_labels_come_from_an_index(tmp_path: Path) -> None:
+    write_index(tmp_path, "path,class,patient,magnification", "b/two.png,LC,14-9,200")
     assert read(tmp_path) == [Record("two", tmp_path / "b" / "two.png", "LC", "14-9", 200)]
 
 
-def test_path_columns_have_an_order_and_an_empty_cell_leaves_it_to_the_next(tmp_path: Path) -> None:
+def test_the_preferred_path_of_a_row_is_read(tmp_path: Path) -> None:
     columns = "original,class,patient,magnification,path,note"
     write_index(tmp_path, columns, "a.png,A,14-1,40,b.jpg,x", "c.png,F,14-2,40,,")
     assert [(r.path.name, r.label) for r in read(tmp_path)] == [("b.jpg", "A"), ("c.png", "F")]
@@ -76,37 +75,18 @@ def test_an_index_takes_the_place_of_the_tree_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "row", "message"),
+    ("columns", "row", "found"),
     [
-        ("path,label,patient,magnification", "a.png,A,14-1,40", "has the columns path, label"),
-        ("image,class,patient,magnification", "a.png,A,14-1,40", "has the columns image, class"),
-        ("path,class,magnification", "a.png,A,40", "has the columns path, class, magnification"),
-        ("path,class,patient,magnification", "a.png,XX,14-1,40", r"line 2 .*unknown class \(XX\)"),
-        ("path,class,patient,magnification", "a.png,A,14-1,high", "line 2 .*no magnification"),
-        ("path,class,patient,magnification", "a.png,A,14-1", "line 2 .*no magnification"),
-        ("path,class,patient,magnification", ",A,14-1,40", "line 2 has no path"),
-        ("path,class,patient,magnification", "SOB_M_DC-14-1-40-001.png,LC,14-1,40", "line 2 says LC, .* says DC"),
+        ("path,class,magnification", "a.png,A,40", "path, class, magnification"),
+        ("path,class,patient,magnification", "a.png,A,14-1", "line 2"),
+        ("path,class,patient,magnification", "SOB_M_DC-14-1-40-001.png,LC,14-1,40", "line 2 has the class LC"),
+        ("path,class,patient,magnification", "SOB_M_DC-14-1-40-001.png,LC,14-1,40", "SOB_M_DC-14-1-40-001.png has DC"),
     ],
 )
-def test_a_wrong_index_is_refused_with_its_line(tmp_path: Path, columns: str, row: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
+def test_an_incomplete_or_contradictory_index_is_refused(tmp_path: Path, columns: str, row: str, found: str) -> None:
+    with pytest.raises(DataError) as raised:
         read(write_index(tmp_path, columns, row))
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\xff\xfe\x00p",
-        b"path,class,patient,magnification\na\xe9.png,A,1,40\n",
-        b'path,class,patient,magnification\n"' + b"x" * 200_000,
-    ],
-    ids=["empty", "UTF-16", "Latin-1", "endless cell"],
-)
-def test_an_index_that_is_no_utf8_csv_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "index.csv").write_bytes(content)
-    with pytest.raises(DataError):
-        read(tmp_path)
+    assert found in raised.value.found
 
 
 @given(
@@ -126,26 +106,22 @@ def test_any_index_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     assert records and all(r.label in CLASSES for r in records)
 
 
-def test_an_index_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
-    content = "path,class,patient,magnification\r\na.png,A,14-1,40\r\n"
-    (tmp_path / "index.csv").write_text(content, encoding="utf-8-sig")
-    assert [r.name for r in read(tmp_path)] == ["a"]
-
-
 def test_one_name_in_two_places_is_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "SOB_M_DC-14-2523-40-001.png").touch()
-    with pytest.raises(DataError, match=r"1 image names stand twice .*SOB_M_DC-14-2523-40-001"):
+    with pytest.raises(DataError) as raised:
         read(tmp_path)
+    assert "SOB_M_DC-14-2523-40-001" in raised.value.found
 
 
 def test_no_folder_a_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file.png").touch()
     (tmp_path / "empty").mkdir()
-    for name, message in (("missing", "is not a folder"), ("file.png", "is not a folder"), ("empty", "no BreaKHis")):
-        with pytest.raises(DataError, match=message):
+    for name in ("missing", "file.png", "empty"):
+        with pytest.raises(DataError) as raised:
             read(tmp_path / name)
+        assert name in raised.value.found and "index.csv" in raised.value.expected
 
 
 def test_twins_under_two_labels_are_found_and_both_dropped(breakhis_tree: Path) -> None:

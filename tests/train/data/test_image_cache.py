@@ -31,16 +31,16 @@ open_image_cache(Path(sys.argv[2]), read(Path(sys.argv[1])), (64, 32), print)
 
 @pytest.fixture
 def tree(breakhis_tree: Path, tmp_path: Path) -> Path:
-    """A copy of its own, which a test may change; the files keep their times."""
+    """A copy that the test may change; the files keep their modification times."""
     return Path(shutil.copytree(breakhis_tree, tmp_path / "tree"))
 
 
 class Opened:
-    """Opens the cache and keeps what was said."""
+    """Opens the cache and keeps the lines logged."""
 
     def __init__(self, root: Path, records: Sequence[Record], sizes: Sequence[int] = SIZES) -> None:
-        self.said: list[str] = []
-        self.cache = open_image_cache(root, records, sizes, self.said.append)
+        self.logged: list[str] = []
+        self.cache = open_image_cache(root, records, sizes, self.logged.append)
 
     @property
     def found(self) -> ImageCache:
@@ -49,7 +49,7 @@ class Opened:
 
     @property
     def decoded(self) -> bool:
-        return any(line.startswith("decoding") for line in self.said)
+        return any(line.startswith("decoding") for line in self.logged)
 
 
 def arrays(root: Path) -> list[Path]:
@@ -59,9 +59,10 @@ def arrays(root: Path) -> list[Path]:
 def test_a_cache_gives_what_decoding_gives_and_is_mapped(tree: Path, tmp_path: Path) -> None:
     records = read(tree)
     first = Opened(tmp_path / "cache", records)
-    assert first.said == [f"decoding 82 images once, into {tmp_path / 'cache'}"]
+    (line,) = first.logged
+    assert "82 images" in line and str(tmp_path / "cache") in line
     second = Opened(tmp_path / "cache", records)
-    assert second.said == []
+    assert second.logged == []
     for size in SIZES:
         assert isinstance(second.found.pixels[size], np.memmap)
         expected, found = load_images(records[5:60:3], size), second.found.load(records[5:60:3], size)
@@ -93,7 +94,7 @@ def test_an_unreadable_image_is_left_out_and_named_until_it_is_mended(tree: Path
         np.testing.assert_array_equal(found.pixels, expected.pixels)
         assert found.records == expected.records and len(found) == 80
         assert found.unreadable == expected.unreadable and str(broken.path) in found.unreadable[0]
-    # The same size and the same time as before: only looking at it tells.
+    # Same size and time as before: only reading the file shows the difference.
     broken.path.write_bytes(whole)
     os.utime(broken.path, ns=(times, times))
     mended = Opened(tmp_path / "cache", records)
@@ -119,7 +120,7 @@ def test_a_damaged_cache_is_made_again(tree: Path, tmp_path: Path, damage: str) 
     else:
         card.write_text("{" if damage == "not JSON" else json.dumps([1]))
     again = Opened(root, records)
-    assert any("is damaged: it is made again" in line for line in again.said) and again.decoded
+    assert any("damaged" in line for line in again.logged) and again.decoded
     np.testing.assert_array_equal(again.found.load(records, 64).pixels, expected)
     assert not Opened(root, records).decoded
 
@@ -135,7 +136,7 @@ def test_a_changed_image_or_size_has_a_cache_of_its_own(tree: Path, tmp_path: Pa
     assert len(list(root.glob("*/cache.json"))) == 3
 
 
-def test_a_full_disk_is_said_and_the_run_goes_on_without(
+def test_a_full_disk_is_logged_and_the_run_continues_without_a_cache(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, opened = Path.open, []
@@ -156,16 +157,14 @@ def test_a_full_disk_is_said_and_the_run_goes_on_without(
     monkeypatch.setattr(Path, "open", open_)
     found = Opened(tmp_path / "cache", read(tree)[:4])
     assert found.cache is None and opened
-    assert found.said[-1] == (
-        f"no image cache in {tmp_path / 'cache'}: No space left on device; the images are decoded for this run alone"
-    )
+    assert str(tmp_path / "cache") in found.logged[-1] and "No space left on device" in found.logged[-1]
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
-def test_a_place_that_is_no_folder_is_said(tree: Path, tmp_path: Path) -> None:
+def test_a_cache_path_that_is_not_a_folder_is_logged(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     found = Opened(tmp_path / "cache", read(tree)[:4])
-    assert found.cache is None and "no image cache in" in found.said[-1]
+    assert found.cache is None and str(tmp_path / "cache") in found.logged[-1]
 
 
 def test_a_kill_while_decoding_leaves_nothing_that_is_taken(
@@ -191,7 +190,7 @@ def test_a_kill_while_decoding_leaves_nothing_that_is_taken(
 def test_processes_that_begin_at_once_decode_once(tree: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", BUILD, str(tree), str(tmp_path / "cache")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=100)[0] for process in both]
+    outputs = [process.communicate(timeout=100)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    assert sorted(text.count("decoding") for text in said) == [0, 1]
+    assert sorted(text.count("decoding") for text in outputs) == [0, 1]
     assert len(arrays(tmp_path / "cache")) == 2

@@ -26,7 +26,7 @@ def test_a_folder_lists_its_images_whatever_they_are_called(tmp_path: Path) -> N
     ]
 
 
-def test_an_index_says_the_patients_of_its_folder(tmp_path: Path) -> None:
+def test_patients_of_a_folder_come_from_its_index(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text("path,class,patient,magnification\nown.png,PC,14-9,40\n")
     assert read_list(str(tmp_path), {}).images == [Listed("own", "PC", "14-9", tmp_path / "own.png")]
 
@@ -50,14 +50,16 @@ def test_a_split_file_is_one_list_or_one_of_its_parts(tmp_path: Path) -> None:
     only = read_list(f"{path}:train", AT_HAND)
     assert (only.shown, only.images) == (f"{path}:train", [Listed("mine", "A", "14-1", RECORD.path), Listed("x")])
     assert [(one.shown, len(one.images)) for one in parts_of(path, {})] == [("train", 2), ("test", 1)]
-    with pytest.raises(DataError, match="holds no image"):
+    with pytest.raises(DataError) as raised:
         read_list(f"{path}:val", {})
+    assert f"{path}:val" in raised.value.found
 
 
 @pytest.mark.parametrize("asked", ["nowhere", "nowhere.csv", "nowhere.csv:test"])
 def test_what_is_not_there_is_wrong_usage(asked: str) -> None:
-    with pytest.raises(UsageError, match="is neither a file nor a folder"):
+    with pytest.raises(UsageError) as raised:
         read_list(asked, {})
+    assert asked in raised.value.found
 
 
 @given(st.binary(max_size=60))

@@ -42,27 +42,28 @@ def test_a_line_is_read_as_mkfold_reads_it(tmp_path: Path) -> None:
         ("", "is empty"),
         ("\n\n", "is empty"),
         (LINE + "SOB_B_A-14-22549AB-100-002.png|100|1\n", "line 2 has 3 columns"),
-        (LINE + "\n" + LINE, "line 3 has SOB_B_A-14-22549AB-100-001 a second time"),
-        ("slide.png|100|1|train\n", "line 1: 'slide.png' is no BreaKHis file name"),
-        ("SOB_B_A-14-22549AB-100-001.png|40|1|train\n", "line 1 says magnification '40', the name 100"),
-        ("SOB_B_A-14-22549AB-100-001.png|100|6|train\n", "line 1 says fold '6'"),
-        ("SOB_B_A-14-22549AB-100-001.png|100|1|val\n", "line 1 says group 'val'"),
-        (LINE + "SOB_B_A-14-22549AB-100-002.png|100|2|train\n", "line 2 is of fold 2, the lines before of another"),
+        (LINE + "\n" + LINE, "line 3 lists SOB_B_A-14-22549AB-100-001"),
+        ("slide.png|100|1|train\n", "line 1: 'slide.png'"),
+        ("SOB_B_A-14-22549AB-100-001.png|40|1|train\n", "line 1 has magnification '40'"),
+        ("SOB_B_A-14-22549AB-100-001.png|100|6|train\n", "line 1 has fold '6'"),
+        ("SOB_B_A-14-22549AB-100-001.png|100|1|val\n", "line 1 has group 'val'"),
+        (LINE + "SOB_B_A-14-22549AB-100-002.png|100|2|train\n", "line 2 has fold 2"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_line(tmp_path: Path, content: str, found: str) -> None:
     (tmp_path / "dsfold1.txt").write_text(content)
-    with pytest.raises(DataError, match=r"dsfold1\.txt ?") as error:
+    with pytest.raises(DataError) as raised:
         read_fold(tmp_path / "dsfold1.txt")
-    assert found in error.value.found
+    assert "dsfold1.txt" in raised.value.found and found in raised.value.found
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "dsfold1.txt").write_bytes(content)
-    with pytest.raises(DataError, match=r"dsfold1\.txt can't be read"):
+    with pytest.raises(DataError) as raised:
         read_fold(tmp_path / "dsfold1.txt")
+    assert "dsfold1.txt can't be read" in raised.value.found
 
 
 @given(
@@ -90,10 +91,10 @@ def test_the_test_part_is_the_authors_and_val_is_taken_from_train_by_patient(
     split = official_split(records, write_fold(tmp_path, records), 2, seed=0)
     assert (split.kind, split.unit) == ("official-fold-2", "patient")
     assert {record.patient for record in split.select(records, "test")} == set(TESTED)
-    sides = defaultdict(set)
+    parts_of = defaultdict(set)
     for record in records:
-        sides[record.patient].add(split.parts[record.name])
-    assert {len(parts) for parts in sides.values()} == {1}
+        parts_of[record.patient].add(split.parts[record.name])
+    assert {len(parts) for parts in parts_of.values()} == {1}
     assert len(split.select(records, "val")) > 0
     other = official_split(records, tmp_path, 2, seed=1)
     assert split.select(records, "test") == other.select(records, "test")
@@ -107,13 +108,18 @@ def test_images_that_the_fold_does_not_name_are_left_out(tmp_path: Path, records
 
 def test_a_fold_that_does_not_fit_is_refused(tmp_path: Path, records: list[Record]) -> None:
     write_fold(tmp_path, records, 2)
-    with pytest.raises(DataError, match=r"dsfold3\.txt can't be read"):
-        official_split(records, tmp_path, 3, 0)
+
+    def refusal(available: list[Record], fold: int) -> str:
+        with pytest.raises(DataError) as raised:
+            official_split(available, tmp_path, fold, 0)
+        return raised.value.found
+
+    assert "dsfold3.txt can't be read" in refusal(records, 3)
     (tmp_path / "dsfold3.txt").write_bytes((tmp_path / "dsfold2.txt").read_bytes())
-    with pytest.raises(DataError, match=r"dsfold3\.txt holds fold 2"):
-        official_split(records, tmp_path, 3, 0)
+    found = refusal(records, 3)
+    assert "dsfold3.txt" in found and "fold 2" in found
     trained = [record for record in records if record.patient not in TESTED]
-    with pytest.raises(DataError, match="its test part has none of the 42 images here"):
-        official_split(trained, tmp_path, 2, 0)
-    with pytest.raises(DataError, match="its train part has none of the 0 images here"):
-        official_split([], tmp_path, 2, 0)
+    found = refusal(trained, 2)
+    assert "42" in found and found.endswith(" test")
+    found = refusal([], 2)
+    assert " 0 " in found and found.endswith(" train")

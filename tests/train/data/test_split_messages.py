@@ -6,7 +6,7 @@ import pytest
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_train.data.breakhis import Record
-from ssr_train.data.split_messages import misfits, why_classes_are_missing
+from ssr_train.data.split_messages import differences, missing_classes
 from ssr_train.data.splits import Part, Split
 
 
@@ -24,50 +24,37 @@ PARTS: dict[str, Part] = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "parts", "said"),
+    ("kind", "parts", "reason", "lacking"),
     [
-        ("patient", {}, "TA has no image here"),
-        (
-            "patient",
-            {"p": "train"},
-            "TA has one patient here (p): it can stand on one side only; val and test have no image of it",
-        ),
-        (
-            "official-fold-1",
-            {"p": "train", "q": "test"},
-            "TA has two patients here (p, q): two sides at most; val has no image of it",
-        ),
-        (
-            "patient",
-            {"p": "train", "q": "test", "r": "train"},
-            "TA has 3 patients here, but val has no image of it in this division",
-        ),
-        (
-            "patient-fold-1-of-5",
-            {"p": "train", "q": "val", "r": "train"},
-            "TA has 3 patients here for 5 folds (p, q, r): test has no image of it",
-        ),
-        ("image", {"p": "train"}, "TA has 1 image here: val and test have no image of it"),
+        ("patient", {}, "no images", ""),
+        ("patient", {"p": "train"}, "one patient (p)", "val and test"),
+        ("official-fold-1", {"p": "train", "q": "test"}, "two patients (p, q)", "val"),
+        ("patient", {"p": "train", "q": "test", "r": "train"}, "3 patients, but", "val"),
+        ("patient-fold-1-of-5", {"p": "train", "q": "val", "r": "train"}, "3 patients for 5 folds (p, q, r)", "test"),
+        ("image", {"p": "train"}, "1 image,", "val and test"),
     ],
 )
-def test_a_missing_class_is_named_with_the_reason(kind: str, parts: dict[str, Part], said: str) -> None:
+def test_a_missing_class_is_named_with_the_reason(kind: str, parts: dict[str, Part], reason: str, lacking: str) -> None:
     split = Split(kind, 0, PARTS | {f"TA-{patient}": part for patient, part in parts.items()})
-    assert why_classes_are_missing([*WHOLE, *records("TA", *parts)], split) == [said]
+    (message,) = missing_classes([*WHOLE, *records("TA", *parts)], split)
+    assert message.startswith(f"TA: {reason}")
+    assert not lacking or message.endswith(f"none in {lacking}")
 
 
-def test_a_split_with_every_class_everywhere_needs_no_words() -> None:
+def test_a_split_with_every_class_in_every_part_needs_no_message() -> None:
     split = Split("patient", 0, PARTS | {"TA-p": "train", "TA-q": "val", "TA-r": "test"})
-    assert why_classes_are_missing([*WHOLE, *records("TA", "p", "q", "r")], split) == []
+    assert missing_classes([*WHOLE, *records("TA", "p", "q", "r")], split) == []
 
 
 def test_names_and_images_that_do_not_fit_are_counted() -> None:
     split = Split("image", 0, {"A-p": "train", "gone": "test", "lost": "val"})
     here = records("A", "p", "q")
-    assert misfits(split, here) == [
-        "2 of the split's 3 images are not here, such as gone",
-        "1 of 2 images here are not in the split, such as A-q",
-    ]
+    absent, unnamed = differences(split, here)
+    assert absent.startswith("2 of 3 images in the split") and absent.endswith(" gone")
+    assert unnamed.startswith("1 of 2 images") and unnamed.endswith(" A-q")
     assert (
-        misfits(split, records("A", "p"), [Record("gone", Path(), "A", "p", 40), Record("lost", Path(), "A", "p", 40)])
+        differences(
+            split, records("A", "p"), [Record("gone", Path(), "A", "p", 40), Record("lost", Path(), "A", "p", 40)]
+        )
         == []
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import DataError
 from ssr_train.data.breakhis import Record, contradictory_twins, read
-from ssr_train.data.split_messages import why_classes_are_missing
+from ssr_train.data.split_messages import missing_classes
 from ssr_train.data.splits import Split, SplitKind, fold_count, make_split
 
 PARTS = ("train", "val", "test")
@@ -43,10 +43,10 @@ def test_every_image_is_in_one_part(kind: SplitKind, seed: int) -> None:
 @given(seeds)
 def test_no_patient_stands_on_two_sides(seed: int) -> None:
     split = make_split(RECORDS, "patient", seed)
-    sides = defaultdict(set)
+    parts_of = defaultdict(set)
     for record in RECORDS:
-        sides[record.patient].add(split.parts[record.name])
-    assert {len(parts) for parts in sides.values()} == {1}
+        parts_of[record.patient].add(split.parts[record.name])
+    assert {len(parts) for parts in parts_of.values()} == {1}
 
 
 @settings(max_examples=10)
@@ -96,7 +96,7 @@ def test_the_tree_divides_by_image_and_by_patient(breakhis_tree: Path) -> None:
     records, _ = contradictory_twins(read(breakhis_tree))
     by_image = make_split(records, "image", 0)
     assert Counter(by_image.parts.values()) == {"train": 55, "val": 10, "test": 15}
-    assert why_classes_are_missing(records, by_image) == []
+    assert missing_classes(records, by_image) == []
     by_patient = make_split(records, "patient", 0)
     assert set(by_patient.parts.values()) == set(PARTS)
 
@@ -111,7 +111,7 @@ def test_the_tree_divides_by_image_and_by_patient(breakhis_tree: Path) -> None:
         ("official-fold-5", "patient", None),
     ],
 )
-def test_a_kind_says_what_stands_on_one_side(tmp_path: Path, kind: str, unit: str, folds: int | None) -> None:
+def test_unit_and_number_of_folds_come_from_the_kind(tmp_path: Path, kind: str, unit: str, folds: int | None) -> None:
     split = Split(kind, 3, {"a": "train"})
     split.write(tmp_path / "split.csv")
     assert (tmp_path / "split.csv").read_text() == f"{HEADER}a,train,{kind},3\n"
@@ -122,8 +122,9 @@ def test_a_kind_says_what_stands_on_one_side(tmp_path: Path, kind: str, unit: st
 @pytest.mark.parametrize("kind", ["", "slide", "official-fold-6", "official-fold-", "patient-fold-1", "imagery"])
 def test_other_kinds_are_refused(tmp_path: Path, kind: str) -> None:
     (tmp_path / "split.csv").write_text(f"{HEADER}a,train,{kind},3\n")
-    with pytest.raises(DataError, match="unknown"):
+    with pytest.raises(DataError) as raised:
         Split.read(tmp_path / "split.csv")
+    assert "split.csv" in raised.value.found and "kind" in raised.value.found
 
 
 @pytest.mark.parametrize(
@@ -131,8 +132,9 @@ def test_other_kinds_are_refused(tmp_path: Path, kind: str) -> None:
     [(RECORDS[:1], "image"), (make_records(1, 2), "image"), (RECORDS[:5], "patient"), ([], "patient")],
 )
 def test_too_few_images_are_refused(records: list[Record], kind: SplitKind) -> None:
-    with pytest.raises(DataError, match=f"{len(records)} images can't be divided by {kind}"):
+    with pytest.raises(DataError) as raised:
         make_split(records, kind, 0)
+    assert f"{len(records)} images" in raised.value.found and f"by {kind}" in raised.value.found
 
 
 @given(
@@ -175,8 +177,9 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="can't be read as a split"):
+    with pytest.raises(DataError) as raised:
         Split.read(tmp_path / "split.csv")
+    assert "split.csv can't be read" in raised.value.found
 
 
 @given(

@@ -17,7 +17,7 @@ MakeNetwork = Callable[..., SSResNeXt]
 
 @pytest.fixture(scope="module")
 def images(breakhis_tree: Path) -> LabeledImages:
-    """Nineteen small images: more than one batch, and a last one that is not full."""
+    """Nineteen small images: more than one batch, and an incomplete last one."""
     return load_images(read(breakhis_tree)[::4][:19], 64)
 
 
@@ -33,7 +33,7 @@ def test_logits_and_metrics_are_those_of_the_network_image_by_image(
     assert metrics.images == 19
 
 
-def test_a_network_in_training_mode_is_judged_in_evaluation_mode(
+def test_a_network_in_training_mode_is_evaluated_in_evaluation_mode(
     make_network: MakeNetwork, images: LabeledImages
 ) -> None:
     expected = evaluate_images(make_network("ssresnext14_8x4d"), images, torch.device("cpu"), None)

@@ -1,4 +1,4 @@
-"""Public weights in our networks: the same features as torchvision's, nothing dead, and words for what won't do."""
+"""Public weights in our networks: the same features as torchvision's, everything can learn, unfit files are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZE = 64
 
 @pytest.fixture(scope="module")
 def public() -> dict[str, nn.Module]:
-    """torchvision's networks, random, with BatchNorms that look trained."""
+    """torchvision's networks with random weights and BatchNorm statistics as after training."""
     torch.manual_seed(0)
     networks: dict[str, nn.Module] = {
         "resnext50": torchvision.models.resnext50_32x4d(weights=None),
@@ -57,7 +57,7 @@ def files(public: dict[str, nn.Module], tmp_path_factory: pytest.TempPathFactory
 
 
 def features(network: nn.Module, images: Tensor, mean_before_last: bool = False) -> Tensor:
-    """The last feature map of torchvision's ResNet. mean_before_last: what `first_to_last` makes of it."""
+    """The last feature map of torchvision's ResNet. mean_before_last: with the change that `first_to_last` makes."""
     x = network.maxpool(network.relu(network.bn1(network.conv1(images))))
     for stage in (network.layer1, network.layer2, network.layer3, network.layer4):
         first = x = stage[0](x)
@@ -134,7 +134,7 @@ def test_what_starts_without_effect_can_learn(files: dict[str, Path]) -> None:
 
 
 class Malicious:
-    """What runs code where a pickle is trusted."""
+    """Runs code when unpickled."""
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return (print, ("ran",))
@@ -145,23 +145,24 @@ def without(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "found"),
     [
-        (without, r"lacks 1 tensors of resnext50_32x4d, for instance stages\.1\.blocks\.0\.spatial\.0\.weight"),
-        (lambda state: state | {"layer1.0.se.fc1.weight": torch.zeros(1)}, "has, unknown here, 1 tensors"),
-        (lambda state: state | {"conv1.weight": torch.zeros(64, 3, 3, 3)}, r"\[64, 3, 3, 3\], and .* \[64, 3, 7, 7\]"),
-        (lambda state: {"epoch": 3}, "holds no state dict"),
+        (without, "stages.1.blocks.0.spatial.0.weight"),
+        (lambda state: state | {"layer1.0.se.fc1.weight": torch.zeros(1)}, "1 tensors are unknown"),
+        (lambda state: state | {"conv1.weight": torch.zeros(64, 3, 3, 3)}, "[64, 3, 3, 3]"),
+        (lambda state: {"epoch": 3}, "no state dict"),
     ],
     ids=["missing", "extra", "shape", "no state"],
 )
-def test_a_file_that_does_not_fit_is_refused_in_words(
-    public: dict[str, nn.Module], tmp_path: Path, change: Callable[..., object], words: str
+def test_a_file_that_does_not_fit_is_refused(
+    public: dict[str, nn.Module], tmp_path: Path, change: Callable[..., object], found: str
 ) -> None:
     torch.save(change(public["resnext50"].state_dict()), tmp_path / "w.pth")
     with torch.device("meta"):
         network: Network = build_network(arch_by_name("resnext50_32x4d"))
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError) as raised:
         load_pretrained(tmp_path / "w.pth", network)
+    assert found in raised.value.found
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "missing.pth"])
@@ -170,18 +171,20 @@ def test_a_damaged_or_hostile_file_is_refused(tmp_path: Path, capfd: pytest.Capt
     (tmp_path / "w.safetensors").write_bytes(b"\xff" * 64)
     with torch.device("meta"):
         network = build_network(arch_by_name("resnet50"))
-    with pytest.raises(CheckpointError, match=name):
+    with pytest.raises(CheckpointError) as raised:
         load_pretrained(tmp_path / name, network)
+    assert name in raised.value.found
     assert "ran" not in capfd.readouterr().out
 
 
 def test_bhcnet_has_no_public_weights(files: dict[str, Path]) -> None:
-    with pytest.raises(CheckpointError, match="no public weights are known for bhcnet"):
+    with pytest.raises(CheckpointError) as raised:
         load_pretrained(files["resnet50"], build_network(arch_by_name("bhcnet")))
+    assert "bhcnet" in raised.value.found
 
 
 @pytest.mark.slow
-def test_a_run_starts_from_the_file_and_its_card_says_which(
+def test_a_run_starts_from_the_file_and_its_card_has_the_hash(
     ssr_edge: Callable[..., Any],
     breakhis_tree: Path,
     files: dict[str, Path],
@@ -197,16 +200,17 @@ def test_a_run_starts_from_the_file_and_its_card_says_which(
     answer = ssr_edge(*arguments, "--init-from", files["resnet50"], "--run", "run")
     assert answer.code == 0, answer.err
     digest = sha256_of(files["resnet50"])
-    assert f"started from {files['resnet50']} ({digest[:12]})" in answer.out
+    assert f"{files['resnet50']} ({digest[:12]})" in answer.out
     network, card = load_checkpoint(Path("run/checkpoint.safetensors"))
     assert card.initialized_from == digest
     public = load_file(files["resnet50"])["layer3.2.conv2.weight"]
     torch.testing.assert_close(network.state_dict()["stages.2.blocks.2.spatial.0.weight"], public, rtol=0, atol=1e-6)
     answer = ssr_edge(*arguments, "--init-from", files["resnext50"], "--run", "other")
-    assert answer.code == 1 and "has the shape" in answer.err
+    assert answer.code == 1 and str(files["resnext50"]) in answer.err
     assert not Path("other").exists()
 
 
 def test_a_file_that_changed_since_is_not_taken(files: dict[str, Path]) -> None:
-    with pytest.raises(CheckpointError, match="has changed since the run was begun"):
+    with pytest.raises(CheckpointError) as raised:
         load_pretrained(files["resnet50"], build_network(arch_by_name("resnet50")), "0" * 64)
+    assert "0" * 64 in raised.value.found

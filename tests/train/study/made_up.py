@@ -1,4 +1,4 @@
-"""Studies whose predictions are made up, in the files that a real one has: what tables and figures are tested on."""
+"""Studies with made-up predictions, in the files of a real study, to test tables and figures on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def plan(
 
 
 def predictions(seed: int, wrong: int) -> Predictions:
-    """IMAGES test images, of eight classes and PATIENTS patients in turn; `wrong` of them, drawn by the seed, are."""
+    """IMAGES test images, alternating over classes and patients; `wrong` of them, chosen by the seed, are wrong."""
     truth = np.arange(IMAGES) % len(CLASSES)
     labels = truth.copy()
     chosen = np.random.default_rng(seed).permutation(IMAGES)[:wrong]
@@ -51,7 +51,7 @@ def predictions(seed: int, wrong: int) -> Predictions:
 
 
 def finish(run: RunSpec, folder: Path, wrong: int, split_seed: int | None = None) -> None:
-    """Writes what a run leaves that statistics read; its split has four training images for each test image."""
+    """Writes the files of a finished run that statistics read; its split has four training images per test image."""
     seed = run.seed if split_seed is None else split_seed
     place = folder / RUNS / run.name
     made = predictions(seed, wrong)
@@ -68,7 +68,7 @@ def fail(run: RunSpec, folder: Path, reason: str) -> None:
 
 
 def study(made: StudyPlan, folder: Path, wrong: Mapping[str, int], jitter: int = 6) -> Study:
-    """A finished study: `wrong` images of each architecture, give or take, more at higher magnifications."""
+    """A finished study with about `wrong` mistakes for each architecture, more at higher magnifications."""
     settle_plan(made, folder)
     for run in made.runs():
         drawn = np.random.default_rng([run.seed, *run.name.encode()]).integers(-jitter, jitter + 1)

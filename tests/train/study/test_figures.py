@@ -1,4 +1,4 @@
-"""What the figures hold; that they look right was seen by eye."""
+"""The contents of the figures; their appearance was checked by eye."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_no_word_of_a_figure_is_cut_off(tmp_path: Path) -> None:
         assert 0 <= drawn.x0 < drawn.x1 <= width and 0 <= drawn.y0 < drawn.y1 <= height
 
 
-def test_models_are_told_apart_without_color() -> None:
+def test_models_differ_without_color() -> None:
     models = [Model(f"m{number}", "paper") for number in range(8)]
     gray = {model: float(np.dot(to_rgb(style.color), (0.299, 0.587, 0.114))) for model, style in styles(models).items()}
     for first in models:

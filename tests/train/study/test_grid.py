@@ -1,4 +1,4 @@
-"""The grid with a stand-in for training that is done at once: what is begun, what is skipped, what a failure leaves."""
+"""The grid with a fast stand-in for training: which runs are started, which are skipped, and what a failure leaves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ssr_train.study.plan import StudyPlan
 from ssr_train.training.run_file import write_options
 from tests.train.study.made_up import plan
 
-# Stands in for `ssr-edge train --run RUN --resume --device cpu`; notes that it was called.
+# Replaces `ssr-edge train --run RUN --resume --device cpu`; records that it was called.
 STAND_IN = """
 import os, shutil, sys
 run = sys.argv[sys.argv.index("--run") + 1]
@@ -28,7 +28,7 @@ TRAINS = STAND_IN + 'shutil.copy("CHECKPOINT", run); shutil.copy("SPLIT", run + 
 
 
 class Worker:
-    """Puts a program in the place of training."""
+    """Replaces training by another program."""
 
     def __init__(self, folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from ssr_train.training.checkpoint import load_checkpoint
@@ -43,7 +43,7 @@ class Worker:
         self._monkeypatch.setattr(grid, "WORKER", (sys.executable, "-c", program))
 
     def calls(self) -> list[str]:
-        """Names of the runs that were begun since the last time this was asked."""
+        """Names of the runs that were started since the last call."""
         lines = self._calls.read_text().splitlines() if self._calls.exists() else []
         self._calls.unlink(missing_ok=True)
         return [Path(line).name for line in lines]
@@ -63,7 +63,7 @@ NAMES = [f"ssresnext14_8x4d-paper-image-100x-seed{seed}" for seed in range(3)]
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
-def test_every_run_is_trained_once_and_judged(worker: Worker, made: StudyPlan, tmp_path: Path, jobs: int) -> None:
+def test_every_run_is_trained_once_and_evaluated(worker: Worker, made: StudyPlan, tmp_path: Path, jobs: int) -> None:
     worker.does(TRAINS)
     train_grid(made, tmp_path, jobs, "cpu")
     assert sorted(worker.calls()) == NAMES
@@ -73,7 +73,7 @@ def test_every_run_is_trained_once_and_judged(worker: Worker, made: StudyPlan, t
     assert worker.calls() == []
 
 
-def test_a_run_without_predictions_is_judged_and_not_trained_again(
+def test_a_run_without_predictions_is_evaluated_and_not_trained_again(
     worker: Worker, made: StudyPlan, tmp_path: Path
 ) -> None:
     worker.does(TRAINS)
@@ -92,19 +92,20 @@ def test_a_run_without_predictions_is_judged_and_not_trained_again(
     [
         ("sys.exit('ssr-edge: the loss became nan\\n  expected: a number\\n  next: another')", "the loss became nan"),
         ("print('epoch 1'); raise MemoryError('out of memory')", "MemoryError: out of memory"),
-        ("os.kill(os.getpid(), 9)", "its process was ended: Killed"),
-        ("os._exit(7)", "its process ended with exit code 7"),
-        ("sys.exit(0)", "its process ended with exit code 0"),
+        ("os.kill(os.getpid(), 9)", "Killed"),
+        ("os._exit(7)", "exit code 7"),
+        ("sys.exit(0)", "exit code 0"),
     ],
 )
-def test_a_run_that_fails_costs_itself_and_is_tried_again(
+def test_a_failed_run_does_not_stop_the_others_and_is_retried(
     worker: Worker, made: StudyPlan, tmp_path: Path, end: str, reason: str
 ) -> None:
     second = f"if run.endswith('seed1'):\n    {end}\n"
     worker.does(STAND_IN + second + TRAINS)
     train_grid(made, tmp_path, 1, "cpu")
     found = gather(made, tmp_path)
-    assert (found.done, found.failures) == (2, {NAMES[1]: reason})
+    assert (found.done, list(found.failures)) == (2, [NAMES[1]])
+    assert found.failures[NAMES[1]].endswith(reason)
     worker.calls()
     worker.does(TRAINS)
     train_grid(made, tmp_path, 1, "cpu")
@@ -112,7 +113,7 @@ def test_a_run_that_fails_costs_itself_and_is_tried_again(
     assert gather(made, tmp_path).failures == {}
 
 
-def test_a_folder_with_another_run_and_a_damaged_checkpoint_cost_themselves(
+def test_a_folder_with_another_run_and_a_damaged_checkpoint_are_failures(
     worker: Worker, made: StudyPlan, tmp_path: Path
 ) -> None:
     other = made.model_copy(update={"recipes": plan("resnet50", recipes=("modern",)).recipes})
@@ -122,11 +123,11 @@ def test_a_folder_with_another_run_and_a_damaged_checkpoint_cost_themselves(
     train_grid(made, tmp_path, 1, "cpu")
     found = gather(made, tmp_path)
     assert found.done == 1
-    assert found.failures[NAMES[0]] == f"{tmp_path}/runs/{NAMES[0]} holds a run with other options"
-    assert "can't be read" in found.failures[NAMES[2]]
+    assert f"{tmp_path}/runs/{NAMES[0]}" in found.failures[NAMES[0]] and "options" in found.failures[NAMES[0]]
+    assert "checkpoint.safetensors" in found.failures[NAMES[2]]
 
 
-def test_images_that_are_gone_cost_their_runs(worker: Worker, made: StudyPlan, tmp_path: Path) -> None:
+def test_runs_without_their_images_are_failures(worker: Worker, made: StudyPlan, tmp_path: Path) -> None:
     tree = tmp_path / "empty"
     tree.mkdir()
     copy = tmp_path / "moved.safetensors"
@@ -136,13 +137,16 @@ def test_images_that_are_gone_cost_their_runs(worker: Worker, made: StudyPlan, t
     save_checkpoint(copy, network, card.model_copy(update={"data": str(tree)}))
     worker.does(TRAINS.replace("CHECKPOINT", str(copy)).replace('", run);', '", run + "/checkpoint.safetensors");', 1))
     train_grid(made, tmp_path, 1, "cpu")
-    assert set(gather(made, tmp_path).failures.values()) == {f"no BreaKHis image of magnification 100X below {tree}"}
+    failures = gather(made, tmp_path).failures
+    assert list(failures) == NAMES
+    assert all("100X" in reason and str(tree) in reason for reason in failures.values())
 
 
 def test_two_studies_do_not_share_a_folder(worker: Worker, made: StudyPlan, tmp_path: Path) -> None:
     worker.does(TRAINS)
-    with FileLock(tmp_path / ".lock"), pytest.raises(UsageError, match="another ssr-edge study works in"):
+    with FileLock(tmp_path / ".lock"), pytest.raises(UsageError) as raised:
         train_grid(made, tmp_path, 1, "cpu")
+    assert str(tmp_path) in raised.value.found
     assert worker.calls() == []
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Sensitivity and specificity, on studies whose mistakes are known: a wrong label is the next class in CLASSES."""
+"""Sensitivity and specificity of studies with known mistakes: a wrong label is the next class in CLASSES."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT
 from ssr_edge.evaluation.bootstrap import malignancy_intervals
-from ssr_train.study.malignancy_table import malignancy_table, side_figures
+from ssr_train.study.malignancy_table import group_shares, malignancy_table
 from ssr_train.study.outcomes import gather
 from ssr_train.study.plan import Cell, Model
 from tests.train.study.made_up import finish, plan, predictions
@@ -45,11 +45,11 @@ def test_the_interval_of_one_seed_is_that_of_evaluate(tmp_path: Path) -> None:
     for malignant, interval in zip((True, False), expected, strict=True):
         assert interval is not None
         # Patients are numbered in another order, so other draws are made of them.
-        assert side_figures(outcomes, malignant)[1] == pytest.approx(interval, abs=0.01)
+        assert group_shares(outcomes, malignant)[1] == pytest.approx(interval, abs=0.01)
 
 
 def test_a_side_without_images_has_no_figure(tmp_path: Path) -> None:
-    assert side_figures({}, True) == ([], None)
+    assert group_shares({}, True) == ([], None)
     made = plan("resnet50", seeds=1, images={100: 2081})
     table = malignancy_table(gather(made, tmp_path), "image")
     assert table.rows == [["100X", "ResNet50", "–", "–"]]

@@ -50,7 +50,7 @@ OLD = plan("resnet50", "resnext50_32x4d", images={40: 5, 100: 527}, splits=("ima
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "change"),
     [
         ({"data": "/elsewhere"}, "its data is /data"),
         ({"images": {40: 5, 100: 528}}, "it has 527 images of 100X, not 528"),
@@ -58,13 +58,16 @@ OLD = plan("resnet50", "resnext50_32x4d", images={40: 5, 100: 527}, splits=("ima
         ({"architectures": ("resnet50",)}, "it has the architecture resnext50_32x4d"),
         ({"splits": ("patient",)}, "it has the split image"),
         ({"seeds": 2}, "it has 3 seeds"),
-        ({"recipes": (load_recipe("paper").model_copy(update={"epochs": 3}),)}, "its recipe paper has 100 epochs"),
+        ({"recipes": (load_recipe("paper").model_copy(update={"epochs": 3}),)}, "recipe paper (with 100 epochs)"),
     ],
 )
-def test_other_options_under_the_same_folder_are_refused(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+def test_other_options_under_the_same_folder_are_refused(
+    tmp_path: Path, changes: dict[str, object], change: str
+) -> None:
     settle_plan(OLD, tmp_path)
-    with pytest.raises(UsageError, match=f"holds a study with other options: {said}") as error:
+    with pytest.raises(UsageError) as error:
         settle_plan(OLD.model_copy(update=changes), tmp_path)
+    assert change in error.value.found
     assert OLD.command(tmp_path) in error.value.next_step
     assert read_plan(tmp_path) == OLD
 
@@ -72,14 +75,16 @@ def test_other_options_under_the_same_folder_are_refused(tmp_path: Path, changes
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"version": 2}'])
 def test_a_damaged_plan_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / PLAN).write_bytes(content)
-    with pytest.raises(UsageError, match="holds no study"):
+    with pytest.raises(UsageError) as raised:
         read_plan(tmp_path)
-    with pytest.raises(UsageError, match="holds no study"):
+    assert str(tmp_path) in raised.value.found
+    with pytest.raises(UsageError) as raised:
         settle_plan(OLD, tmp_path)
+    assert str(tmp_path) in raised.value.found
     assert (tmp_path / PLAN).read_bytes() == content
 
 
-def test_the_command_says_every_option(tmp_path: Path) -> None:
+def test_the_command_has_every_option(tmp_path: Path) -> None:
     made = StudyPlan(**(OLD.model_dump() | {"epochs": 7, "data": "/my data"}))
     words = shlex.split(made.command(tmp_path))
     assert words[:4] == ["ssr-edge", "study", "--data", "/my data"]

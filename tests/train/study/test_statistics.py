@@ -1,4 +1,4 @@
-"""Statistics against figures worked out by hand, against scipy, and against what must always hold."""
+"""Statistics against values computed by hand, against scipy, and against invariants."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def test_without_overlap_it_is_scipys_paired_t_test(values: list[float]) -> None
 
 
 @given(differences, st.floats(0.01, 1))
-def test_overlap_only_ever_makes_it_less_sure_and_the_interval_says_what_p_says(
-    values: list[float], ratio: float
-) -> None:
+def test_overlap_never_lowers_p_and_the_interval_agrees_with_p(values: list[float], ratio: float) -> None:
     plain, corrected = corrected_resampled_t(values, 0.0), corrected_resampled_t(values, ratio)
     if corrected.p is None or corrected.interval is None or plain.p is None:
         assert corrected == plain

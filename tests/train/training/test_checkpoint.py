@@ -28,7 +28,7 @@ def card(tiny_checkpoint: Path) -> CheckpointCard:
 
 @pytest.fixture
 def small_file(tmp_path: Path) -> bytes:
-    """A checkpoint-like file of a few hundred bytes, so that every way of damaging it can be tried."""
+    """A checkpoint-like file of a few hundred bytes, small enough to try every kind of damage."""
     save_file({"a": torch.ones(3)}, tmp_path / "small", metadata={"ssr_edge": "{}"})
     return (tmp_path / "small").read_bytes()
 
@@ -81,11 +81,12 @@ def test_folded_weights_under_an_unfolded_card_are_refused(
 ) -> None:
     folded = make_network("ssresnext14_8x4d")
     take_folded_form(folded)
-    for network, says_folded in ((folded, False), (make_network("ssresnext14_8x4d"), True)):
+    for network, folded_in_card in ((folded, False), (make_network("ssresnext14_8x4d"), True)):
         path = tmp_path / "x.safetensors"
-        save_checkpoint(path, network, card.model_copy(update={"folded": says_folded}))
-        with pytest.raises(CheckpointError, match="do not fit ssresnext14_8x4d"):
+        save_checkpoint(path, network, card.model_copy(update={"folded": folded_in_card}))
+        with pytest.raises(CheckpointError) as raised:
             load_checkpoint(path)
+        assert "do not fit ssresnext14_8x4d" in raised.value.found
 
 
 def test_a_card_written_before_fine_tuning_is_read(tmp_path: Path, tiny_checkpoint: Path, card: CheckpointCard) -> None:
@@ -109,8 +110,9 @@ def test_writing_over_a_checkpoint_leaves_nothing_else_behind(
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "no.safetensors", tmp_path):
-        with pytest.raises(CheckpointError, match="can't be read"):
+        with pytest.raises(CheckpointError) as raised:
             load_checkpoint(path)
+        assert f"{path} can't be read" in raised.value.found
 
 
 @given(st.data())
@@ -132,15 +134,17 @@ def test_random_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_real_checkpoint_that_lost_its_end_is_refused(tmp_path: Path, tiny_checkpoint: Path) -> None:
     path = tmp_path / "cut.safetensors"
     path.write_bytes(tiny_checkpoint.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match="can't be read"):
+    with pytest.raises(CheckpointError) as raised:
         load_checkpoint(path)
+    assert f"{path} can't be read" in raised.value.found
 
 
 def test_a_header_that_claims_an_exabyte_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "huge.safetensors"
     path.write_bytes((10**18).to_bytes(8, "little") + b'{"a":1}')
-    with pytest.raises(CheckpointError, match="can't be read"):
+    with pytest.raises(CheckpointError) as raised:
         load_checkpoint(path)
+    assert f"{path} can't be read" in raised.value.found
 
 
 class _Trap:
@@ -168,16 +172,18 @@ def test_a_safetensors_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for metadata in (None, {"format": "pt"}):
         save_file({"weight": torch.ones(3)}, path, metadata=metadata)
-        with pytest.raises(CheckpointError, match="not of ssr-edge"):
+        with pytest.raises(CheckpointError) as raised:
             load_checkpoint(path)
+        assert "not an ssr-edge checkpoint" in raised.value.found
 
 
 @pytest.mark.parametrize("card", ["{}", "[]", "no json", '{"arch": 1}'])
 def test_a_card_of_another_version_is_refused(tmp_path: Path, card: str) -> None:
     path = tmp_path / "x.safetensors"
     save_file({"weight": torch.ones(3)}, path, metadata={"ssr_edge": card})
-    with pytest.raises(CheckpointError, match="a card that this version can't read"):
+    with pytest.raises(CheckpointError) as raised:
         load_checkpoint(path)
+    assert "card" in raised.value.found
 
 
 @pytest.mark.parametrize(
@@ -195,8 +201,9 @@ def test_weights_of_another_network_are_refused(
     tmp_path: Path, tiny_checkpoint: Path, card: CheckpointCard, change: dict[str, object]
 ) -> None:
     path = _with_arch(tiny_checkpoint, card, card.arch | change, tmp_path)
-    with pytest.raises(CheckpointError, match="do not fit ssresnext14_8x4d"):
+    with pytest.raises(CheckpointError) as raised:
         load_checkpoint(path)
+    assert "do not fit ssresnext14_8x4d" in raised.value.found
 
 
 @pytest.mark.parametrize(
@@ -217,8 +224,9 @@ def test_a_card_that_describes_no_network_is_refused(
     tmp_path: Path, tiny_checkpoint: Path, card: CheckpointCard, arch: dict[str, object]
 ) -> None:
     path = _with_arch(tiny_checkpoint, card, arch, tmp_path)
-    with pytest.raises(CheckpointError, match="describes no network"):
+    with pytest.raises(CheckpointError) as raised:
         load_checkpoint(path)
+    assert "card" in raised.value.found
 
 
 def _with_arch(checkpoint: Path, card: CheckpointCard, arch: dict[str, object], folder: Path) -> Path:

@@ -15,8 +15,9 @@ def test_auto_takes_a_gpu_only_where_there_is_one() -> None:
 
 @pytest.mark.parametrize("name", ["quantum", "", "cpu:x", "cuda:99"])
 def test_a_device_that_is_not_here_is_refused(name: str) -> None:
-    with pytest.raises(RuntimeUnavailable, match="can't be used") as error:
+    with pytest.raises(RuntimeUnavailable) as error:
         choose_device(name)
+    assert repr(name) in error.value.found
     assert error.value.next_step == "ssr-edge doctor"
 
 

@@ -88,8 +88,9 @@ def test_a_name_inside_the_file_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["papers", "missing.toml", "", "../recipes/paper.tml"])
 def test_an_unknown_recipe_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match="is not known") as error:
+    with pytest.raises(UsageError) as error:
         load_recipe(name)
+    assert repr(name) in error.value.found
     assert {"modern", "paper"} <= set(recipe_names())
     assert ", ".join(recipe_names()) in error.value.expected
 

@@ -53,8 +53,9 @@ def test_the_data_is_found_again_from_another_folder(tmp_path: Path, monkeypatch
 def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path: Path) -> None:
     write_options(options(tmp_path))
     before = (tmp_path / RUN).read_bytes()
-    with pytest.raises(UsageError, match="already holds a run") as error:
+    with pytest.raises(UsageError) as error:
         write_options(options(tmp_path))
+    assert str(tmp_path) in error.value.found
     assert error.value.next_step == f"ssr-edge train --run {tmp_path} --resume"
     assert (tmp_path / RUN).read_bytes() == before
 
@@ -65,8 +66,9 @@ def test_a_missing_field_is_refused(tmp_path: Path, field: str) -> None:
     fields = json.loads((tmp_path / RUN).read_text())
     del fields[field]
     (tmp_path / RUN).write_text(json.dumps(fields))
-    with pytest.raises(UsageError, match=f"holds no run that can be resumed: .*{field}"):
+    with pytest.raises(UsageError) as raised:
         read_options(tmp_path, "cpu")
+    assert field in raised.value.found
 
 
 @given(
@@ -80,10 +82,12 @@ def test_a_missing_field_is_refused(tmp_path: Path, field: str) -> None:
 )
 def test_anything_else_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / RUN).write_bytes(content)
-    with pytest.raises(UsageError, match="holds no run that can be resumed"):
+    with pytest.raises(UsageError) as raised:
         read_options(tmp_path, "cpu")
+    assert str(tmp_path) in raised.value.found
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no run"):
+    with pytest.raises(UsageError) as raised:
         read_options(tmp_path / "missing", "cpu")
+    assert "missing" in raised.value.found

@@ -19,7 +19,7 @@ TINY = "ssresnext14_8x4d"
 
 
 class Parts:
-    """What the loop keeps between epochs."""
+    """The objects whose state the loop saves between epochs."""
 
     def __init__(self, network: SSResNeXt) -> None:
         self.network = network.train()
@@ -71,7 +71,7 @@ def test_without_a_state_no_epoch_is_done(tmp_path: Path, make_network: MakeNetw
     assert all(torch.equal(tensor, before[name]) for name, tensor in parts.everything().items())
 
 
-def test_a_later_state_takes_the_place_of_an_earlier_one(tmp_path: Path, make_network: MakeNetwork) -> None:
+def test_a_later_state_replaces_an_earlier_one(tmp_path: Path, make_network: MakeNetwork) -> None:
     parts = Parts(make_network(TINY))
     for epoch in (1, 2):
         parts.save(tmp_path, epoch)
@@ -81,21 +81,24 @@ def test_a_later_state_takes_the_place_of_an_earlier_one(tmp_path: Path, make_ne
 
 def test_a_state_of_another_network_is_refused(tmp_path: Path, make_network: MakeNetwork) -> None:
     Parts(make_network(TINY)).save(tmp_path, 1)
-    with pytest.raises(TrainingError, match="belongs to another network"):
+    with pytest.raises(TrainingError) as raised:
         Parts(make_network(f"{TINY}/shared")).load(tmp_path)
+    assert "another network" in raised.value.found
 
 
 @settings(max_examples=20)
 @given(st.binary(max_size=50))
 def test_a_damaged_state_is_refused(tmp_path: Path, make_network: MakeNetwork, content: bytes) -> None:
     (tmp_path / STATE).write_bytes(content)
-    with pytest.raises(TrainingError, match="damaged"):
+    with pytest.raises(TrainingError) as raised:
         Parts(make_network(TINY)).load(tmp_path)
+    assert "damaged" in raised.value.found
 
 
 def test_a_truncated_state_is_refused(tmp_path: Path, make_network: MakeNetwork) -> None:
     parts = Parts(make_network(TINY))
     parts.save(tmp_path, 1)
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:-1])
-    with pytest.raises(TrainingError, match="damaged"):
+    with pytest.raises(TrainingError) as raised:
         parts.load(tmp_path)
+    assert "damaged" in raised.value.found

@@ -1,8 +1,8 @@
-"""Random views of training images: crop, quarter turn, flip, color and stain (paper section 3.3 and after).
+"""Augmentation of training images: crop, quarter turn, flip (paper section 3.3), color and stain.
 
-What is drawn and what is computed are apart: `draw` says for each image of a batch what happens to it, and calling an
-`Augment` does it, on any device and for any part of the batch. So processes that share a batch, each with a slice of
-the same `Views`, see together what one process alone would see.
+Drawing and computing are separate: `draw` draws the parameters of each image of a batch, and calling an `Augment`
+applies them, on any device and to any slice of the batch. So processes that share a batch, each with a slice of the
+same `Views`, compute exactly what a single process would.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ssr_edge.images.preprocess import IMAGE_SIZE
 from ssr_train.data.color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, perturb_stain
 from ssr_train.training.recipe import AugmentRecipe
 
-# Images are held a little larger than the network's input, so that a crop still has 224 real pixels to choose from.
+# Images are stored larger than the network's input, so that crops keep a resolution of about 224 pixels.
 STORED_SIZE = 256
 _ASPECT_RATIOS = (4 / 5, 5 / 4)
-_ATTEMPTS = 10  # as torchvision's RandomResizedCrop: after as many crops that don't fit, the whole image is taken
+_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop: if none of these crops fits, the whole image is used
 _JITTER: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     adjust_brightness,
     adjust_contrast,
@@ -33,11 +33,11 @@ _JITTER: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 
 @dataclass(frozen=True)
 class Views:
-    """What was drawn for n images. All tensors lie on the CPU.
+    """Augmentation parameters of n images. All tensors are on the CPU.
 
     boxes: int64 [n, 4]: top, left, height and width of the crop. quarters: int64 [n], counter-clockwise quarter turns.
-    flips: bool [n]. jitter: float32 [n, 4]: factors of brightness, contrast and saturation, turn of the hue.
-    jitter_order: in which order the four are done, the same for all n. stain: float32 [n, 2, 3]: scale and shift of
+    flips: bool [n]. jitter: float32 [n, 4]: factors of brightness, contrast and saturation, rotation of the hue.
+    jitter_order: order of the four, the same for all n. stain: float32 [n, 2, 3]: scale and shift of
     hematoxylin, eosin and DAB.
     """
 
@@ -67,9 +67,9 @@ class Augment:
         self._size = size
 
     def draw(self, count: int) -> Views:
-        """Draws views for `count` images, each on its own.
+        """Draws independent views for `count` images.
 
-        Draws from torch's global CPU generator only, so that seeding it once an epoch fixes the whole epoch.
+        Draws from torch's global CPU generator only, so that seeding it once per epoch makes the epoch reproducible.
         """
         recipe = self._recipe
         quarters = torch.randint(4, (count,)) if recipe.right_angle_rotations else torch.zeros(count, dtype=torch.int64)
@@ -81,12 +81,12 @@ class Augment:
         return Views(boxes, quarters, flips, jitter.float(), torch.randperm(4).tolist(), stain.float())
 
     def __call__(self, images: Tensor, views: Views) -> Tensor:
-        """Does what was drawn, on the device of the images."""
+        """Applies the views on the device of the images."""
         drawn = zip(views.boxes.tolist(), views.quarters.tolist(), views.flips.tolist(), strict=True)
         cut = [self._cut(image, *one) for image, one in zip(images, drawn, strict=True)]
         if not (self._recipe.color_jitter or self._recipe.stain):
             return torch.cat(cut)
-        # A CPU is several times faster when one image at a time stays in its cache, a GPU when it gets all at once.
+        # A CPU is several times faster one image at a time, which fits its cache, a GPU with all images at once.
         step = 1 if images.device.type == "cpu" else len(images)
         parts = [slice(start, start + step) for start in range(0, len(images), step)]
         return torch.cat([self._color(torch.cat(cut[part]), views[part]) for part in parts])
@@ -95,7 +95,7 @@ class Augment:
         """uint8 [3, h, w] -> uint8 [1, 3, size, size]."""
         top, left, height, width = box
         crop = image[None, :, top : top + height, left : left + width]
-        # PyTorch resizes uint8 on a CPU only.
+        # PyTorch resizes uint8 only on a CPU.
         resized = F.interpolate(
             crop if crop.device.type == "cpu" else crop.float(), (self._size,) * 2, mode="bilinear", antialias=True
         )
@@ -104,7 +104,7 @@ class Augment:
 
     def _color(self, images: Tensor, views: Views) -> Tensor:
         """uint8 -> uint8, both [n, 3, size, size]."""
-        # Planes rather than pixels: most of it is arithmetic between whole channels.
+        # Contiguous channels: most of the work is arithmetic between whole channels.
         values = images.contiguous().float().div_(255)
         if self._recipe.stain:
             scales, shifts = views.stain.to(values.device).unbind(1)
@@ -117,7 +117,7 @@ class Augment:
 
 
 def _draw_boxes(count: int, smallest_share: float) -> Tensor:
-    """int64 [count, 4]: crops as RandomResizedCrop draws them: share of the area even, aspect ratio even in its log."""
+    """int64 [count, 4]: crops as in RandomResizedCrop: uniform in the share of the area and the log of the ratio."""
     area = STORED_SIZE**2 * _uniform(smallest_share, 1, count, _ATTEMPTS)
     ratio = _uniform(math.log(_ASPECT_RATIOS[0]), math.log(_ASPECT_RATIOS[1]), count, _ATTEMPTS).exp()
     sides = torch.stack(
@@ -131,5 +131,5 @@ def _draw_boxes(count: int, smallest_share: float) -> Tensor:
 
 
 def _uniform(low: float, high: float, *shape: int) -> Tensor:
-    """float64: a float32 just below 1 could round up to a place outside."""
+    """float64, because a float32 just below 1 could round up to a position outside the image."""
     return low + (high - low) * torch.rand(shape, dtype=torch.float64)

@@ -1,22 +1,18 @@
-"""Reads BreaKHis from disk: the official tree, or a folder with an index.csv."""
+"""Reads BreaKHis from disk: the official folders, or a folder with an index.csv."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssr_edge.breakhis.index import INDEX, IndexRow, read_index, unusable_index
 from ssr_edge.breakhis.names import CLASSES, parse_name
 from ssr_edge.breakhis.pixels import fingerprint
 from ssr_edge.common.errors import DataError, InputError
 from ssr_edge.images.preprocess import IMAGE_SUFFIXES, decode
-
-INDEX = "index.csv"
-# Columns of an index.csv that may hold an image's path below the folder, in order of preference.
-_PATH_COLUMNS = ("path", "jpeg", "original", "file")
 
 
 @dataclass(frozen=True)
@@ -36,12 +32,12 @@ class Record:
 
 
 def read(root: Path, magnification: int | None = None) -> list[Record]:
-    """Lists the images below `root`, sorted by name: by its index.csv if it has one, else by their BreaKHis names.
+    """Lists the images below `root`, sorted by name, from its index.csv if it has one, else by their BreaKHis names.
 
-    magnification: 40, 100, 200 or 400; None takes all four.
+    magnification: 40, 100, 200 or 400; None reads all four.
 
     Raises:
-        DataError: no folder, no image, or an index.csv whose rows contradict themselves.
+        DataError: no folder, no image, repeated image names, or an index.csv that can't be used.
     """
     if not root.is_dir():
         raise _unusable(f"{root} is not a folder")
@@ -54,20 +50,20 @@ def read(root: Path, magnification: int | None = None) -> list[Record]:
         raise _unusable(f"no BreaKHis image{at} below {root}")
     repeated = [name for name, count in Counter(record.name for record in records).items() if count > 1]
     if repeated:
-        raise _unusable(f"{len(repeated)} image names stand twice below {root}, for instance {repeated[0]}")
+        raise _unusable(f"{len(repeated)} image names appear more than once below {root}, e.g. {repeated[0]}")
     return sorted(records, key=lambda record: record.name)
 
 
 def contradictory_twins(
     records: Sequence[Record], digest: Callable[[Path], str | None] | None = None
 ) -> tuple[list[Record], list[list[Record]]]:
-    """Splits off images that stand under two labels with exactly the same pixels.
+    """Separates images with exactly the same pixels under two labels.
 
-    In the official data set patient 14-13412 does so under DC and LC. Training on either copy teaches a contradiction,
-    and neither label can be preferred, so both are dropped. digest: by path; None decodes (`pixel_digest`).
+    In the official data set these are images of patient 14-13412, labeled both DC and LC. Neither label can be
+    preferred, so both copies are dropped. digest: pixel digest of a path; None decodes the image (`pixel_digest`).
 
-    Returns: the records to keep, in order, and the groups of twins. Unreadable images are kept: reading them later
-    says what is wrong.
+    Returns: the records to keep, in order, and the groups of twins. Unreadable images are kept: they are reported when
+    they are loaded.
     """
     by_pixels: dict[str, list[Record]] = defaultdict(list)
     with ThreadPoolExecutor() as pool:
@@ -79,7 +75,7 @@ def contradictory_twins(
 
 
 def pixel_digest(path: Path) -> str | None:
-    """Fingerprint of an image's size and pixels, whatever its file format and name; None for an unreadable image."""
+    """Fingerprint of an image's size and pixels, independent of file format and name; None if it can't be read."""
     try:
         image = decode(path)
     except InputError:
@@ -97,34 +93,24 @@ def _from_names(root: Path) -> list[Record]:
 
 
 def _from_index(index: Path) -> list[Record]:
-    try:
-        with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a byte order mark in front
-            rows = csv.DictReader(file)
-            columns = rows.fieldnames or []
-            missing = {"class", "patient", "magnification"} - set(columns)
-            if missing or not any(column in columns for column in _PATH_COLUMNS):
-                raise _unusable(f"{index} has the columns {', '.join(columns) or 'none'}")
-            return [_from_row(index, number, row) for number, row in enumerate(rows, start=2)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _unusable(f"{index} is no CSV file in UTF-8: {error}") from error
+    return [_from_row(index, row) for row in read_index(index, complete=True)]
 
 
-def _from_row(index: Path, line: int, row: dict[str, str]) -> Record:
-    relative = next((row[column] for column in _PATH_COLUMNS if row.get(column)), None)
-    magnification = (row["magnification"] or "").removesuffix("X")
-    if relative is None or row["class"] not in CLASSES or not magnification.isdecimal():
-        raise _unusable(f"{index} line {line} has no path, an unknown class ({row['class']}) or no magnification")
-    path = index.parent / relative
+def _from_row(index: Path, row: IndexRow) -> Record:
+    path = row.paths[0]
     name = parse_name(path)
-    if name is not None and name.label != row["class"]:
-        raise _unusable(f"{index} line {line} says {row['class']}, the file name {path.name} says {name.label}")
-    return Record(path.stem, path, row["class"], row["patient"], int(magnification))
+    if name is not None and name.label != row.label:
+        raise unusable_index(
+            index, f"{index} line {row.line} has the class {row.label}, the file name {path.name} has {name.label}"
+        )
+    assert row.patient is not None and row.magnification is not None
+    return Record(path.stem, path, row.label, row.patient, row.magnification)
 
 
 def _unusable(found: str) -> DataError:
     return DataError(
         found,
-        expected="BreaKHis's official tree (SOB_M_DC-14-2523-100-001.png ...), or a folder with an index.csv of "
-        "path,class,patient,magnification",
+        expected="the official BreaKHis folders (SOB_M_DC-14-2523-100-001.png ...), or a folder with an index.csv "
+        "with the columns path,class,patient,magnification",
         next_step="ssr-edge train --data PATH/TO/BreaKHis_v1",
     )

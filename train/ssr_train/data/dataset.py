@@ -1,4 +1,4 @@
-"""A part's images, decoded and resized by `ssr_edge.images.preprocess`, held and made ready for the network."""
+"""The images of a part, decoded and resized by `ssr_edge.images.preprocess`, and their conversion to tensors."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ssr_train.data.breakhis import Record
 
 @dataclass(frozen=True)
 class LabeledImages:
-    """A part's n images: rows of an array that may hold others too, in memory or mapped from a cache.
+    """The n images of a part: rows of an array that may contain others, in memory or mapped from a cache.
 
-    stored: uint8 [m, size, size, 3], BGR. rows: int64 [n], places in `stored`. targets: int64 [n]. unreadable: one
-    message for each image left out.
+    stored: uint8 [m, size, size, 3], BGR. rows: int64 [n], positions in `stored`. targets: int64 [n]. unreadable: one
+    message per image left out.
     """
 
     stored: Image
@@ -42,12 +42,12 @@ class LabeledImages:
         return self.stored[self.rows]
 
     def rgb(self, chosen: slice | Tensor) -> Tensor:
-        """The chosen images as uint8 RGB [k, 3, size, size]; only they are read where `stored` is mapped."""
+        """The chosen images as uint8 RGB [k, 3, size, size]; only they are read if `stored` is mapped."""
         return to_rgb(self.stored[self.rows[chosen if isinstance(chosen, slice) else chosen.numpy()]])
 
 
 def load_images(records: Sequence[Record], size: int) -> LabeledImages:
-    """Decodes and resizes every record in threads; an unreadable image is left out and named."""
+    """Decodes and resizes every record in threads; unreadable images are left out and reported."""
     pixels = np.empty((len(records), size, size, 3), np.uint8)
     kept: list[Record] = []
     unreadable: list[str] = []
@@ -63,7 +63,7 @@ def load_images(records: Sequence[Record], size: int) -> LabeledImages:
 
 
 def load_or_reason(path: Path, size: int) -> Image | InputError:
-    """uint8 [size, size, 3], BGR, or why the image can't be read."""
+    """uint8 [size, size, 3], BGR, or the error if the image can't be read."""
     try:
         return load(path, size)
     except InputError as error:
@@ -71,9 +71,9 @@ def load_or_reason(path: Path, size: int) -> Image | InputError:
 
 
 def draw_order(targets: Tensor, sampling: Literal["shuffled", "balanced"]) -> Tensor:
-    """int64 [n]: in which order an epoch shows n images, drawn from torch's global CPU generator.
+    """int64 [n]: the order of n images in an epoch, drawn from torch's global CPU generator.
 
-    `shuffled` shows each once; `balanced` draws with replacement, each class that is there as often as another.
+    `shuffled` shows each image once; `balanced` draws with replacement, each class present equally often.
     targets: int64 [n].
     """
     if sampling == "shuffled":
@@ -82,19 +82,19 @@ def draw_order(targets: Tensor, sampling: Literal["shuffled", "balanced"]) -> Te
 
 
 def normalize(rgb: Tensor) -> Tensor:
-    """uint8 RGB [n, 3, h, w] in [0, 255] -> float32 of the same shape, with ImageNet's mean and deviation taken out."""
+    """uint8 RGB [n, 3, h, w] in [0, 255] -> float32 of the same shape, normalized by ImageNet's mean and deviation."""
     mean = torch.tensor(MEAN_BGR[::-1], device=rgb.device).view(1, 3, 1, 1) * 255
     deviation = torch.tensor(STD_BGR[::-1], device=rgb.device).view(1, 3, 1, 1) * 255
     return (rgb.float() - mean) / deviation
 
 
 def upload(images: Tensor, device: torch.device) -> Tensor:
-    """The images on the device; from page-locked memory a GPU fetches them while the CPU goes on."""
+    """Copies the images to the device; for a GPU asynchronously, from page-locked memory."""
     return images.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else images
 
 
 def to_rgb(bgr: Image) -> Tensor:
     """uint8 BGR [n, h, w, 3] -> uint8 RGB [n, 3, h, w], channels last in memory."""
-    # A copy that runs backwards over the channels takes NumPy fifty times as long.
+    # Reversing the channels by slicing and copying is fifty times as slow in NumPy.
     rgb = cv2.cvtColor(bgr.reshape(-1, *bgr.shape[2:]), cv2.COLOR_BGR2RGB).reshape(bgr.shape)
     return torch.from_numpy(rgb).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""k folds, by image or by patient: each image is in the test part of exactly one of them."""
+"""k folds, by image or by patient: each image is in the test part of exactly one fold."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ssr_train.data.splits import Part, Split, SplitKind
 
 
 def make_folds(records: Sequence[Record], unit: SplitKind, folds: int, seed: int) -> list[Split]:
-    """Splits 1 to `folds`: fold n is tested in split n and watched (val) in the one before; the others are trained on.
+    """Splits 1 to `folds`: fold n is the test part of split n and the val part of the split before it.
 
-    unit: `image`, stratified by class, or `patient`, so that no patient stands on two sides.
+    unit: `image`, stratified by class, or `patient`, so that each patient is in one fold only.
 
     Raises:
-        DataError: fewer than three folds, or too few images or patients for so many.
+        DataError: fewer than three folds, or too few images or patients for this number.
     """
     names = [record.name for record in records]
     labels = np.array([record.label for record in records])
     try:
         if folds < 3:
-            raise ValueError("train, val and test need a fold each")
+            raise ValueError("train, val and test need one fold each")
         if unit == "image":
             fold_of = _by_image(labels, folds, seed)
         else:
             patients = np.array([record.patient for record in records])
             fold_of = assign_patients(labels, patients, [1 / folds] * folds, seed)
         if len(np.unique(fold_of)) < folds:
-            raise ValueError("a fold is left without images")
+            raise ValueError("a fold would be empty")
     except ValueError as error:
         raise DataError(
-            f"{len(records)} images can't be divided by {unit} into {folds} folds: {error}",
-            expected="three folds or more, and no more than there are patients, or images of the rarest class",
+            f"{len(records)} images can't be split by {unit} into {folds} folds: {error}",
+            expected="at least three folds, and at most as many as patients or images of the rarest class",
             next_step="ssr-edge data split FOLDER --kind kfold --folds 3",
         ) from error
     return [

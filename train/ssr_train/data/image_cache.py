@@ -1,7 +1,7 @@
-"""Decoded images on disk, shared by runs and processes: a data set is decoded once and then mapped into memory.
+"""A cache of decoded images on disk, shared by runs and processes: images are decoded once, then mapped into memory.
 
 A cache is a folder `DIR/KEY`: a uint8 array of all images for each size, and cache.json with their hashes. The key
-says which files were decoded and how, so a changed data set has another cache; old ones are deleted by hand.
+depends on the files and on how they were decoded, so a changed data set gets a new cache; old ones are never deleted.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from ssr_edge.images.preprocess import Image, decode, resize
 from ssr_train.data.breakhis import Record
 from ssr_train.data.dataset import LabeledImages, load_or_reason
 
-# To be raised when `ssr_edge.images.preprocess` or the files change, so that no older cache is taken.
+# Increase when `ssr_edge.images.preprocess` or the file format changes, so that older caches are not used.
 _VERSION = 1
 _CARD = "cache.json"
 
 
 @dataclass(frozen=True)
 class ImageCache:
-    """pixels: by size, uint8 [n, size, size, 3], BGR, mapped. digests: by path, of the image before it was resized;
-    None for an image that can't be read. rows: by path, its place in the arrays.
+    """pixels: by size, uint8 [n, size, size, 3], BGR, mapped. digests: by path, of the image before resizing;
+    None if the image can't be read. rows: by path, position in the arrays.
     """
 
     pixels: dict[int, Image]
@@ -45,7 +45,7 @@ class ImageCache:
     rows: dict[Path, int]
 
     def load(self, records: Sequence[Record], size: int) -> LabeledImages:
-        """What `load_images` gives, without decoding; `size` must be one that the cache was opened with."""
+        """Same as `load_images`, without decoding; the cache must have been opened with this `size`."""
         kept = [record for record in records if self.digests[record.path] is not None]
         lost = [load_or_reason(record.path, size) for record in records if self.digests[record.path] is None]
         return LabeledImages(
@@ -58,10 +58,10 @@ class ImageCache:
 
 
 def open_image_cache(root: Path, records: Sequence[Record], sizes: Sequence[int], log: Log) -> ImageCache | None:
-    """Opens the cache of these images below `root`, and decodes them first where it is missing, damaged or stale.
+    """Opens the cache of these images below `root`; decodes them first if it is missing, damaged or stale.
 
-    Of processes that want the same cache at once, one decodes and the others wait. None, said aloud, where `root` can't
-    be written or its disk is full: the run goes on without a cache.
+    If several processes need the same cache, one decodes and the others wait. Logs a message and returns None if
+    `root` can't be written or the disk is full: the run continues without a cache.
     """
     folder = root / _key(records, sizes)
     try:
@@ -69,12 +69,12 @@ def open_image_cache(root: Path, records: Sequence[Record], sizes: Sequence[int]
         with _locked(root / f"{folder.name}.lock"):
             cache = _open(folder, records, sizes, log)
             if cache is None:
-                log(f"decoding {len(records)} images once, into {root}")
+                log(f"decoding {len(records)} images into the cache {root}")
                 _build(folder, records, sizes)
                 cache = _open(folder, records, sizes, log)
             return cache
     except OSError as error:
-        log(f"no image cache in {root}: {error.strerror or error}; the images are decoded for this run alone")
+        log(f"no image cache in {root}: {error.strerror or error}; the images are decoded for this run only")
         return None
 
 
@@ -103,16 +103,16 @@ def _open(folder: Path, records: Sequence[Record], sizes: Sequence[int], log: Lo
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         damaged = list(sizes)
     if damaged:
-        log(f"the image cache {folder} is damaged: it is made again")
+        log(f"the image cache {folder} is damaged and will be rebuilt")
         return None
-    # A file that could not be read may have been a disk or a permission that has been mended since.
+    # Files that could not be read may have become readable, e.g. after a permission was fixed.
     if any(digest is None and not isinstance(load_or_reason(path, 8), InputError) for path, digest in digests.items()):
         return None
     return ImageCache(pixels, digests, rows)
 
 
 def _build(folder: Path, records: Sequence[Record], sizes: Sequence[int]) -> None:
-    """Decodes into a folder beside `folder` and puts it in its place, so that a kill leaves no half of one."""
+    """Decodes into a temporary folder and renames it to `folder`, so that a kill leaves no incomplete cache."""
     for left_by_a_kill in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(left_by_a_kill)
     part = folder.parent / f".{folder.name}.{os.getpid()}"
@@ -128,9 +128,9 @@ def _build(folder: Path, records: Sequence[Record], sizes: Sequence[int]) -> Non
 
 
 def _write_arrays(part: Path, records: Sequence[Record], sizes: Sequence[int]) -> dict[str, str | None]:
-    """Writes an array for each size and returns the digests by name; an unreadable image becomes black and has none."""
+    """Writes an array for each size and returns the digests by name; unreadable images are black, their digest None."""
     digests: dict[str, str | None] = {}
-    # Written, not mapped: on a full disk a mapped page kills the process, where a write says what is wrong.
+    # Written, not mapped: on a full disk, writing to a mapped page kills the process; a failed write raises an error.
     files = {size: _array(part, size).open("wb") for size in sizes}
     try:
         for size, file in files.items():
@@ -162,10 +162,10 @@ def _array(folder: Path, size: int) -> Path:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock that ends with its process, however that ends."""
+    """Holds a file lock, which is released when the process ends for any reason."""
     try:
         import fcntl
-    except ImportError:  # Windows: processes that begin at once may each decode, and the last one's folder stays
+    except ImportError:  # Windows: processes that start together may each decode; the folder of the last one is kept
         yield
         return
     with path.open("w") as file:

@@ -1,4 +1,4 @@
-"""Finds what two lists of images share: files, patients, pixels, and pixels under contradictory labels."""
+"""Finds leakage between two lists of images: shared files, patients, pixels, and pixels under contradictory labels."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Pair = tuple[str, str]
 class Leakage:
     """What lists a and b share. names: file names in both. patients: each with its number of images in a and in b.
 
-    pixels: pairs of other names with equal pixels and no contradiction. twins: pairs of equal pixels under two labels.
-    not_at_hand: images, of both lists, whose pixels could not be compared.
+    pixels: pairs with different names, equal pixels and no contradictory labels. twins: pairs with equal pixels and
+    contradictory labels. not_at_hand: number of images of both lists whose pixels could not be compared.
     """
 
     a: str
@@ -33,12 +33,12 @@ class Leakage:
 
     @property
     def found(self) -> bool:
-        """Whether anything leaks."""
+        """Whether there is any leakage."""
         return bool(self.names or self.patients or self.pixels or self.twins)
 
 
 def leakage(a: ImageList, b: ImageList, digests: Mapping[Path, str], known_twins: Iterable[Pair]) -> Leakage:
-    """Compares two lists. digests: of the images at hand (`digests_of`). known_twins: names, for those that are not."""
+    """Compares two lists. digests: of the available images (`digests_of`). known_twins: names, for the others."""
     names = sorted({image.name for image in a.images} & {image.name for image in b.images})
     in_a, in_b = (Counter(image.patient for image in one.images if image.patient) for one in (a, b))
     equal = _equal_pixels(a, b, digests)
@@ -55,7 +55,7 @@ def leakage(a: ImageList, b: ImageList, digests: Mapping[Path, str], known_twins
 
 
 def digests_of(lists: Iterable[ImageList]) -> dict[Path, str]:
-    """Fingerprint of the pixels of every image that is at hand and can be decoded."""
+    """Pixel fingerprint of every image that is available and can be decoded."""
     paths = sorted({image.path for one in lists for image in one.images if image.path is not None})
     digests: dict[Path, str] = {}
     pool = ThreadPoolExecutor()
@@ -70,39 +70,39 @@ def digests_of(lists: Iterable[ImageList]) -> dict[Path, str]:
     return digests
 
 
-def in_words(found: Leakage) -> list[str]:
-    """One line for each kind of leak, with its count and an example; what could not be compared is said last."""
+def messages(found: Leakage) -> list[str]:
+    """One line for each kind of leakage, with its count and an example; last, the number of images not compared."""
     lines = []
     if found.names:
-        lines.append(f"{len(found.names)} images are in both, such as {found.names[0]}")
+        lines.append(f"{len(found.names)} images are in both, e.g. {found.names[0]}")
     if found.patients:
         patient, (in_a, in_b) = max(found.patients.items(), key=lambda item: min(item[1]))
         lines.append(
-            f"{len(found.patients)} patients are in both, such as {patient}: "
+            f"{len(found.patients)} patients are in both, e.g. {patient}: "
             f"{in_a} images in {found.a}, {in_b} in {found.b}"
         )
     if found.pixels:
-        lines.append(f"{len(found.pixels)} pairs have the same pixels under other names, such as {_pair(found.pixels)}")
+        lines.append(f"{len(found.pixels)} pairs with different names have the same pixels, e.g. {_pair(found.pixels)}")
     if found.twins:
         lines.append(
-            f"{len(found.twins)} pairs are contradictory twins, the same pixels under two labels, such as "
+            f"{len(found.twins)} pairs are contradictory twins, the same pixels under two labels, e.g. "
             f"{_pair(found.twins)}"
         )
     if found.not_at_hand:
-        lines.append(f"the pixels of {found.not_at_hand} images were not compared: their files are not at hand")
+        lines.append(f"the pixels of {found.not_at_hand} images were not compared: their files are not available")
     return lines
 
 
 def _equal_pixels(a: ImageList, b: ImageList, digests: Mapping[Path, str]) -> list[tuple[Listed, Listed]]:
-    """Pairs of equal pixels whose names differ: those with one name are told by it.
+    """Pairs with equal pixels and different names; images with the same name are found by name.
 
-    One image of a is paired with at most one of each label in b: a thousand blank tiles in both lists are no million
-    leaks.
+    An image of a is paired with at most one image per label in b, so that a thousand blank tiles in both lists do not
+    make a million pairs.
     """
     by_pixels: dict[str, dict[str | None, list[Listed]]] = defaultdict(lambda: defaultdict(list))
     for digest, image in _with_digests(b, digests):
         of_label = by_pixels[digest][image.label]
-        if len(of_label) < 2:  # the second one is for an image of a that has the first one's name
+        if len(of_label) < 2:  # the second one, for an image of a that has the name of the first
             of_label.append(image)
     return [
         (image, other)
@@ -122,8 +122,8 @@ def _contradict(a: Listed, b: Listed) -> bool:
 
 def _known(a: ImageList, b: ImageList, twins: Iterable[Pair]) -> set[Pair]:
     in_a, in_b = ({image.name for image in one.images} for one in (a, b))
-    both_ways = [pair for x, y in twins for pair in ((x, y), (y, x))]
-    return {(x, y) for x, y in both_ways if x in in_a and y in in_b}
+    ordered = [pair for x, y in twins for pair in ((x, y), (y, x))]
+    return {(x, y) for x, y in ordered if x in in_a and y in in_b}
 
 
 def _pair(pairs: list[Pair]) -> str:

@@ -1,4 +1,4 @@
-"""Divides images into train, val and test, by image or by patient, and keeps the division in a file."""
+"""Splits images into train, val and test parts, by image or by patient, and reads and writes split files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FOLD = re.compile(r"(image|patient)-fold-\d+-of-\d+|official-fold-[1-5]")
 
 @dataclass(frozen=True)
 class Split:
-    """Which part each image belongs to. parts: image name -> part, sorted by name.
+    """The part of each image. parts: image name -> part, sorted by name.
 
     kind: `image`, `patient`, or one fold of several: `patient-fold-2-of-5`, `image-fold-1-of-10`, `official-fold-3`.
     """
@@ -37,16 +37,16 @@ class Split:
 
     @property
     def unit(self) -> SplitKind:
-        """What stands on one side only: an image, or all images of a patient."""
+        """Whether images or whole patients were assigned to parts."""
         return "image" if self.kind.startswith("image") else "patient"
 
     def select(self, records: Sequence[Record], part: Part) -> list[Record]:
-        """The records of one part, in their order."""
+        """The records of one part, in the given order."""
         return [record for record in records if self.parts.get(record.name) == part]
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of the division: the same names in the same parts give the same value."""
+        """Fingerprint: the same names in the same parts have the same value."""
         return hashlib.sha256("\n".join(f"{n},{p}" for n, p in self.parts.items()).encode()).hexdigest()
 
     def write(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class Split:
 
     @staticmethod
     def read(path: Path) -> Split:
-        """Reads what `write` wrote.
+        """Reads a file that `write` wrote.
 
         Raises:
             DataError: the file is missing, or is not a split.
@@ -72,28 +72,28 @@ class Split:
         except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise _unusable(f"{path} can't be read as a split: {error}") from error
         if kinds or not is_kind(kind) or not set(parts.values()) <= set(PARTS):
-            raise _unusable(f"{path} mixes kinds, seeds or unknown parts")
+            raise _unusable(f"{path} has several kinds or seeds, an unknown kind, or unknown parts")
         return Split(kind, seed, parts)  # type: ignore[arg-type]
 
 
 def is_kind(text: str) -> bool:
-    """Whether this is a split's kind."""
+    """Whether this is the kind of a split."""
     return text in get_args(SplitKind) or _FOLD.fullmatch(text) is not None
 
 
 def fold_count(kind: str) -> int | None:
-    """Of how many folds a kind like `patient-fold-2-of-5` is one; None for the other kinds."""
+    """Number of folds of a kind like `patient-fold-2-of-5`; None for the other kinds."""
     of = re.search(r"-of-(\d+)$", kind)
     return int(of[1]) if of else None
 
 
 def make_split(records: Sequence[Record], kind: SplitKind, seed: int) -> Split:
-    """Divides records: `image` stratified by class; `patient` so that no patient stands on two sides.
+    """Splits records: `image` stratified by class; `patient` so that each patient is in one part only.
 
-    A class with one or two patients can't stand on all sides of a `patient` split; `split_words` says which do not.
+    In a `patient` split, a class with one or two patients is missing from a part; see `split_messages`.
 
     Raises:
-        DataError: too few images or patients to divide.
+        DataError: too few images or patients to split.
     """
     names = np.array([record.name for record in records])
     labels = np.array([record.label for record in records])
@@ -103,7 +103,7 @@ def make_split(records: Sequence[Record], kind: SplitKind, seed: int) -> Split:
         else:
             train, val, test = _by_patient(labels, np.array([record.patient for record in records]), seed)
     except ValueError as error:
-        raise _unusable(f"{len(records)} images can't be divided by {kind}: {error}") from error
+        raise _unusable(f"{len(records)} images can't be split by {kind}: {error}") from error
     parts: dict[str, Part] = {}
     positions: dict[Part, np.ndarray] = {"train": train, "val": val, "test": test}
     for part, rows in positions.items():
@@ -123,16 +123,16 @@ def _by_image(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np
 
 def _by_patient(labels: np.ndarray, patients: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shares = (1 - VAL_FRACTION - TEST_FRACTION, VAL_FRACTION, TEST_FRACTION)
-    side = assign_patients(labels, patients, shares, seed)
-    train, val, test = (np.flatnonzero(side == position) for position in range(len(shares)))
+    part = assign_patients(labels, patients, shares, seed)
+    train, val, test = (np.flatnonzero(part == position) for position in range(len(shares)))
     if not (len(train) and len(val) and len(test)):
-        raise ValueError(f"{len(np.unique(patients))} patients leave a part empty")
+        raise ValueError(f"{len(np.unique(patients))} patients are too few, a part would be empty")
     return train, val, test
 
 
 def _unusable(found: str) -> DataError:
     return DataError(
         found,
-        expected="at least two images a class in every part; for a patient split, a class with three patients",
+        expected="at least two images per class in every part; for a patient split, a class with three patients",
         next_step="ssr-edge train --data FOLDER --split image",
     )

@@ -1,4 +1,4 @@
-"""Draws a confusion matrix: counts in the cells, shares of each true class as their shade."""
+"""Draws a confusion matrix: cells show counts and are shaded by the share of the true class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ssr_edge.evaluation.metrics import Metrics
 
 
 def plot_confusion(metrics: Metrics, title: str) -> Figure:
-    """Rows the truth, columns the prediction, in the order of CLASSES; a line parts benign from malignant."""
+    """Rows: true class; columns: predicted class, in the order of CLASSES. Lines separate benign and malignant."""
     confusion = np.asarray(metrics.confusion)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(7.2, 6.4), layout="constrained")

@@ -1,4 +1,4 @@
-"""Judges a checkpoint in PyTorch or a bundle's engine on the images of a part, by the same preprocessing."""
+"""Evaluates a checkpoint in PyTorch, or an engine of a bundle, on the images of a part, with the same preprocessing."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found of a classifier. name: checkpoint, or bundle and engine. probabilities: float32 [n, 8].
+    """Results of a classifier. name: checkpoint, or bundle and engine. probabilities: float32 [n, 8].
 
-    cam: of each image the activation map of the class predicted, float32 [n, h, w], if it was asked for.
+    cam: activation map of the predicted class of each image, float32 [n, h, w]; None if not requested.
     """
 
     name: str
@@ -43,27 +43,27 @@ class Evaluation:
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """Class numbers [n]."""
+        """Predicted class numbers [n]."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     @property
     def patients(self) -> list[str]:
-        """Who each image is of."""
+        """The patient of each image."""
         return [record.patient for record in self.images.records]
 
 
 def evaluate_checkpoint(
     path: Path, data: Path | None, part: WhichPart, tta: bool = False, cam: bool = False
 ) -> Evaluation:
-    """Judges a checkpoint in FP32 PyTorch. tta: averages the probabilities of each image's eight symmetries.
+    """Evaluates a checkpoint in FP32 PyTorch. tta: averages the probabilities of each image's eight symmetries.
 
-    cam: also gives activation maps, of the image as it is.
+    cam: also computes activation maps, of the untransformed images.
 
     Raises:
-        DataError: the images of the part are not here.
+        DataError: the images of the part are missing.
     """
     network, card = load_checkpoint(path)
-    return _judge(str(path), _images(card, data, part), lambda images: _outputs(network, images), tta, cam)
+    return _evaluate(str(path), _images(card, data, part), lambda images: _outputs(network, images), tta, cam)
 
 
 def evaluate_bundle(
@@ -75,33 +75,33 @@ def evaluate_bundle(
     tta: bool = False,
     cam: bool = False,
 ) -> Evaluation:
-    """Judges a bundle's engine; the part is that of the checkpoint the bundle was made from. tta, cam: as above.
+    """Evaluates an engine of a bundle on a part of the split of its checkpoint. tta, cam: see `evaluate_checkpoint`.
 
     Raises:
-        DataError: the checkpoint or the images of the part are not here.
-        UsageError: maps are asked for, and the bundle was made without them.
+        DataError: the checkpoint or the images of the part are missing.
+        UsageError: maps are requested, but the bundle was built without them.
     """
     checkpoint = Path(bundle.manifest.provenance.checkpoint)
     if not checkpoint.is_file():
         raise DataError(
-            f"{checkpoint}, which says what this bundle was trained on, is not here",
-            expected="the checkpoint at its place",
-            next_step=f"ssr-edge bench FOLDER --bundle {bundle.path}  (judges on labeled images without it)",
+            f"{checkpoint}, the checkpoint of {bundle.path}, does not exist; it contains the split",
+            expected="the checkpoint at the path from which the bundle was built",
+            next_step=f"ssr-edge bench FOLDER --bundle {bundle.path}  (evaluates labeled images without it)",
         )
     if cam and not bundle.manifest.cam:
         raise UsageError(
-            f"{bundle.path} was made without activation maps",
-            expected="a bundle made with --cam, or a checkpoint",
+            f"{bundle.path} was built without activation maps",
+            expected="a bundle built with --cam, or a checkpoint",
             next_step=f"ssr-edge build-engine {checkpoint} --cam --bundle {bundle.path}",
         )
     images = _images(load_checkpoint(checkpoint)[1], data, part)
     with open_runner(bundle, runtime, choose_precision(bundle, precision, runtime)) as runner:
-        return _judge(f"{bundle.path} {runner.name}", images, runner.infer, tta, cam)
+        return _evaluate(f"{bundle.path} {runner.name}", images, runner.infer, tta, cam)
 
 
-def _judge(name: str, images: LabeledImages, infer: Callable[[Image], Outputs], tta: bool, cam: bool) -> Evaluation:
+def _evaluate(name: str, images: LabeledImages, infer: Callable[[Image], Outputs], tta: bool, cam: bool) -> Evaluation:
     probabilities, maps = [], []
-    with progress("judging, image", len(images)) as advance:
+    with progress("evaluating, image", len(images)) as advance:
         for start in range(0, len(images), _BATCH):
             batch = np.ascontiguousarray(images.pixels[start : start + _BATCH])
             views = [infer(view) for view in (symmetries(batch) if tta else (batch,))]
@@ -110,9 +110,9 @@ def _judge(name: str, images: LabeledImages, infer: Callable[[Image], Outputs], 
                 assert views[0].cam is not None
                 maps.append(views[0].cam[np.arange(len(batch)), probabilities[-1].argmax(axis=1)])
             advance(len(batch), "")
-    every = np.concatenate(probabilities)
-    metrics = measure(images.targets.numpy(), every.argmax(axis=1))
-    return Evaluation(name, metrics, images, every, np.concatenate(maps) if cam else None)
+    all_probabilities = np.concatenate(probabilities)
+    metrics = measure(images.targets.numpy(), all_probabilities.argmax(axis=1))
+    return Evaluation(name, metrics, images, all_probabilities, np.concatenate(maps) if cam else None)
 
 
 @torch.inference_mode()
@@ -128,15 +128,15 @@ def _images(card: CheckpointCard, data: Path | None, part: WhichPart) -> Labeled
         records = card.to_split().select(records, part)
     if not records:
         raise DataError(
-            f"{folder} holds none of the checkpoint's {part} images",
-            expected="the images it was trained with, or --part all for others",
+            f"{folder} contains none of the {part} images of the checkpoint",
+            expected="the data set it was trained with, or --part all for other images",
             next_step=f"ssr-edge evaluate --data {folder} --part all",
         )
     images = load_images(records, IMAGE_SIZE)
     if not len(images):
         raise DataError(
             f"none of the {len(records)} {part} images in {folder} can be read: {images.unreadable[0]}",
-            expected="images that open",
+            expected="images that can be decoded",
             next_step="copy the data set again, then ssr-edge evaluate",
         )
     return images

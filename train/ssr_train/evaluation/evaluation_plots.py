@@ -1,4 +1,4 @@
-"""Writes what was found of a classifier as pictures: confusion matrix, worst mistakes, activation maps."""
+"""Writes images of an evaluation: confusion matrix, worst mistakes, activation maps."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CONFUSION, MISTAKES = "confusion", "mistakes.png"
 _QUALITY = 95
 
 
-def write_pictures(judged: Evaluation, folder: Path) -> list[Path]:
-    """Writes confusion.svg, confusion.png and, where there is a mistake, mistakes.png; returns what was written.
+def write_pictures(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Writes confusion.svg, confusion.png and, if there are mistakes, mistakes.png; returns the paths.
 
     Raises:
         UsageError: the folder can't be written.
@@ -30,32 +30,34 @@ def write_pictures(judged: Evaluation, folder: Path) -> list[Path]:
     from ssr_train.evaluation.confusion_plot import plot_confusion
 
     _make(folder)
-    figure = plot_confusion(judged.metrics, Path(judged.name).name)
+    figure = plot_confusion(evaluation.metrics, Path(evaluation.name).name)
     written = []
     for kind in ("svg", "png"):
         written.append(folder / f"{CONFUSION}.{kind}")
         with replacing(written[-1]) as temporary:
             figure.savefig(temporary, format=kind, dpi=150)
-    records = judged.images.records
+    records = evaluation.images.records
     images = ImagesWithTruth([record.path for record in records], [record.target for record in records], 0)
-    predicted = Predicted(judged.predicted.tolist(), judged.probabilities.max(axis=1).tolist())
+    predicted = Predicted(evaluation.predicted.tolist(), evaluation.probabilities.max(axis=1).tolist())
     if mistakes := worst_mistakes(images, predicted, MOST):
-        wrong = int((judged.predicted != images.truth).sum())
-        title = f"{Path(judged.name).name}: {wrong} mistakes, the surest first, {len(mistakes)} shown"
+        wrong = int((evaluation.predicted != images.truth).sum())
+        title = f"{Path(evaluation.name).name}: {wrong} mistakes, most confident first, {len(mistakes)} shown"
         written.append(_write(folder / MISTAKES, contact_sheet(mistakes, title)))
     return written
 
 
-def write_cams(judged: Evaluation, folder: Path) -> list[Path]:
-    """Writes NAME.jpg for each image: the activation map of the class predicted, drawn over the original.
+def write_cams(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Writes NAME.jpg for each image: the activation map of the predicted class over the original; returns the paths.
 
     Raises:
         UsageError: the folder can't be written.
     """
-    assert judged.cam is not None
+    assert evaluation.cam is not None
     _make(folder)
     written = []
-    for record, probabilities, cam in zip(judged.images.records, judged.probabilities, judged.cam, strict=True):
+    for record, probabilities, cam in zip(
+        evaluation.images.records, evaluation.probabilities, evaluation.cam, strict=True
+    ):
         drawn = draw_cam(decode(record.path), cam)
         draw(drawn, decide(record.path, drawn.shape, probabilities, record.magnification, latency_ms=0.0))
         written.append(_write(folder / f"{record.name}.jpg", drawn))
@@ -74,7 +76,7 @@ def _make(folder: Path) -> None:
 
 
 def _write(path: Path, image: Image) -> Path:
-    """As its suffix says: PNG without loss, JPEG with little."""
+    """Writes an image, uint8 [h, w, 3], BGR; the suffix selects PNG or JPEG."""
     data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     with replacing(path) as temporary:
         temporary.write_bytes(data.tobytes())

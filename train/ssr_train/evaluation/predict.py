@@ -1,4 +1,4 @@
-"""Judges a network on labeled images."""
+"""Evaluates a network on labeled images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ssr_edge.evaluation.metrics import Metrics, measure
 from ssr_train.data.dataset import LabeledImages, normalize
 
-# A CPU has no use for more; a GPU takes hardly longer for many images than for few.
+# Larger batches are not faster on a CPU; on a GPU a large batch takes hardly longer than a small one.
 _BATCH, _GPU_BATCH = 16, 64
 
 
@@ -19,8 +19,8 @@ def evaluate_images(
 ) -> tuple[Metrics, Tensor]:
     """Metrics and float32 logits [n, classes] of a network on images of its input size.
 
-    dtype: autocast precision; None computes in FP32, on a GPU too, whose convolutions would be TF32 otherwise. The
-    network is left in evaluation mode.
+    dtype: autocast precision; None computes in FP32, also on a GPU, where TF32 is turned off. The network is left in
+    evaluation mode.
     """
     network.eval()
     logits = []
@@ -30,5 +30,5 @@ def evaluate_images(
             batch = normalize(images.rgb(slice(start, start + size)).to(device))
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
                 logits.append(network(batch.to(memory_format=torch.channels_last)).float().cpu())
-    everything = torch.cat(logits)
-    return measure(images.targets.numpy(), everything.argmax(dim=1).numpy().astype(np.int64)), everything
+    all_logits = torch.cat(logits)
+    return measure(images.targets.numpy(), all_logits.argmax(dim=1).numpy().astype(np.int64)), all_logits

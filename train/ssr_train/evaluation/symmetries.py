@@ -1,4 +1,4 @@
-"""Test-time augmentation: tissue has no up and no left, so an image's eight symmetries are eight views of it."""
+"""Test-time augmentation: tissue has no orientation, so the eight symmetries of an image are equally valid views."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ssr_edge.images.preprocess import Image
 
 
 def symmetries(images: Image) -> Iterator[Image]:
-    """Square images, uint8 [n, size, size, 3], as they are, then turned by right angles, then all four mirrored."""
+    """Yields square images, uint8 [n, size, size, 3], rotated by 0, 90, 180 and 270 degrees, then the same mirrored."""
     for mirrored in (images, images[:, :, ::-1]):
         for quarter_turns in range(4):
             yield np.ascontiguousarray(np.rot90(mirrored, quarter_turns, axes=(1, 2)))

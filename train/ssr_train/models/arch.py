@@ -1,4 +1,4 @@
-"""Networks as data: one config for SSResNeXt, its ablations and its smaller members; one for each baseline."""
+"""Architecture configs: one class for SSResNeXt, its ablations and smaller variants, and one for each baseline."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SpatialKernels = Literal["single", "parallel", "shared"]
 
 @dataclass(frozen=True)
 class ArchConfig:
-    """Fields of the one network in `ssr_train.models.network` (paper section 3; Table 2 switches three of them off).
+    """Config of the network in `ssr_train.models.network` (paper section 3; Table 2 turns three of the fields off).
 
     blocks: bottleneck blocks in each of the four stages.
     stem_width: channels of the 7x7 stem.
     group_width: channels of the grouped convolution in stage 1; doubles at each stage.
-    out_width: channels that leave stage 1; doubles at each stage.
+    out_width: output channels of stage 1; doubles at each stage.
     groups: groups of the spatial convolution (the paper's 32 branches).
     kernels: `single` one 3x3, `parallel` 3x3 + 1x3 + 3x1 with their own weights, `shared` 1x3 and 3x1 are
         the middle row and the middle column of the 3x3.
-    se_reduction: reduction of the squeeze-and-excitation MLP; 0 leaves the attention out.
-    first_to_last: adds a stage's first output to its last block's input (stages of three blocks or more).
+    se_reduction: reduction of the squeeze-and-excitation MLP; 0 removes the attention.
+    first_to_last: adds the first output of a stage to the input of its last block (stages of three blocks or more).
     """
 
     name: str
@@ -42,15 +42,16 @@ class ArchConfig:
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> ArchConfig:
-        """The reverse of `to_dict`."""
+        """The inverse of `to_dict`."""
         return ArchConfig(**(fields | {"blocks": tuple(fields["blocks"])}))
 
 
 @dataclass(frozen=True)
 class BhcNetConfig:
-    """Fields of the network in `ssr_train.models.bhcnet`. blocks: small SE-ResNet modules in each of the three stages.
+    """Config of the network in `ssr_train.models.bhcnet`. blocks: small SE-ResNet modules in each of the three stages.
 
-    width: channels of the stem and of stage 1; doubles at each stage. se_reduction: of the squeeze-and-excitation MLP.
+    width: channels of the stem and of stage 1; doubles at each stage.
+    se_reduction: reduction of the squeeze-and-excitation MLP.
     """
 
     name: str
@@ -65,7 +66,7 @@ class BhcNetConfig:
 
 @dataclass(frozen=True)
 class SwinConfig:
-    """Fields of the network in `ssr_train.models.swin`. blocks: transformer blocks in each of the four stages.
+    """Config of the network in `ssr_train.models.swin`. blocks: transformer blocks in each of the four stages.
 
     width: channels of the patch embedding; doubles at each stage. heads: attention heads of stage 1; doubles too.
     """
@@ -85,10 +86,10 @@ _BASELINES: dict[str, type[BhcNetConfig] | type[SwinConfig]] = {"bhcnet": BhcNet
 
 
 def arch_from_dict(fields: dict[str, Any]) -> Arch:
-    """The reverse of any config's `to_dict`; without a `family` the fields are those of `ArchConfig`.
+    """The inverse of `to_dict` for all configs; fields without `family` are those of an `ArchConfig`.
 
     Raises:
-        KeyError, TypeError: they are no config's.
+        KeyError, TypeError: the fields are not those of a config.
     """
     if "family" not in fields:
         return ArchConfig.from_dict(fields)
@@ -107,13 +108,13 @@ def _register(make: Callable[[], _A]) -> Callable[[], _A]:
 
 @_register
 def ssresnext50_32x4d() -> ArchConfig:
-    """The paper's network: 25.2 M parameters, 4.23 G multiply-adds once folded."""
+    """The network of the paper: 25.2 M parameters, 4.23 G multiply-adds when folded."""
     return ArchConfig(name="ssresnext50_32x4d", blocks=(3, 4, 6, 3))
 
 
 @_register
 def ssresnext32_16x4d() -> ArchConfig:
-    """The demo's network: half the width, ten blocks, every mechanism of the paper's still in it."""
+    """The network of the demo: half the width, ten blocks, all mechanisms of the paper."""
     return ArchConfig(
         name="ssresnext32_16x4d", blocks=(2, 3, 3, 2), stem_width=32, group_width=64, out_width=128, groups=16
     )
@@ -121,13 +122,13 @@ def ssresnext32_16x4d() -> ArchConfig:
 
 @_register
 def ssresnext26_16x4d() -> ArchConfig:
-    """Two blocks a stage at half the width."""
+    """Two blocks per stage, half the width."""
     return replace(ssresnext32_16x4d(), name="ssresnext26_16x4d", blocks=(2, 2, 2, 2))
 
 
 @_register
 def ssresnext14_8x4d() -> ArchConfig:
-    """One block a stage at a quarter of the width: the smallest member, and the one that tests train."""
+    """One block per stage, a quarter of the width: the smallest network, which the tests train."""
     return ArchConfig(
         name="ssresnext14_8x4d", blocks=(1, 1, 1, 1), stem_width=16, group_width=32, out_width=64, groups=8
     )
@@ -141,7 +142,7 @@ def se_resnext50_32x4d() -> ArchConfig:
 
 @_register
 def resnext50_32x4d() -> ArchConfig:
-    """Ablation of Table 2: groups alone."""
+    """Ablation of Table 2: groups only."""
     return replace(se_resnext50_32x4d(), name="resnext50_32x4d", se_reduction=0)
 
 
@@ -164,12 +165,12 @@ def swin_t() -> SwinConfig:
 
 
 def arch_names() -> list[str]:
-    """Every registered architecture, the paper's first."""
+    """All registered architectures, the paper's first."""
     return list(_REGISTRY)
 
 
 def arch_by_name(name: str) -> Arch:
-    """The config registered under `name`; `NAME/shared` takes the weight-sharing variant.
+    """The config registered under `name`; `NAME/shared` is the weight-sharing variant.
 
     Raises:
         UsageError: no such architecture.
@@ -177,8 +178,8 @@ def arch_by_name(name: str) -> Arch:
     base, _, variant = name.partition("/")
     if base not in _REGISTRY or variant not in ("", "shared"):
         raise UsageError(
-            f"architecture {name!r} is not known",
-            expected="one of " + ", ".join(arch_names()) + " (SSResNeXt members also take '/shared')",
+            f"unknown architecture {name!r}",
+            expected="one of " + ", ".join(arch_names()) + " ('/shared' may follow an SSResNeXt)",
             next_step=f"ssr-edge train --arch {arch_names()[0]}",
         )
     config = _REGISTRY[base]()
@@ -187,7 +188,7 @@ def arch_by_name(name: str) -> Arch:
     if not isinstance(config, ArchConfig) or config.kernels != "parallel":
         raise UsageError(
             f"{base} has no parallel kernels, so it has no shared variant",
-            expected="an SSResNeXt member before '/shared'",
+            expected="an SSResNeXt before '/shared'",
             next_step="ssr-edge train --arch ssresnext50_32x4d/shared",
         )
     return replace(config, name=name, kernels="shared")

@@ -1,16 +1,15 @@
 """BHCNet (Jiang, Chen, Zhang and Xiao 2019, PLoS ONE 14(3) e0214587): the small SE-ResNet of Table 3.
 
-What is known of it and what is this project's reading:
+Sources and our interpretation (only the abstract of the paper was available):
 
-- The small SE-ResNet module is conv 1x3 - 3x1 - 1x3 - 3x1, BatchNorm and ReLU before each convolution, then
-  squeeze-and-excitation with reduction 16 and no biases, added to the shortcut: so a public copy of its code in Keras
-  (of the paper itself only the abstract was at hand), where the very first module of the network has no leading
-  BatchNorm and ReLU, and a shortcut that changes shape is a 1x1
-  convolution of the raw input, without BatchNorm.
-- BHCNet-N is a 3x3 convolution, three stages of N modules that double the channels and halve the map at the second and
-  third, a last BatchNorm and ReLU, the global average and one linear layer; N is 6 for the eight classes.
-- Reading: 16 channels in stage 1 (as in the ResNets for small images it follows), stride 1 in the stem, 224x224 input,
-  and no bias where a BatchNorm follows, which would take it away again.
+- From a public copy of its Keras code: the small SE-ResNet module is conv 1x3 - 3x1 - 1x3 - 3x1 with BatchNorm and ReLU
+  before each convolution, then squeeze-and-excitation with reduction 16 and no biases, added to the shortcut. The first
+  module of the network has no leading BatchNorm and ReLU. A shortcut that changes the shape is a 1x1 convolution of the
+  raw input, without BatchNorm.
+- BHCNet-N is a 3x3 convolution, three stages of N modules, of which the second and third double the channels and halve
+  the map, a last BatchNorm and ReLU, the global average and one linear layer; N is 6 for the eight classes.
+- Our interpretation: 16 channels in stage 1 (as in the ResNets for small images that it is based on), stride 1 in the
+  stem, 224x224 input, and no bias before a BatchNorm, which would cancel it.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class BhcNet(Network):
                     nn.init.zeros_(module.bias)
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Normalized RGB float [N, 3, H, W] -> [N, 4 * width, H/4, W/4], all of it positive or zero."""
+        """Normalized RGB float [N, 3, H, W] -> [N, 4 * width, H/4, W/4], not negative."""
         x = F.relu(self.stem_bn(self.stem(x)))  # [N, width, H, W]
         for stage in self.stages:
             x = stage(x)

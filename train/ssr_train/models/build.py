@@ -1,4 +1,4 @@
-"""Makes the network that a config describes."""
+"""Builds the network of a config."""
 
 from __future__ import annotations
 

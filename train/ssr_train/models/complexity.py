@@ -1,4 +1,4 @@
-"""Counts parameters and multiply-adds as Table 4 of the paper does, before and after folding."""
+"""Counts parameters and multiply-adds as in Table 4 of the paper, before and after folding."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ssr_train.models.arch import arch_by_name, arch_names
 from ssr_train.models.build import build_network
 from ssr_train.models.folded import take_folded_form
 
-# With the second the paper counts its two baselines: the public networks of ImageNet.
+# The paper counts its two baselines with 1000 classes, like the public ImageNet networks.
 HEADS = (8, 1000)
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """A row of Table 4. parameters: learnable values, as trained. classes: outputs of the head.
+    """A row of Table 4. parameters: learnable values before folding. classes: outputs of the head.
 
-    multiply_adds, multiply_adds_folded: of one 224x224 image, as trained and as an engine computes it.
+    multiply_adds, multiply_adds_folded: for one 224x224 image, before folding and after it, as in an engine.
     """
 
     arch: str
@@ -33,7 +33,7 @@ class Complexity:
 
 
 def complexity_rows(names: Sequence[str] | None = None, heads: Sequence[int] = HEADS) -> list[Complexity]:
-    """A row for each architecture, the paper's first, and each size of head. names: all registered ones if left out.
+    """A row for each architecture, the paper's first, and each size of head. names: None for all architectures.
 
     Raises:
         UsageError: no such architecture.
@@ -42,7 +42,7 @@ def complexity_rows(names: Sequence[str] | None = None, heads: Sequence[int] = H
 
 
 def _row(name: str, classes: int) -> Complexity:
-    # Nothing is computed on the meta device, only shapes.
+    # On the meta device only shapes are computed.
     with torch.device("meta"):
         network = build_network(arch_by_name(name), classes)
     parameters, unfolded = parameter_count(network), multiply_adds(network)
@@ -51,14 +51,14 @@ def _row(name: str, classes: int) -> Complexity:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Learnable values."""
+    """Number of learnable values."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def multiply_adds(network: nn.Module) -> int:
-    """Multiply-adds of one 224x224 image through every convolution, linear layer and product of attention.
+    """Multiply-adds of all convolutions, linear layers and attention products for one 224x224 image.
 
-    Biases are left out. The network is left in evaluation mode.
+    Biases are not counted. The network is left in evaluation mode.
     """
     parameter = next(network.parameters())
     image = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=parameter.dtype, device=parameter.device)

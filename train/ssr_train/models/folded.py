@@ -1,7 +1,7 @@
-"""The form of a folded network: one convolution with a bias where several and a BatchNorm were.
+"""The modules of a folded network: one convolution with a bias instead of several and their BatchNorms.
 
-`ssr_export.folding.fold` computes it from a trained network. Checkpoints of fine-tuned networks hold it, so that
-it can be trained further and evaluated without the export stage.
+`ssr_export.folding.fold` computes the weights. Checkpoints of fine-tuned networks have this form, so that they can be
+trained further and evaluated without the export stage.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ssr_train.models.network import Block, Network, ParallelKernels, SharedKern
 
 
 def is_folded(network: Network) -> bool:
-    """Whether a network has the folded form; all of it has, or nothing. A Swin has no BatchNorm to fold: never."""
+    """Whether a network has the folded form. Always False for Swin, which has no BatchNorm to fold."""
     return isinstance(network, SSResNeXt | BhcNet) and isinstance(network.stem_bn, nn.Identity)
 
 
 def take_folded_form(network: Network) -> None:
-    """Gives an unfolded network the modules of its folded form, in place; their weights still have to be loaded."""
+    """Replaces the modules of an unfolded network by those of its folded form, in place, with random weights."""
     if isinstance(network, SSResNeXt | BhcNet):
         network.stem, network.stem_bn = conv_with_bias(network.stem), nn.Identity()  # type: ignore[assignment]
     for block in network.modules():
@@ -35,7 +35,7 @@ def take_folded_form(network: Network) -> None:
 
 
 def conv_with_bias(conv: nn.Module) -> nn.Conv2d:
-    """A convolution of the same shape, dtype and device, with a bias; the values are its own."""
+    """A new convolution of the same shape, dtype and device, with a bias."""
     assert isinstance(conv, nn.Conv2d)
     return nn.Conv2d(
         conv.in_channels,
@@ -50,7 +50,7 @@ def conv_with_bias(conv: nn.Module) -> nn.Conv2d:
 
 
 def _square(spatial: nn.Module) -> nn.Module:
-    """The 3x3 convolution, whose shape the folded one has."""
+    """The 3x3 convolution, which has the shape of the folded one."""
     if isinstance(spatial, SingleKernel):
         return spatial[0]
     assert isinstance(spatial, ParallelKernels | SharedKernels)

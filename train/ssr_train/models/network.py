@@ -1,4 +1,4 @@
-"""The network: SSResNeXt (Xu, Li and Wu 2024, section 3) and, with fields off, its ablations of Table 2."""
+"""SSResNeXt (Xu, Li and Wu 2024, section 3) and, with config fields turned off, its ablations of Table 2."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ssr_train.models.arch import Arch, ArchConfig
 
 
 class Network(nn.Module):
-    """What every architecture here is: a feature map, its mean over positions, and a linear classifier of that mean.
+    """Base of all architectures: a feature map, its mean over positions, and a linear classifier of the mean.
 
-    stem: the convolution that reads the pixels. classifier: of `arch`'s last channels.
+    stem: the first convolution. classifier: the last layer.
     """
 
     arch: Arch
@@ -22,7 +22,7 @@ class Network(nn.Module):
     classifier: nn.Linear
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Normalized RGB float [N, 3, H, W] -> [N, C, H/32, W/32], or finer: what the classifier averages."""
+        """Normalized RGB float [N, 3, H, W] -> [N, C, H/32, W/32], or finer."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,10 +31,10 @@ class Network(nn.Module):
         return logits
 
     def forward_with_cam(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, and the class activation maps of the same pass: float [N, classes, h, w].
+        """Logits as in `forward`, and class activation maps of the same pass: float [N, classes, h, w].
 
-        A class's map is its classifier weights times the feature map (Zhou et al. 2016, arXiv 1512.04150), without the
-        bias, so that its mean over positions plus the bias is exactly the class's logit.
+        The map of a class is its classifier weights times the feature map (Zhou et al. 2016, arXiv 1512.04150), without
+        the bias, so that its mean over positions plus the bias is exactly the logit.
         """
         features = self.feature_map(x)  # [N, C, h, w]
         cam = self.classifier.weight @ features.flatten(2)  # [N, classes, h * w]
@@ -43,7 +43,7 @@ class Network(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A block that folding is proven for one by one."""
+    """Base of the blocks whose folding is checked block by block."""
 
 
 class ParallelKernels(nn.Module):
@@ -66,9 +66,9 @@ class ParallelKernels(nn.Module):
 
 
 class SharedKernels(nn.Module):
-    """One grouped 3x3 weight whose middle row and middle column also act as the 1x3 and 3x1 kernels.
+    """One grouped 3x3 weight whose middle row and middle column are also the 1x3 and 3x1 kernels.
 
-    This is the paper's "share the same weight" read literally; each of the three keeps its own BatchNorm.
+    The literal reading of "share the same weight" in the paper; each of the three has its own BatchNorm.
     """
 
     def __init__(self, channels: int, stride: int, groups: int) -> None:
@@ -88,7 +88,7 @@ class SharedKernels(nn.Module):
 
 
 class SingleKernel(nn.Sequential):
-    """One grouped 3x3 with its BatchNorm: what the ablations use."""
+    """One grouped 3x3 kernel with its BatchNorm, for the ablations."""
 
     def __init__(self, channels: int, stride: int, groups: int) -> None:
         super().__init__(
@@ -106,7 +106,7 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(channels // reduction, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> the same, each channel scaled by its weight in (0, 1)."""
+        """[N, C, H, W] -> the same shape, each channel scaled by its weight in (0, 1)."""
         scale = x.mean((2, 3), keepdim=True)  # [N, C, 1, 1]
         scale = torch.sigmoid(self.expand(F.relu(self.reduce(scale))))
         return x * scale
@@ -145,12 +145,12 @@ class Block(ResidualBlock):
 
 
 class Stage(nn.Module):
-    """One `Conv_Layer`: blocks in a row, the first one's output also added to the last one's input."""
+    """One `Conv_Layer` of the paper: a sequence of blocks; the first output is also added to the last input."""
 
     def __init__(self, blocks: Sequence[ResidualBlock], first_to_last: bool) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        # With two blocks the first output already is the last input: adding it would only double it.
+        # With two blocks, the first output is the last input: adding it would only double it.
         self.first_to_last = first_to_last and len(blocks) > 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ class SSResNeXt(Network):
         self._initialize()
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Normalized RGB float [N, 3, H, W] -> [N, 8 * out_width, H/32, W/32], all of it positive or zero."""
+        """Normalized RGB float [N, 3, H, W] -> [N, 8 * out_width, H/32, W/32], not negative."""
         x = F.relu(self.stem_bn(self.stem(x)))  # [N, stem, H/2, W/2]
         x = F.max_pool2d(x, 3, 2, 1)  # [N, stem, H/4, W/4]
         for stage in self.stages:
@@ -202,5 +202,5 @@ class SSResNeXt(Network):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, Block):
-                # Each block starts as its shortcut (Goyal et al. 2017, section 5.1): early steps stay stable.
+                # Each block starts as its shortcut (Goyal et al. 2017, section 5.1), so that early steps are stable.
                 nn.init.zeros_(module.bn3.weight)

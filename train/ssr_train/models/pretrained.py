@@ -1,19 +1,19 @@
-"""Starts a network from public ImageNet weights (`ssr-edge train --init-from FILE`) without changing what they compute.
+"""Initializes a network from public ImageNet weights (`ssr-edge train --init-from FILE`), keeping their features.
 
-What the public network lacks starts with no effect, and can learn:
+Modules that the public network does not have start without effect, but can learn:
 
-- The 1x3 and 3x1 kernels have a BatchNorm of their own, whose scale starts at zero: their output is exactly zero, and
-  the scale has a gradient at the first step, the kernels from then on. Kernels of zero under a live BatchNorm would
-  not do: it divides by a deviation of zero.
-- Attention starts at exactly one half everywhere (its last weights and biases are zero, and sigmoid(0) = 1/2), and
-  conv3's weights start doubled. Both are powers of two, so that nothing is rounded.
-- The addition of a stage's first output to its last block's input (`first_to_last`) has no weight that could start at
-  zero. The last block is made to see the mean of the two instead of their sum, which keeps the size that its
-  BatchNorms know: it reads with halved weights, its output is doubled, and what reads that is halved. This is exact,
-  too, but of another network: ResNeXt-50 whose last blocks are given that mean. With `first_to_last` off the features
-  are those of the public network.
+- The BatchNorms of the 1x3 and 3x1 kernels start with a scale of zero, so their output is exactly zero. The scale has
+  a gradient from the first step, the kernels from the second. (Zero kernels with a nonzero scale would not work:
+  BatchNorm would divide by a deviation of zero.)
+- Attention starts at exactly 1/2 everywhere (the last weights and biases are zero, and sigmoid(0) = 1/2), and the
+  weights of conv3 start doubled. Both factors are powers of two, so nothing is rounded.
+- `first_to_last`, the addition of the first output of a stage to the input of its last block, has no weight that could
+  start at zero. Instead, the last block gets the mean of the two rather than their sum, which keeps the scale that its
+  BatchNorms expect: its input weights are halved, its output is doubled, and the weights of the next layer are halved.
+  This is exact, but for a different network: a ResNeXt-50 whose last blocks get this mean. Without `first_to_last`, the
+  features are those of the public network.
 
-The classifier stays random: ImageNet's has other classes.
+The classifier keeps its random weights, because ImageNet has other classes.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from ssr_train.models.network import Block, Network, ParallelKernels, SharedKern
 
 
 def load_pretrained(path: Path, network: Network, sha256: str | None = None) -> None:
-    """Puts a state dict in torchvision's layout (timm's is the same for ResNet and ResNeXt) into an untrained network.
+    """Loads a state dict with torchvision's names (timm's are the same for ResNet and ResNeXt) into a new network.
 
-    path: .safetensors, or a .pth of tensors alone. ResNeXt-50 32x4d fits ssresnext50_32x4d and its ablations with
-    groups, ResNet-50 resnet50, and Swin-T swin_t. sha256: what the file has to be.
+    path: .safetensors, or .pth with tensors only. ResNeXt-50 32x4d fits ssresnext50_32x4d and its ablations with
+    groups, ResNet-50 fits resnet50, and Swin-T fits swin_t. sha256: expected hash of the file; None is not checked.
 
     Raises:
-        CheckpointError: the file can't be read, is another, or lacks, exceeds or misshapes what the network needs.
+        CheckpointError: the file can't be read, has another hash, or has missing, unknown or misshapen tensors.
     """
     arch = network.arch
     if not isinstance(arch, ArchConfig | SwinConfig):
-        raise _unusable(f"no public weights are known for {arch.name}")
+        raise _unusable(f"{arch.name} can't be initialized from public weights")
     if sha256 is not None and sha256_of(path) != sha256:
-        raise _unusable(f"{path} has changed since the run was begun: its SHA-256 was {sha256}")
+        raise _unusable(f"{path} has changed since the run started: its SHA-256 was {sha256}")
     family = "resnet" if isinstance(arch, ArchConfig) else "swin"
     state = {name: tensor for name, tensor in _read(path).items() if not name.startswith(("fc.", "head."))}
     found = {_our_name(family, name, network): tensor for name, tensor in state.items()}
@@ -68,7 +68,7 @@ def _swin_name(name: str) -> str:
     return re.sub(r"^head\.", "classifier.", name)
 
 
-# From torchvision's name of a tensor to ours, before the kernels' variant is known.
+# torchvision's name of a tensor -> our name, before it is adapted to the kind of kernels.
 OUR_NAME: dict[str, Callable[[str], str]] = {"resnet": _resnet_name, "swin": _swin_name}
 
 
@@ -90,14 +90,14 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             state = load_file(path)
         else:
-            # weights_only: a pickle can run code, this loads tensors and nothing else.
+            # weights_only: unpickling can run code; this loads tensors only.
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, SafetensorError, EOFError, ValueError, KeyError, IndexError) as error:
         raise _unusable(f"{path} can't be read: {_first_line(error)}") from error
-    except Exception as error:  # pickle.UnpicklingError, and what a damaged pickle can cause
-        raise _unusable(f"{path} holds more than tensors, or is damaged: {_first_line(error)}") from error
+    except Exception as error:  # pickle.UnpicklingError, and anything a damaged pickle may raise
+        raise _unusable(f"{path} contains more than tensors, or is damaged: {_first_line(error)}") from error
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
-        raise _unusable(f"{path} holds no state dict")
+        raise _unusable(f"{path} contains no state dict")
     return {str(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
@@ -106,19 +106,22 @@ def _check(path: Path, found: Mapping[str, Tensor], network: Network) -> None:
     extra = sorted(found.keys() - wanted.keys())
     missing = sorted(name for name in wanted.keys() - found.keys() if not _starts_neutral(name))
     shapes = [name for name in found.keys() & wanted.keys() if found[name].shape != wanted[name].shape]
-    for what, names in (("lacks", missing), ("has, unknown here,", extra)):
+    for problem, names in (("missing from", missing), ("unknown to", extra)):
         if names:
-            raise _unusable(f"{path} {what} {len(names)} tensors of {network.arch.name}, for instance {names[0]}")
+            where = path if problem == "missing from" else network.arch.name
+            raise _unusable(
+                f"{path} does not fit {network.arch.name}: {len(names)} tensors are {problem} {where}, e.g. {names[0]}"
+            )
     if shapes:
         name = min(shapes)
         raise _unusable(
-            f"{path}: {name} has the shape {list(found[name].shape)}, and {network.arch.name} needs "
+            f"{path}: {name} has the shape {list(found[name].shape)}; {network.arch.name} needs "
             f"{list(wanted[name].shape)}"
         )
 
 
 def _starts_neutral(name: str) -> bool:
-    """Whether a tensor is one that public networks lack."""
+    """Whether public networks do not have this tensor."""
     return name.startswith("classifier.") or bool(
         re.search(r"\.(row|column)(_bn)?\.|\.attention\.|\.num_batches_tracked$|^stem_bn\.num_batches_tracked$", name)
     )
@@ -138,11 +141,11 @@ def _neutralize(network: SSResNeXt) -> None:
     stages = [stage for stage in network.stages if isinstance(stage, Stage)]
     for stage, following in zip_longest(stages, stages[1:]):
         if stage.first_to_last:
-            _take_the_mean(stage, network.classifier if following is None else following)
+            _use_mean(stage, network.classifier if following is None else following)
 
 
-def _take_the_mean(stage: Stage, reader: Stage | nn.Linear) -> None:
-    """Makes of x + first what the mean m of the two would give, doubled: relu(2 F(m) + 2 m) = 2 relu(F(m) + m)."""
+def _use_mean(stage: Stage, reader: Stage | nn.Linear) -> None:
+    """Turns the sum x + first into the mean m of the two, doubled: relu(2 F(m) + 2 m) = 2 relu(F(m) + m)."""
     last = stage.blocks[-1]
     assert isinstance(last, Block)
     last.conv1.weight *= 0.5

@@ -1,6 +1,6 @@
-"""Swin Transformer (Liu et al. 2021, arXiv 2103.14030), the baseline of Table 3 that is no convolutional network.
+"""Swin Transformer (Liu et al. 2021, arXiv 2103.14030), the transformer baseline of Table 3.
 
-torchvision's, with its parts under the names that the other architectures here have.
+Wraps torchvision's implementation; its modules have the same names as in the other architectures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ssr_train.models.arch import SwinConfig
 from ssr_train.models.network import Network
 
 PATCH, WINDOW = 4, 7
-# As torchvision trains Swin-T.
+# torchvision's value for Swin-T.
 _STOCHASTIC_DEPTH = 0.2
 
 
@@ -33,12 +33,12 @@ class Swin(Network):
         )
         embedding, *stages = swin.features
         self.stem, self.stem_norm = embedding[0], nn.Sequential(*embedding[1:])
-        # Stages and the patch mergings between them, in turn.
+        # Stages alternate with patch mergings.
         self.stages = nn.Sequential(*stages)
         self.norm, self.classifier = swin.norm, swin.head
 
     def feature_map(self, x: Tensor) -> Tensor:
         """Normalized RGB float [N, 3, H, W] -> [N, 8 * width, H/32, W/32]."""
         x = self.stages(self.stem_norm(self.stem(x)))  # [N, H/32, W/32, 8 * width]
-        found: Tensor = self.norm(x).permute(0, 3, 1, 2)
-        return found
+        features: Tensor = self.norm(x).permute(0, 3, 1, 2)
+        return features

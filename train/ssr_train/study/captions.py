@@ -1,4 +1,4 @@
-"""How a study's tables and figures name models and say figures."""
+"""Texts of the tables and figures of a study: names of models, values, caveats."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NOTHING = "\N{EN DASH}"
 
 
 def model_name(model: Model, plan: StudyPlan) -> str:
-    """The paper's name where it has one, and the recipe where the study has several."""
+    """The name in the paper, if any, and the recipe if the study has several."""
     name = paper.NAMES.get(model.arch, model.arch)
     return name if len(plan.recipes) == 1 else f"{name}, {model.recipe} recipe"
 
 
 def cell_text(found: Summary | None, reported: float | None, seeds: int) -> str:
-    """`0.912 ± 0.013 (paper 0.940)`; says how many seeds are there when some are missing."""
+    """`0.912 ± 0.013 (paper 0.940)`, with the number of seeds if some are missing."""
     text = NOTHING
     if found is not None:
         text = f"{found.mean:.3f}"
@@ -32,7 +32,7 @@ def cell_text(found: Summary | None, reported: float | None, seeds: int) -> str:
 def with_interval(
     name: str, found: Summary | None, interval: Interval | None, seeds: int
 ) -> tuple[str, dict[str, float | None]]:
-    """`0.912 ± 0.013 [0.88, 0.94]`, and the figure called `name` with its deviation and interval as columns."""
+    """`0.912 ± 0.013 [0.88, 0.94]`, and columns with the mean (called `name`), deviation and interval."""
     low, high = interval or (None, None)
     text = cell_text(found, None, seeds)
     if low is not None:
@@ -51,55 +51,55 @@ def counted(number: int, what: str) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """A p value with four digits, so that none just above a level is rounded to it."""
+    """A p value with four digits, so that a value just above a significance level is not rounded to it."""
     if p is None:
         return NOTHING
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def caveats(study: Study) -> list[str]:
-    """What has to stand above every table: data that is not all of BreaKHis, runs that are missing, few repeats."""
+    """Notes above every table: data that is not all of BreaKHis, missing runs, fewer repeats than in the paper."""
     plan = study.plan
-    said = []
+    notes = []
     if is_part(plan):
         by_magnification = ", ".join(
             f"{magnification}X {plan.images[magnification]:,} of {paper.IMAGES.get(magnification, 0):,}"
             for magnification in plan.magnifications
         )
-        said.append(
+        notes.append(
             f"**On {sum(plan.images.values()):,} of BreaKHis's {sum(paper.IMAGES.values()):,} images "
-            f"({by_magnification}): not comparable with the paper's figures.**"
+            f"({by_magnification}): not comparable with the results of the paper.**"
         )
     total = len(plan.runs())
     if study.done < total:
-        said.append(f"**Not finished: {study.done} of {total} runs are in it.**")
+        notes.append(f"**Not finished: {study.done} of {total} runs are included.**")
     if plan.seeds < paper.REPEATS:
-        said.append(f"{counted(plan.seeds, 'repeat')} of each; the paper has ten.")
-    return said
+        notes.append(f"{counted(plan.seeds, 'repeat')} per model; the paper has ten.")
+    return notes
 
 
 def method(plan: StudyPlan) -> str:
-    """What a cell of the tables holds."""
+    """Explains the cells of the tables."""
     recipes = ", ".join(f"{recipe.name} ({counted(recipe.epochs, 'epoch')})" for recipe in plan.recipes)
     seeds = counted(plan.seeds, "seed")
     return (
-        f"Mean ± sample standard deviation over {seeds}, each with its own split and first weights; test images; "
-        f"recipe {recipes}. In brackets what {paper.CITATION} report, who do not say how they split."
+        f"Mean ± sample standard deviation over {seeds}, each with its own split and initial weights; test images; "
+        f"recipe {recipes}. In brackets: results of {paper.CITATION}, who do not specify their split."
     )
 
 
 def short_caveat(study: Study) -> str:
-    """`caveats` in one line, for the head of a figure; nothing to say gives an empty text."""
+    """`caveats` in one line, for the title of a figure; may be empty."""
     plan = study.plan
-    said = []
+    notes = []
     if is_part(plan):
         total, images = sum(paper.IMAGES.values()), sum(plan.images.values())
-        said.append(f"{images:,} of BreaKHis's {total:,} images: not comparable with the paper")
+        notes.append(f"{images:,} of BreaKHis's {total:,} images: not comparable with the paper")
     if study.done < len(plan.runs()):
-        said.append(f"{study.done} of {len(plan.runs())} runs done")
-    return "; ".join(said)
+        notes.append(f"{study.done} of {len(plan.runs())} runs done")
+    return "; ".join(notes)
 
 
 def is_part(plan: StudyPlan) -> bool:
-    """Whether a magnification of the study has another number of images than BreaKHis has."""
+    """Whether the number of images of a magnification differs from that of BreaKHis."""
     return any(paper.IMAGES.get(magnification) != images for magnification, images in plan.images.items())

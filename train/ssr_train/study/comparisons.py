@@ -15,7 +15,7 @@ from ssr_train.study.statistics import PairedTest, corrected_resampled_t, holm
 
 @dataclass(frozen=True)
 class Comparison:
-    """Accuracy of `first` - `second`. seeds: repeats that both have on the same split. p_holm: of the whole family."""
+    """Accuracy of `first` - `second`. seeds: common repeats with the same split. p_holm: adjusted p."""
 
     magnification: int
     first: Model
@@ -26,9 +26,9 @@ class Comparison:
 
 
 def compare(study: Study, split: SplitKind) -> list[Comparison]:
-    """Every pair of models at every magnification of one kind of split: one family of comparisons.
+    """Every pair of models at every magnification for one kind of split: one family of comparisons.
 
-    A comparison that nothing can be said about (too few seeds, no spread) has no p and takes no part in the correction.
+    Comparisons that can't be tested (too few seeds, no spread) have no p and are not part of the correction.
     """
     pairs = list(combinations(study.plan.models, 2))
     every = [_compare(study, split, at, first, second) for at in study.plan.magnifications for first, second in pairs]
@@ -39,7 +39,7 @@ def compare(study: Study, split: SplitKind) -> list[Comparison]:
 
 def _compare(study: Study, split: SplitKind, magnification: int, first: Model, second: Model) -> Comparison:
     ours, theirs = (study.outcomes.get(Cell(model, split, magnification), {}) for model in (first, second))
-    # A folder of images that changed between two runs gives another split, and then nothing is paired.
+    # If the folder of images changed between two runs, their splits differ and they can't be paired.
     paired = [
         (ours[seed], theirs[seed])
         for seed in ours

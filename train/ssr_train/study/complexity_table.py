@@ -1,4 +1,4 @@
-"""Table 4: parameters and multiply-adds, counted here, beside the paper's."""
+"""Table 4: parameters and multiply-adds, ours and those of the paper."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ssr_train.study.captions import NOTHING
 from ssr_train.study.plan import StudyPlan
 from ssr_train.study.table import Table, Value
 
-# Of Table 3, which counts nothing.
+# Baselines of Table 3, for which the paper gives no counts.
 _BASELINES = ("bhcnet", "swin_t")
 _NOTE = (
-    f"Multiply-adds of one 224x224 image through convolutions and linear layers. {paper.CITATION} count the "
+    f"Multiply-adds of convolutions and linear layers for one 224x224 image. {paper.CITATION} count the "
     f"baselines with a head of {HEADS[1]} classes and their own network with {HEADS[0]}. Folded: the three "
-    "kernels and their BatchNorms are one convolution, as on a device."
+    "kernels and their BatchNorms are one convolution, as in an engine."
 )
 
 
 def table_4(plan: StudyPlan) -> Table:
-    """Of the paper's rows, of its baselines, and of the study's other architectures."""
+    """The rows of the paper, its baselines, and the other architectures of the study."""
     rows: list[list[str]] = []
     records: list[dict[str, Value]] = []
     for arch in dict.fromkeys([*paper.COMPLEXITY, *_BASELINES, *plan.architectures]):

@@ -1,4 +1,4 @@
-"""The paper's Figure 8: confusion matrices of a model, one for each magnification, over all seeds' test images."""
+"""Figure 8: confusion matrices of a model, one for each magnification, over the test images of all seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ssr_edge.breakhis.names import CLASSES
 from ssr_train.data.splits import SplitKind
 from ssr_train.study.captions import counted, model_name, short_caveat
-from ssr_train.study.drawing import entitle
+from ssr_train.study.drawing import add_title
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
 
@@ -19,7 +19,7 @@ _DARK = 0.55
 
 
 def confusion_matrices(study: Study, split: SplitKind, model: Model) -> Figure:
-    """Rows the truth, columns the prediction; each cell the percentage of its row."""
+    """Rows: true class; columns: predicted class; cells: percentage of the row."""
     magnifications = study.plan.magnifications
     columns = min(2, len(magnifications))
     rows = -(-len(magnifications) // columns)
@@ -29,7 +29,7 @@ def confusion_matrices(study: Study, split: SplitKind, model: Model) -> Figure:
     for axes, magnification in zip(panels.flat, magnifications, strict=False):
         outcomes = study.outcomes.get(Cell(model, split, magnification), {})
         if not outcomes:
-            axes.set_title(f"{magnification}X: no run is done", fontsize=10)
+            axes.set_title(f"{magnification}X: no finished run", fontsize=10)
         else:
             confusion = np.sum([outcome.metrics.confusion for outcome in outcomes.values()], axis=0)
             _draw(axes, confusion)
@@ -39,7 +39,7 @@ def confusion_matrices(study: Study, split: SplitKind, model: Model) -> Figure:
     for axes in panels.flat[len(magnifications) :]:
         axes.set_visible(False)
     title = f"{model_name(model, study.plan)}, split by {split}: percentage of each class's images"
-    entitle(figure, title, short_caveat(study))
+    add_title(figure, title, short_caveat(study))
     return figure
 
 
@@ -50,7 +50,7 @@ def _draw(axes: Axes, confusion: npt.NDArray[np.int64]) -> None:
     for row, column in np.ndindex(shares.shape):
         if confusion[row, column]:
             share = shares[row, column]
-            # Less than half a per cent is not nothing.
+            # Not rounded to 0.
             text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
             color = "white" if share > _DARK else "black"
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)

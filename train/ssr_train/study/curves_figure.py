@@ -1,4 +1,4 @@
-"""How the runs of a study learned: loss on training images and macro-F1 on val by epoch."""
+"""Training curves of the runs of a study: training loss and macro-F1 on val by epoch."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from matplotlib.patheffects import Normal, Stroke
 
 from ssr_train.data.splits import SplitKind
 from ssr_train.study.captions import model_name, short_caveat
-from ssr_train.study.drawing import Style, entitle, legend_below, styles
+from ssr_train.study.drawing import Style, add_title, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import RUNS, Cell
 from ssr_train.training.journal import read_metrics
 
 _FIGURES = {"train_loss": "training loss", "val_macro_f1": "macro-F1 on val"}
-_OUTLINE = [Stroke(linewidth=2.6, foreground="#222222"), Normal()]  # so that light colors are seen on white
+_OUTLINE = [Stroke(linewidth=2.6, foreground="#222222"), Normal()]  # makes light colors visible on white
 
 
 def training_curves(study: Study, split: SplitKind, folder: Path) -> Figure:
-    """A line for each model, the mean of its finished runs, in a band from the lowest of them to the highest.
+    """A line for each model, the mean of its finished runs, within a band from minimum to maximum.
 
-    folder: of the study. Losses of recipes with other smoothing can't be compared with one another.
+    folder: of the study. Losses of recipes with different label smoothing are not comparable.
     """
     magnifications = study.plan.magnifications
     figure = Figure(figsize=(max(6.5, 3.6 * len(magnifications)), 6.4))
@@ -44,13 +44,13 @@ def training_curves(study: Study, split: SplitKind, folder: Path) -> Figure:
         bottom.set_xlabel("epoch")
         bottom.set_ylim(0, 1)
         bottom.xaxis.get_major_locator().set_params(integer=True)
-    entitle(figure, f"Training, split by {split}: mean over seeds, lowest and highest", short_caveat(study))
+    add_title(figure, f"Training, split by {split}: mean over seeds, minimum and maximum", short_caveat(study))
     legend_below(figure, *panels[0][0].get_legend_handles_labels())
     return figure
 
 
 def _curves(study: Study, cell: Cell, folder: Path, name: str) -> npt.NDArray[np.float64]:
-    """[finished runs, epochs]; as many epochs as all of them have."""
+    """[finished runs, epochs that all of them have]."""
     runs = [outcome.run.name for outcome in study.outcomes.get(cell, {}).values()]
     lines = [[row[name] for row in read_metrics(folder / RUNS / run)] for run in runs]
     epochs = min(map(len, lines), default=0)

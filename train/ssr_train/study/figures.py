@@ -1,4 +1,4 @@
-"""The paper's Figures 6 and 7: accuracy by model and magnification, and its spread over seeds with stars."""
+"""Figures 6 and 7: accuracy by model and magnification, and its spread over seeds with significance stars."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ssr_train.data.splits import SplitKind
 from ssr_train.study import paper
 from ssr_train.study.captions import counted, model_name, short_caveat
 from ssr_train.study.comparisons import Comparison, compare
-from ssr_train.study.drawing import Style, entitle, fitted, legend_below, styles
+from ssr_train.study.drawing import Style, add_title, fitted, legend_below, styles
 from ssr_train.study.outcomes import Study
 from ssr_train.study.plan import Cell, Model
 from ssr_train.study.statistics import stars
 
-_GROUP = 0.84  # of a magnification's room
+_GROUP = 0.84  # width of the bars of one magnification
 _INK = "#222222"
 _BRACKETS = (
     "Brackets: corrected resampled t test, Holm over all comparisons; * p < 0.05, ** p < 0.01, *** p < 0.001.\n"
-    "Models without a bracket between them were not told apart."
+    "Models without a bracket do not differ significantly."
 )
-_ON_DARK = [Stroke(linewidth=4, foreground="white"), Normal()]  # a line that is seen on every fill
+_ON_DARK = [Stroke(linewidth=4, foreground="white"), Normal()]  # makes a line visible on every fill
 
 
 def accuracy_bars(study: Study, split: SplitKind) -> Figure:
-    """Figure 6: mean accuracy, its deviation as a whisker, the paper's value as a diamond on the model it is of."""
+    """Figure 6: mean accuracy with its deviation as a whisker; a diamond marks the value of the paper for its model."""
     plan = study.plan
     figure = Figure(figsize=(max(6.5, 1.2 + 0.55 * len(plan.models) * len(plan.magnifications)), 4.6))
     figure.set_layout_engine("constrained")
@@ -39,7 +39,7 @@ def accuracy_bars(study: Study, split: SplitKind) -> Figure:
         _bars(axes, study, split, model, style, shift, width)
         if model.arch == paper.PROPOSED:
             label = f"{paper.CITATION}, {paper.NAMES[model.arch]}" if number == _first_proposed(plan.models) else None
-            # Beside the whisker, which it would hide.
+            # Next to the whisker, which it would hide.
             places = [place + shift + width / 4 for place in range(len(plan.magnifications))]
             values = [paper.ACCURACY[magnification] for magnification in plan.magnifications]
             axes.plot(places, values, "D", color="white", markeredgecolor=_INK, markersize=5, label=label)
@@ -50,13 +50,13 @@ def accuracy_bars(study: Study, split: SplitKind) -> Figure:
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     title = f"Accuracy, split by {split}, mean ± deviation over {counted(plan.seeds, 'seed')}"
-    entitle(figure, title, short_caveat(study))
+    add_title(figure, title, short_caveat(study))
     legend_below(figure, *axes.get_legend_handles_labels())
     return figure
 
 
 def accuracy_boxes(study: Study, split: SplitKind) -> Figure:
-    """Figure 7: a box for each model's seeds, a point for each seed, a bracket for each difference beyond chance."""
+    """Figure 7: a box for each model, a point for each seed, a bracket for each significant difference."""
     plan = study.plan
     found = [one for one in compare(study, split) if stars(one.p_holm)]
     columns = min(2, len(plan.magnifications))
@@ -71,7 +71,7 @@ def accuracy_boxes(study: Study, split: SplitKind) -> Figure:
         _brackets(axes, plan.models, [one for one in found if one.magnification == magnification])
     for axes in panels.flat[len(plan.magnifications) :]:
         axes.set_visible(False)
-    entitle(figure, f"Accuracy over {counted(plan.seeds, 'seed')}, split by {split}", short_caveat(study))
+    add_title(figure, f"Accuracy over {counted(plan.seeds, 'seed')}, split by {split}", short_caveat(study))
     figure.supxlabel(fitted(figure, _BRACKETS, 8), fontsize=8)
     return figure
 
@@ -117,7 +117,7 @@ def _boxes(axes: Axes, study: Study, split: SplitKind, magnification: int) -> No
             medianprops={"color": _INK, "linewidth": 1.6, "path_effects": _ON_DARK},
         )
         boxes["boxes"][0].set(facecolor=style.color, hatch=style.hatch, edgecolor=_INK)
-        # Side by side, so that equal values are seen as several.
+        # Side by side, so that equal values do not overlap.
         beside = place + np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else [place]
         axes.plot(beside, values, "o", color="white", markeredgecolor=_INK, markersize=3.5, zorder=3)
     names = [model_name(model, plan).replace(", ", "\n") for model in plan.models]
@@ -130,7 +130,7 @@ def _boxes(axes: Axes, study: Study, split: SplitKind, magnification: int) -> No
 
 
 def _brackets(axes: Axes, models: Sequence[Model], found: Sequence[Comparison]) -> None:
-    """Stacks the brackets above the boxes, the narrow ones first."""
+    """Draws the brackets above the boxes, the narrow ones first."""
     low, high = axes.get_ylim()
     step = (high - low) * 0.09
     spans = [(models.index(one.first), models.index(one.second), stars(one.p_holm)) for one in found]

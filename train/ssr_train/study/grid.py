@@ -1,4 +1,4 @@
-"""Trains what a study still lacks: each run in its own process, a few at a time; one that fails costs itself."""
+"""Trains the missing runs of a study, each in its own process, several at a time; a failed run stops no other."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ssr_train.training.run_file import RUN, read_options, write_options
 
 WORKER = (sys.executable, "-m", "ssr_train.study.worker")
 CHECKPOINT, LOG, FAILURE = "checkpoint.safetensors", "log.txt", "failure.txt"
-# Decoded images, once for all runs.
+# Decoded images, shared by all runs.
 _CACHE = ".cache"
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class _Training:
-    """A run under way."""
+    """A run in progress."""
 
     run: RunSpec
     options: TrainOptions
@@ -41,13 +41,13 @@ class _Training:
 
 
 def train_grid(plan: StudyPlan, folder: Path, jobs: int, device: str) -> None:
-    """Trains and evaluates every run that is not done yet, `jobs` at a time.
+    """Trains and evaluates every run that is not done, `jobs` at a time. Finished runs are not repeated.
 
-    A run that fails leaves its reason in failure.txt of its folder; the same study tries it again. Nothing but the
-    runs' folders is written, and nothing that is done is done again.
+    The reason of a failure is written to failure.txt in the folder of the run; the next call retries the run. Only the
+    folders of runs are written.
 
     Raises:
-        UsageError: another study works in this folder.
+        UsageError: another study is running in this folder.
     """
     with _alone(folder), progress("training, run", len(plan.runs())) as advance:
         waiting = deque(plan.runs())
@@ -76,27 +76,27 @@ def train_grid(plan: StudyPlan, folder: Path, jobs: int, device: str) -> None:
 def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=0):  # given back by the system when the process dies
+        with FileLock(folder / ".lock", timeout=0):  # released by the operating system when the process ends
             yield
     except Timeout:
         raise UsageError(
-            f"another ssr-edge study works in {folder}",
+            f"another ssr-edge study is running in {folder}",
             expected="one at a time",
-            next_step=f"ssr-edge study --tables-only -o {folder}  (what is there so far)",
+            next_step=f"ssr-edge study --tables-only -o {folder}  (tables of the finished runs)",
         ) from None
 
 
 def _begin(run: RunSpec, options: TrainOptions, jobs: int, cache: Path) -> _Training | None:
-    """Starts a run's process, or finishes by itself what needs none: a run that is trained, or that can't be."""
+    """Starts the process of a run. Returns None if it needs none: it is already trained, or can't be trained."""
     folder = options.run
     try:
         if not (folder / RUN).exists():
             write_options(options)
         elif read_options(folder, options.device) != options:
             raise UsageError(
-                f"{folder} holds a run with other options",
-                expected="what study.json says",
-                next_step=f"rm -r {folder}, then the same ssr-edge study",
+                f"{folder} contains a run with other options",
+                expected="the options in study.json",
+                next_step=f"rm -r {folder}, then the same ssr-edge study command",
             )
     except SsrEdgeError as error:
         _note_failure(folder, error.found)
@@ -106,9 +106,9 @@ def _begin(run: RunSpec, options: TrainOptions, jobs: int, cache: Path) -> _Trai
         return None
     (folder / FAILURE).unlink(missing_ok=True)
     environment = dict(os.environ)
-    if jobs > 1:  # threads of several runs that wait for each other's cores make all of them slower
+    if jobs > 1:  # more threads than cores make all runs slower
         environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // jobs)))
-    # --resume begins a run that has no state yet: its options are in run.json either way.
+    # --resume also starts a run without state; its options are in run.json.
     command = [*WORKER, "train", "--run", str(folder), "--resume", "--device", options.device, "--cache", str(cache)]
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
@@ -129,7 +129,7 @@ def _end(training: _Training) -> None:
 
 
 def _evaluate(options: TrainOptions) -> None:
-    """Writes the predictions of a trained run, unless they are there."""
+    """Writes the predictions of a trained run, unless they exist."""
     if (options.run / PREDICTIONS).exists():
         return
     try:
@@ -146,10 +146,10 @@ def _note_failure(folder: Path, reason: str) -> None:
 
 
 def _reason(log: Path, code: int) -> str:
-    """Why a process ended: its signal, or the last it said."""
+    """Why a process ended: its signal, or the end of its log."""
     if code < 0:
         return f"its process was ended: {signal.strsignal(-code)}"
-    said = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    # An error of ours has three lines, and the first says what was found.
-    found = [line.removeprefix("ssr-edge: ") for line in said[-3:] if line.startswith("ssr-edge: ")]
-    return (found or said[-1:] or [f"its process ended with exit code {code}"])[-1]
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    # An SsrEdgeError is printed as three lines, of which the first is the problem.
+    found = [line.removeprefix("ssr-edge: ") for line in lines[-3:] if line.startswith("ssr-edge: ")]
+    return (found or lines[-1:] or [f"its process ended with exit code {code}"])[-1]

@@ -1,4 +1,4 @@
-"""Benign or malignant, of the same eight-class networks: what a split by patient can still be judged by."""
+"""Sensitivity and specificity for malignancy of the eight-class networks, which a split by patient can estimate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ssr_train.study.predictions import Predictions
 from ssr_train.study.statistics import summarize
 from ssr_train.study.table import Table, Value
 
-_SIDES = {"sensitivity": True, "specificity": False}
+_GROUPS = {"sensitivity": True, "specificity": False}
 _METHOD = (
-    "A predicted class counts as its side, benign or malignant. Sensitivity: the share of malignant images that are "
-    "called malignant; specificity: of benign images called benign. Mean ± sample standard deviation over seeds, with "
-    "a 95 % bootstrap interval that draws patients instead of images."
+    "Predicted classes are grouped into benign and malignant. Sensitivity: share of malignant images predicted as "
+    "malignant; specificity: share of benign images predicted as benign. Mean ± sample standard deviation over seeds, "
+    "with a 95 % bootstrap interval that resamples patients instead of images."
 )
 
 
@@ -39,39 +39,39 @@ def malignancy_table(study: Study, split: SplitKind) -> Table:
                 "recipe": model.recipe,
                 "seeds": len(outcomes),
             }
-            for name, malignant in _SIDES.items():
-                shares, interval = side_figures(outcomes, malignant)
+            for name, malignant in _GROUPS.items():
+                shares, interval = group_shares(outcomes, malignant)
                 found = summarize(shares) if shares else None
                 text, columns_of = with_interval(name, found, interval, study.plan.seeds)
                 row.append(text)
                 record |= columns_of
             rows.append(row)
             records.append(record)
-    columns = ["", "model", *_SIDES]
+    columns = ["", "model", *_GROUPS]
     title = f"Benign or malignant, split by {split}"
     return Table(f"malignancy-{split}", title, columns, rows, records, [*caveats(study), _METHOD])
 
 
-def side_figures(outcomes: dict[int, Outcome], malignant: bool) -> tuple[list[float], Interval | None]:
-    """Of each seed the share of one side's images that are told to be of it, and the interval of their mean.
+def group_shares(outcomes: dict[int, Outcome], malignant: bool) -> tuple[list[float], Interval | None]:
+    """Share of malignant (or benign) images predicted as such for each seed, and the interval of the mean.
 
-    A seed whose test images have none of the side is left out; the interval is None where all have none.
+    Seeds without such test images are left out; the interval is None if no seed is left.
     """
     counted = [_by_patient(outcome.predictions, malignant) for outcome in outcomes.values()]
-    counted = [(told, images) for told, images in counted if images]
+    counted = [(correct, images) for correct, images in counted if images]
     if not counted:
         return [], None
     patients = sorted({patient for _, images in counted for patient in images})
     parts, wholes = np.zeros((2, len(counted), len(patients)))
-    for row, (told, images) in enumerate(counted):
-        parts[row] = [told[patient] for patient in patients]
+    for row, (correct, images) in enumerate(counted):
+        parts[row] = [correct[patient] for patient in patients]
         wholes[row] = [images[patient] for patient in patients]
     return (parts.sum(axis=1) / wholes.sum(axis=1)).tolist(), ratio_interval(parts, wholes)
 
 
 def _by_patient(shown: Predictions, malignant: bool) -> tuple[Counter[str], Counter[str]]:
-    """How many of each patient's images of this side are told to be of it, and how many there are."""
-    of_side: npt.NDArray[np.bool_] = IS_MALIGNANT[shown.truth] == malignant
-    told = of_side & (IS_MALIGNANT[shown.predicted] == malignant)
+    """Correctly predicted malignant (or benign) images of each patient, and all of them."""
+    of_group: npt.NDArray[np.bool_] = IS_MALIGNANT[shown.truth] == malignant
+    correct = of_group & (IS_MALIGNANT[shown.predicted] == malignant)
     patients = np.array(shown.patients)
-    return Counter(patients[told].tolist()), Counter(patients[of_side].tolist())
+    return Counter(patients[correct].tolist()), Counter(patients[of_group].tolist())

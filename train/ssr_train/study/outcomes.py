@@ -1,4 +1,4 @@
-"""Gathers what a study has so far: the figures of every run that is done, and why the others are not."""
+"""Gathers the results of a study so far: the metrics of finished runs and the reasons of failed runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ssr_train.study.statistics import Summary, patient_scores, summarize
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that is done. split_sha256: of its division of images. parts: images in train, val and test."""
+    """A finished run. split_sha256: fingerprint of its split. parts: number of images in train, val and test."""
 
     run: RunSpec
     predictions: Predictions
@@ -31,14 +31,14 @@ class Outcome:
 
     @property
     def patient_rate(self) -> float:
-        """Patient recognition rate of its test images (`statistics.patient_scores`)."""
+        """Patient recognition rate on the test images (`statistics.patient_scores`)."""
         scores = patient_scores(self.predictions.correct, self.predictions.patients)
         return float(np.mean(list(scores.values())))
 
 
 @dataclass(frozen=True)
 class Study:
-    """A plan and what came of it. outcomes: of each cell, by seed. failures: run's name -> reason."""
+    """A plan and its results. outcomes: of each cell, by seed. failures: name of the run -> reason."""
 
     plan: StudyPlan
     outcomes: dict[Cell, dict[int, Outcome]]
@@ -46,17 +46,17 @@ class Study:
 
     @property
     def done(self) -> int:
-        """Runs whose figures are here."""
+        """Number of finished runs."""
         return sum(len(by_seed) for by_seed in self.outcomes.values())
 
     def summary(self, cell: Cell, figure: Callable[[Outcome], float]) -> Summary | None:
-        """Mean and deviation of a figure over the cell's seeds; None when none is done."""
+        """Mean and deviation of a metric over the seeds of a cell; None if no run is finished."""
         found = self.outcomes.get(cell)
         return summarize([figure(outcome) for outcome in found.values()]) if found else None
 
 
 def gather(plan: StudyPlan, folder: Path) -> Study:
-    """Reads the predictions of every run of the plan that has them."""
+    """Reads the predictions of all finished runs of the plan."""
     outcomes: dict[Cell, dict[int, Outcome]] = defaultdict(dict)
     failures = {}
     for run in plan.runs():
@@ -72,17 +72,17 @@ def gather(plan: StudyPlan, folder: Path) -> Study:
 
 
 def image_interval(outcomes: dict[int, Outcome]) -> Interval:
-    """95 % interval of accuracy by image, averaged over seeds: patients are drawn, with all their images."""
+    """95 % interval of accuracy by image, averaged over seeds; resamples patients with all their images."""
     return _interval(outcomes, lambda share, images: (share * images, images))
 
 
 def patient_interval(outcomes: dict[int, Outcome]) -> Interval:
-    """95 % interval of the patient recognition rate, averaged over seeds: patients are drawn."""
+    """95 % interval of the patient recognition rate, averaged over seeds; resamples patients."""
     return _interval(outcomes, lambda share, images: (share, 1.0))
 
 
 def _interval(outcomes: dict[int, Outcome], adds: Callable[[float, int], tuple[float, float]]) -> Interval:
-    """adds: what a patient's score and number of images in a repeat add to the numerator and the denominator."""
+    """adds: the terms of the numerator and denominator for the score and the number of images of a patient."""
     patients = sorted({patient for outcome in outcomes.values() for patient in outcome.predictions.patients})
     parts, wholes = np.zeros((2, len(outcomes), len(patients)))
     for row, outcome in enumerate(outcomes.values()):

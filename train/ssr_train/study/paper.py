@@ -1,4 +1,4 @@
-"""The paper's figures as data: what the study's tables stand beside.
+"""The results of the paper, for comparison in the tables of a study.
 
 Bo Xu, Faming Li, Ying Wu, "SSResNeXt: A Novel Deep Learning Architecture for Multi-class Breast Cancer Pathological
 Image Classification" (2024), section 4. Keys are architecture names of `ssr_train.models.arch`, and magnifications.
@@ -15,7 +15,7 @@ IMAGES = {40: 1995, 100: 2081, 200: 2013, 400: 1820}
 REPEATS = 10
 PROPOSED = "ssresnext50_32x4d"
 
-# As the paper writes them, in the order of its tables.
+# Names in the paper, in the order of its tables.
 NAMES = {
     "bhcnet": "BHCNet",
     "swin_t": "Swin T",
@@ -27,7 +27,7 @@ NAMES = {
 
 
 class Reported(NamedTuple):
-    """Macro averages over the eight classes; None where the paper's table has a dash or no column."""
+    """Macro averages over the eight classes; None if the table of the paper has a dash or no such column."""
 
     precision: float | None
     recall: float | None
@@ -35,7 +35,7 @@ class Reported(NamedTuple):
 
 
 class Complexity(NamedTuple):
-    """flops: multiply-adds of one image."""
+    """A row of Table 4. flops: multiply-adds for one image."""
 
     parameters: float
     flops: float
@@ -99,12 +99,12 @@ COMPARISON: dict[str, ByMagnification] = {
     },
 }
 
-# Table 4. The two baselines' counts are those of a network with 1000 classes.
+# Table 4. The two baselines have 1000 classes.
 COMPLEXITY = {
     "resnet50": Complexity(2.56e7, 4.13e9),
     "resnext50_32x4d": Complexity(2.50e7, 4.29e9),
     PROPOSED: Complexity(2.51e7, 4.21e9),
 }
 
-# The abstract's accuracies of the proposed network.
+# Accuracies of the proposed network, from the abstract.
 ACCURACY = {40: 0.952, 100: 0.940, 200: 0.927, 400: 0.935}

@@ -1,4 +1,4 @@
-"""study.json: what a study is made of. The same command goes on with it; other options under its folder are refused."""
+"""study.json: the options of a study. The same command resumes it; other options for the same folder are refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUNS = "runs"
 
 @dataclass(frozen=True, order=True)
 class Model:
-    """What is compared: an architecture trained by a recipe, both by name."""
+    """A model to compare: an architecture trained with a recipe, both by name."""
 
     arch: str
     recipe: str
@@ -32,7 +32,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is averaged over: the seeds of one model under one kind of split at one magnification."""
+    """One model with one kind of split at one magnification; results are averaged over its seeds."""
 
     model: Model
     split: SplitKind
@@ -41,24 +41,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One training run. seed: decides the split as well as the training, so models are paired by seed."""
+    """One training run. seed: of the split and the training, so that models can be paired by seed."""
 
     cell: Cell
     seed: int
 
     @property
     def name(self) -> str:
-        """Its folder below runs/."""
+        """Name of its folder in runs/."""
         model = self.cell.model
         arch = model.arch.replace("/", "-")
         return f"{arch}-{model.recipe}-{self.cell.split}-{self.cell.magnification}x-seed{self.seed}"
 
 
 class StudyPlan(BaseModel):
-    """The grid and the data it runs on.
+    """The grid and its data.
 
-    data: absolute folder. images: how many images of each magnification lay there. epochs: instead of the recipes'
-    (their own `epochs` hold it already). seeds: how many, from 0 on.
+    data: absolute path. images: number of images of each magnification. epochs: the --epochs option, which is already
+    applied to the recipes. seeds: number of seeds, from 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,22 +74,22 @@ class StudyPlan(BaseModel):
 
     @property
     def magnifications(self) -> tuple[int, ...]:
-        """Those of the grid, ascending."""
+        """The magnifications of the grid, ascending."""
         return tuple(sorted(self.images))
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Every architecture by every recipe, in the order asked for."""
+        """All combinations of architectures and recipes, in the given order."""
         return tuple(Model(arch, recipe.name) for arch, recipe in product(self.architectures, self.recipes))
 
     def runs(self) -> list[RunSpec]:
-        """Every run; seed by seed, so that a grid that is stopped has as many repeats of one model as of another."""
+        """All runs, ordered by seed, so that an unfinished grid has equally many repeats of all models."""
         cells = product(self.splits, self.magnifications, self.models)
         every = [Cell(model, split, magnification) for split, magnification, model in cells]
         return [RunSpec(cell, seed) for seed in range(self.seeds) for cell in every]
 
     def options(self, run: RunSpec, folder: Path, device: str) -> TrainOptions:
-        """What `ssr-edge train` would be told for this run."""
+        """The options of `ssr-edge train` for this run."""
         recipe = next(recipe for recipe in self.recipes if recipe.name == run.cell.model.recipe)
         return TrainOptions(
             run=folder / RUNS / run.name,
@@ -103,7 +103,7 @@ class StudyPlan(BaseModel):
         )
 
     def command(self, folder: Path) -> str:
-        """The command that makes this study, or goes on with it."""
+        """The command that starts or resumes this study."""
         shipped = recipe_names()
         words = ["ssr-edge", "study", "--data", self.data]
         words += [word for arch in self.architectures for word in ("--arch", arch)]
@@ -116,34 +116,33 @@ class StudyPlan(BaseModel):
 
 
 def read_plan(folder: Path) -> StudyPlan:
-    """Reads the folder's study.json.
+    """Reads study.json.
 
     Raises:
-        UsageError: the folder holds no study.
+        UsageError: the folder contains no study.
     """
     try:
         return StudyPlan.model_validate_json((folder / PLAN).read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{folder} holds no study: {str(error).splitlines()[0]}",
+            f"{folder} contains no study: {str(error).splitlines()[0]}",
             expected=f"a folder with the {PLAN} that ssr-edge study wrote",
             next_step=f"ssr-edge study --data FOLDER -o {folder}",
         ) from error
 
 
 def settle_plan(plan: StudyPlan, folder: Path) -> None:
-    """Writes the plan, or checks it against the one that is there: a study may grow, but not change.
+    """Writes the plan, after checking it against an existing one: a study may be extended, but not changed.
 
     Raises:
-        UsageError: the folder holds a study that this plan does not contain.
+        UsageError: the folder contains a study that is not a subset of this plan.
     """
     if (folder / PLAN).exists():
         old = read_plan(folder)
         if lost := _lost(old, plan):
             raise UsageError(
-                f"{folder} holds a study with other options: {'; '.join(lost)}",
-                expected="the options it was begun with, or more architectures, recipes, splits, magnifications or "
-                "seeds",
+                f"{folder} contains a study with other options: {'; '.join(lost)}",
+                expected="the same options, or additional architectures, recipes, splits, magnifications or seeds",
                 next_step=f"{old.command(folder)}  (or another folder with -o)",
             )
     with replacing(folder / PLAN) as temporary:
@@ -151,7 +150,7 @@ def settle_plan(plan: StudyPlan, folder: Path) -> None:
 
 
 def _lost(old: StudyPlan, new: StudyPlan) -> list[str]:
-    """What the old plan has and the new one has not, or has otherwise."""
+    """The options of the old plan that the new one does not have, or has changed."""
     lost = []
     if old.data != new.data:
         lost.append(f"its data is {old.data}")
@@ -162,7 +161,7 @@ def _lost(old: StudyPlan, new: StudyPlan) -> list[str]:
     lost += _missing("split", old.splits, new.splits)
     for recipe in old.recipes:
         if recipe not in new.recipes:
-            lost.append(f"its recipe {recipe.name} has {recipe.epochs} epochs, or differs in another value")
+            lost.append(f"its recipe {recipe.name} (with {recipe.epochs} epochs) is different")
     if old.seeds > new.seeds:
         lost.append(f"it has {old.seeds} seeds")
     return lost

@@ -1,4 +1,4 @@
-"""What a run's network says of its test images, kept beside the run so that statistics need no second evaluation."""
+"""The predictions of a run on its test images, stored with the run so that statistics need no second evaluation."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Predictions:
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """Class numbers [n] of the largest probability."""
+        """Class numbers [n] with the largest probability."""
         largest: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return largest
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether the largest probability is the true class's: [n]."""
+        """Whether the predicted class is the true class: [n]."""
         right: npt.NDArray[np.bool_] = self.predicted == self.truth
         return right
 
     def write(self, path: Path) -> None:
-        """Writes `name,patient,truth,p_A..p_PC` as CSV; nine digits give back every float32."""
+        """Writes `name,patient,truth,p_A..p_PC` as CSV; nine digits preserve float32 exactly."""
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(_COLUMNS)
@@ -49,10 +49,10 @@ class Predictions:
 
     @staticmethod
     def read(path: Path) -> Predictions:
-        """Reads what `write` wrote.
+        """Reads a file that `write` wrote.
 
         Raises:
-            DataError: the file is missing, empty or not of that form.
+            DataError: the file is missing, empty or has another format.
         """
         try:
             with path.open(newline="", encoding="utf-8") as file:
@@ -66,8 +66,8 @@ class Predictions:
         except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise DataError(
                 f"{path} can't be read as predictions: {error}",
-                expected=f"a file of the columns {','.join(_COLUMNS)}",
-                next_step=f"rm {path}, then the same ssr-edge study",
+                expected=f"a file with the columns {','.join(_COLUMNS)}",
+                next_step=f"rm {path}, then the same ssr-edge study command",
             ) from error
 
 
@@ -76,7 +76,7 @@ def predict_test(checkpoint: Path, device: str) -> Predictions:
 
     Raises:
         CheckpointError: the checkpoint can't be read.
-        DataError: its test images are not where they were.
+        DataError: its test images are missing.
     """
     import torch
 
@@ -87,14 +87,14 @@ def predict_test(checkpoint: Path, device: str) -> Predictions:
     from ssr_train.training.checkpoint import load_checkpoint
 
     network, card = load_checkpoint(checkpoint)
-    # The split never held contradictory twins, so they need not be looked for again.
+    # The split contains no contradictory twins, so they need not be searched for again.
     records = card.to_split().select(read(Path(card.data), card.magnification), "test")
     images = load_images(records, IMAGE_SIZE)
     if not len(images):
         raise DataError(
-            f"{card.data} holds none of the test images of {checkpoint}",
-            expected="the images it was trained with",
-            next_step="put them back, then the same ssr-edge study",
+            f"{card.data} contains none of the test images of {checkpoint}",
+            expected="the data set it was trained with",
+            next_step="restore it, then the same ssr-edge study command",
         )
     _, logits = evaluate_images(network.to(device), images, torch.device(device), None)
     names, patients = zip(*((record.name, record.patient) for record in images.records), strict=True)

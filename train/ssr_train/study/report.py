@@ -1,4 +1,4 @@
-"""Writes what a study found: tables, figures, and report.md that ties them together."""
+"""Writes the results of a study: tables, figures, and report.md, which includes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLES, FIGURES = "tables", "figures"
 
 
 def write_report(study: Study, folder: Path) -> Path:
-    """Writes tables/, figures/ and report.md of what is done so far, and returns the report's path."""
+    """Writes tables/, figures/ and report.md for the finished runs, and returns the path of the report."""
     sections = []
     for split in study.plan.splits:
         sections += _of_split(study, split, folder)
@@ -71,12 +71,12 @@ def _head(study: Study, folder: Path) -> str:
         *caveats(study),
         f"{study.done} of {len(plan.runs())} runs done, written {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC by",
         f"```bash\n{plan.command(folder)}\n```",
-        "Seed *s* is the seed of the split and of the training: at one seed every model is trained and tested on the "
-        "same images, and models are compared seed by seed. Nothing is chosen by looking at test images.",
+        "Each seed determines the split and the training: for one seed, all models are trained and tested on the same "
+        "images, and models are compared seed by seed. Nothing is selected on test images.",
     ]
     if study.failures:
         failed = "\n".join(f"- `{RUNS}/{name}`: {reason}" for name, reason in study.failures.items())
-        lines.append(f"Runs that failed; the same command tries them again:\n\n{failed}")
+        lines.append(f"Failed runs; the same command retries them:\n\n{failed}")
     return "\n\n".join(lines) + "\n"
 
 
@@ -85,8 +85,8 @@ def _written(table: Table, folder: Path) -> str:
     return table.markdown()
 
 
-def _image(name: str, words: str) -> str:
-    return f"![{words}]({FIGURES}/{name}.png)\n\n{words} ([SVG]({FIGURES}/{name}.svg))\n"
+def _image(name: str, caption: str) -> str:
+    return f"![{caption}]({FIGURES}/{name}.png)\n\n{caption} ([SVG]({FIGURES}/{name}.svg))\n"
 
 
 def _environment() -> str:

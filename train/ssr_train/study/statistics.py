@@ -1,10 +1,10 @@
-"""What repeats on random splits allow to be said: spread, a paired test that knows of their overlap, Holm's correction.
+"""Statistics over repeats on random splits: spread, a paired test corrected for their overlap, Holm's correction.
 
 Why this test: ten random splits of one data set share most of their training images, so the ten differences are not
-independent, and a plain paired t test (or Wilcoxon's, which assumes independence as well) finds differences that are
-not there. Nadeau and Bengio ("Inference for the Generalization Error", Machine Learning 52, 2003) widen the variance by
-n_test / n_train for it. Holm (Scandinavian Journal of Statistics 6, 1979) keeps the chance of one false star in the
-whole family of comparisons under its level.
+independent, and a plain paired t test (or Wilcoxon's, which also assumes independence) finds differences that do not
+exist. Nadeau and Bengio ("Inference for the Generalization Error", Machine Learning 52, 2003) therefore increase the
+variance by n_test / n_train. Holm (Scandinavian Journal of Statistics 6, 1979) keeps the probability of any false star
+in the whole family of comparisons below the significance level.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-# Star for a p value under each level, the usual three.
+# Stars for p values below the usual three levels.
 _STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-# Differences of accuracies whose spread is less than this are the same number, added up in another order.
+# A smaller spread of accuracy differences is only rounding error.
 _NO_SPREAD = 1e-12
 
 
@@ -36,7 +36,7 @@ class Summary(NamedTuple):
 class PairedTest:
     """Mean difference of two models over repeats, its 95 % interval and two-sided p, both corrected for overlap.
 
-    p and interval are None where nothing can be said: fewer than two repeats, or differences without any spread.
+    p and interval are None if there are fewer than two repeats, or the differences have no spread.
     """
 
     difference: float
@@ -45,7 +45,7 @@ class PairedTest:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Summary of one figure over repeats [n]; n >= 1."""
+    """Summary of one metric over repeats [n]; n >= 1."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Summary(float(np.mean(values)), deviation, len(values))
 
@@ -53,7 +53,7 @@ def summarize(values: Sequence[float]) -> Summary:
 def corrected_resampled_t(differences: Sequence[float], test_to_train: float) -> PairedTest:
     """Nadeau and Bengio's corrected resampled t test: t = mean / sqrt((1/n + test_to_train) variance), n - 1 degrees.
 
-    differences: [n], one a repeat, n >= 1. test_to_train: test images over training images of a repeat.
+    differences: [n], one per repeat, n >= 1. test_to_train: ratio of test to training images of a repeat.
     """
     mean, deviation, repeats = summarize(differences)
     if deviation is None or deviation < _NO_SPREAD:
@@ -65,7 +65,7 @@ def corrected_resampled_t(differences: Sequence[float], test_to_train: float) ->
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p values, in the order given."""
+    """Holm's step-down adjusted p values, in the given order."""
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))
     raised = np.maximum.accumulate(np.asarray(p_values, np.float64)[order] * factors)
@@ -75,7 +75,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def stars(p: float | None) -> str:
-    """`***`, `**` or `*` for p under 0.001, 0.01 or 0.05, else nothing."""
+    """`***`, `**` or `*` for p below 0.001, 0.01 or 0.05, else an empty string."""
     return next((mark for level, mark in _STARS if p is not None and p < level), "")
 
 

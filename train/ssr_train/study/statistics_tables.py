@@ -1,4 +1,4 @@
-"""The tables behind the stars: comparisons of models, figures by patient, and the splits they rest on."""
+"""Tables of comparisons of models, of metrics by patient, and of splits."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ssr_train.study.table import Table, Value
 
 _TEST = (
     "Difference of accuracies with its 95 % interval, paired by seed (the same split for both). p: two-sided corrected "
-    "resampled t test (Nadeau and Bengio 2003), which allows for the overlap of random splits; Holm-adjusted over all "
-    "comparisons of this table. * p < 0.05, ** p < 0.01, *** p < 0.001 after Holm. \N{EN DASH}: nothing can be said "
+    "resampled t test (Nadeau and Bengio 2003), corrected for the overlap of random splits; Holm-adjusted over all "
+    "comparisons of this table. * p < 0.05, ** p < 0.01, *** p < 0.001 after Holm. \N{EN DASH}: can't be tested "
     "(fewer than two seeds, or differences without spread)."
 )
 _PATIENTS = (
-    "Mean ± sample standard deviation over seeds, with a 95 % bootstrap interval that draws patients instead of "
+    "Mean ± sample standard deviation over seeds, with a 95 % bootstrap interval that resamples patients instead of "
     "images. Patient recognition rate: the mean over patients of the share of their images classified correctly "
-    "(Spanhol et al. 2016). In a split by image the test set's patients were trained on as well."
+    "(Spanhol et al. 2016). In a split by image, patients of the test part are also in the training part."
 )
 
 
 def comparison_table(study: Study, split: SplitKind) -> Table:
-    """What Figure 7's stars come from."""
+    """The tests behind the stars of Figure 7."""
     rows, records = [], []
     for one in compare(study, split):
         test = one.test
@@ -60,7 +60,7 @@ def comparison_table(study: Study, split: SplitKind) -> Table:
 
 
 def patient_table(study: Study, split: SplitKind) -> Table:
-    """Accuracy by image beside Spanhol's patient-level score."""
+    """Accuracy by image and Spanhol's patient-level score."""
     rows, records = [], []
     for magnification in study.plan.magnifications:
         for model in study.plan.models:
@@ -90,7 +90,7 @@ def patient_table(study: Study, split: SplitKind) -> Table:
 
 
 def split_table(study: Study) -> Table:
-    """The division of images behind each seed; one line where every model has the same, as it should be."""
+    """The split of each seed; one row per seed if all models have the same, as they should."""
     known: dict[tuple[str, int, int, str], dict[str, int]] = {}
     for cell, outcomes in study.outcomes.items():
         for seed, outcome in outcomes.items():
@@ -102,7 +102,7 @@ def split_table(study: Study) -> Table:
         record: dict[str, Value] = {"split": split, "magnification": magnification, "seed": seed}
         records.append(record | counts | {"sha256": sha256})
     columns = ["split", "", "seed", "train", "val", "test", "SHA-256 (first 16 digits)"]
-    note = "The same for every model; each run's split.csv holds it. Models with another split are not paired."
+    note = "Splits are the same for all models; see split.csv of each run. Models with another split are not paired."
     return Table("splits", "Splits", columns, rows, records, [note])
 
 

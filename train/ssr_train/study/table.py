@@ -1,4 +1,4 @@
-"""A table of a study: as Markdown for people, as CSV with full numbers for programs."""
+"""A table of a study, as Markdown and, with full precision, as CSV."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Value = str | int | float | None
 
 @dataclass(frozen=True)
 class Table:
-    """rows: what people read, a text for each column. records: the same as plain values, one column name each.
+    """A table. rows: formatted text for Markdown. records: the same values for CSV, by column name.
 
-    notes: paragraphs above the table: what has to be known before a figure of it is quoted.
+    notes: paragraphs above the table with caveats and explanations.
     """
 
     name: str

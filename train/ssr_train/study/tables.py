@@ -1,4 +1,4 @@
-"""The paper's Tables 2 and 3 and the accuracies, the paper's figure beside each of ours."""
+"""Tables 2 and 3 and the accuracies, each value with that of the paper."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def table_3(study: Study, split: SplitKind) -> Table:
 
 
 def accuracy_table(study: Study, split: SplitKind) -> Table:
-    """What Figure 6 draws; the paper gives accuracies of its own network in its abstract."""
+    """The values of Figure 6; the abstract of the paper gives accuracies of its own network."""
     models = [(model.arch, model) for model in study.plan.models]
 
     def reported(arch: str, magnification: int, figure: str) -> float | None:
@@ -55,7 +55,7 @@ def _table(study: Study, split: SplitKind, name: str, title: str, figures: Seque
 
 
 def _rows_of(study: Study, rows: Mapping[str, object]) -> list[tuple[str, Model | None]]:
-    """The paper's rows in its order, run or not, then the study's models that no table of the paper has."""
+    """The rows of the paper in its order, even without runs, then the models that are in no table of the paper."""
     listed: list[tuple[str, Model | None]] = []
     for arch in rows:
         models = [model for model in study.plan.models if model.arch == arch]

@@ -1,7 +1,7 @@
-"""One training run of a study in a process of its own: `ssr-edge train` that ends when the study does.
+"""One training run of a study in its own process: `ssr-edge train` that ends when the study ends.
 
-A study that is killed outright can't end its runs itself, and one that went on in the background would write into the
-folder that the next study resumes. The study holds the other end of the worker's stdin; it closes when the study ends.
+A killed study can't end its runs, and a run that continued in the background would write into the folder that the next
+study resumes. Therefore the study keeps the other end of the worker's stdin open, which closes when the study ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ssr_edge.cli.main import run
 
 
 def _end_with_the_study() -> None:
-    # os.read, as a thread that waits inside sys.stdin would hold its lock when the process ends by itself.
+    # os.read, because a thread waiting in sys.stdin would hold its lock when the process ends.
     while os.read(0, 1):
         pass
     os._exit(1)

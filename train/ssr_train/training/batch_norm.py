@@ -1,4 +1,4 @@
-"""BatchNorm over the images of all processes: what makes several of them compute what one would."""
+"""BatchNorm over the images of all processes, so that several processes compute the same as one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor, distributed, nn
 
 
 def with_global_batch_norm(network: nn.Module, device: torch.device) -> None:
-    """Replaces a network's BatchNorm2d in place; parameters, buffers and their names stay, and so do checkpoints.
+    """Replaces each BatchNorm2d of a network in place; parameters, buffers, their names and checkpoints don't change.
 
-    On a GPU by PyTorch's own SyncBatchNorm, which a CPU lacks, else by `GlobalBatchNorm2d`.
+    Uses PyTorch's SyncBatchNorm on a GPU; it does not support CPUs, which use `GlobalBatchNorm2d`.
     """
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
@@ -23,11 +23,11 @@ def with_global_batch_norm(network: nn.Module, device: torch.device) -> None:
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d whose training statistics are those of all processes' images; each must have as many."""
+    """BatchNorm2d with training statistics over the images of all processes, the same number in each."""
 
     @staticmethod
     def of(plain: nn.BatchNorm2d) -> GlobalBatchNorm2d:
-        """One that shares the parameters and buffers of `plain`."""
+        """Makes one that shares the parameters and buffers of `plain`."""
         assert plain.affine and plain.track_running_stats and plain.momentum is not None
         shared = GlobalBatchNorm2d(plain.num_features, plain.eps, plain.momentum, device="meta")
         shared._parameters = plain._parameters
@@ -39,17 +39,17 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         x = x.float()
-        # In two passes over the values: the mean of squares less the squared mean loses digits to cancellation.
+        # Two passes: the mean of squares minus the squared mean loses precision by cancellation.
         mean = _mean_over_processes(x.mean((0, 2, 3)))
         centered = x - mean.view(1, -1, 1, 1)
         variance = _mean_over_processes(centered.square().mean((0, 2, 3)))
-        self._follow(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.get_world_size())
+        self._update(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.get_world_size())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return centered * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Moves the running statistics, as nn.BatchNorm2d does, by the unbiased variance of `count` values."""
+    def _update(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Updates the running statistics like nn.BatchNorm2d, with the unbiased variance of `count` values."""
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         assert self.momentum is not None
         self.num_batches_tracked.add_(1)
@@ -58,7 +58,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over processes; as each one's value moves all sums, the gradient is the sum of all gradients."""
+    """The sum over processes. Each value contributes to the sum in every process, so its gradient is a sum, too."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

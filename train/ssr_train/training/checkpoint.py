@@ -1,4 +1,4 @@
-"""A checkpoint: weights and everything needed to judge and export them, in one safetensors file (no pickle)."""
+"""A checkpoint: weights and everything needed to evaluate and export them, in one safetensors file (no pickle)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ _METADATA_KEY = "ssr_edge"
 
 
 class CheckpointCard(OlderNames):
-    """What a checkpoint says of itself, kept as JSON in the file's header.
+    """The metadata of a checkpoint, stored as JSON in the header of the file.
 
-    split: image name -> part; `train` is what the weights have seen. metrics: part -> figures.
-    data: where the images lay when it was trained: a hint for calibration, not a promise.
-    folded: the weights are those of the folded form. fine_tuned_from: SHA-256 of the checkpoint that was fine-tuned.
-    initialized_from: SHA-256 of the file of public weights that training started from.
+    split: image name -> part. metrics: part -> metrics. data: folder of the images during training, which may have
+    moved since. folded: the weights are those of the folded form. fine_tuned_from: SHA-256 of the checkpoint that was
+    fine-tuned. initialized_from: SHA-256 of the file of public weights that training started from.
     """
 
     older_names: ClassVar[dict[str, str]] = {"initialised_from": "initialized_from"}
@@ -52,12 +51,12 @@ class CheckpointCard(OlderNames):
     initialized_from: str | None = None
 
     def to_split(self) -> Split:
-        """The division of images that the weights were trained under."""
+        """The split that the weights were trained with."""
         return Split(self.split_kind, self.split_seed, self.split)  # type: ignore[arg-type]
 
 
 def save_checkpoint(path: Path, network: Network, card: CheckpointCard, half: bool = False) -> None:
-    """Writes weights and card in one step. half: convolution and linear weights as FP16, BatchNorm stays FP32."""
+    """Writes weights and card. half: stores convolution and linear weights as FP16; BatchNorm stays FP32."""
     from safetensors.torch import save_file
 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -68,10 +67,10 @@ def save_checkpoint(path: Path, network: Network, card: CheckpointCard, half: bo
 
 
 def load_checkpoint(path: Path) -> tuple[Network, CheckpointCard]:
-    """Reads a checkpoint into an FP32 network in evaluation mode, folded where its card says so.
+    """Reads a checkpoint into an FP32 network in evaluation mode, in folded form if the card has `folded`.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or no ssr-edge checkpoint.
+        CheckpointError: the file is missing, damaged, or not an ssr-edge checkpoint.
     """
     state, card = _read(path)
     try:
@@ -80,9 +79,9 @@ def load_checkpoint(path: Path) -> tuple[Network, CheckpointCard]:
             take_folded_form(network)
         network.load_state_dict({name: _widen(tensor) for name, tensor in state.items()})
     except RuntimeError as error:
-        raise _unusable(f"{path}: its weights do not fit {card.arch['name']}") from error
+        raise _unusable(f"{path}: the weights do not fit {card.arch['name']}") from error
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _unusable(f"{path}: its card describes no network: {error!r}") from error
+        raise _unusable(f"{path}: the card does not describe a known network: {error!r}") from error
     return network.eval(), card
 
 
@@ -96,7 +95,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], CheckpointCard]:
     except (OSError, SafetensorError) as error:
         raise _unusable(f"{path} can't be read: {error}") from error
     if metadata is None:
-        raise _unusable(f"{path} is a safetensors file, but not of ssr-edge")
+        raise _unusable(f"{path} is a safetensors file, but not an ssr-edge checkpoint")
     try:
         return state, CheckpointCard.model_validate_json(metadata)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What this machine trains on: the device, its reduced precision, the versions of the tools."""
+"""The device to train on, its reduced precision, and the versions of the tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ssr_edge.common.errors import RuntimeUnavailable
 
 
 def choose_device(name: str) -> str:
-    """`auto` takes a GPU where PyTorch sees one; any other name is checked. Each of torchrun's processes gets its own.
+    """Resolves `auto` to a GPU if there is one, and checks the name. Each torchrun process gets its own GPU.
 
     Raises:
         RuntimeUnavailable: the device is not on this machine.
@@ -33,12 +33,12 @@ def choose_device(name: str) -> str:
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the device computes in it, else None; FP16 is left out, as it would need loss scaling."""
+    """bfloat16 if the device supports it natively, else None. FP16 is not used: it would need loss scaling."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
     return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions that a result depends on."""
+    """Versions of the tools that a result depends on."""
     return {"ssr-edge": __version__, "torch": torch.__version__, "python": platform.python_version()}

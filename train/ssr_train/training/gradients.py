@@ -1,4 +1,4 @@
-"""The gradients of a batch's loss, also where the batch is computed in parts: by processes, or in micro-batches."""
+"""The gradients of the loss of a batch, which may be divided among processes or into micro-batches."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def backward(
     processes: Processes,
     dtype: torch.dtype | None,
 ) -> Tensor:
-    """Adds the gradients of the whole batch's loss to the network's parameters and returns the loss, detached.
+    """Adds the gradients of the loss of the whole batch to the parameters and returns the loss, detached.
 
-    micro_batches: this process's images, float [n, 3, h, w] each. loss_of: takes the logits of the whole batch, float32
-    [all, classes]: those of micro-batch after micro-batch, each with the rows of all processes. dtype: for autocast.
+    micro_batches: the images of this process, float [n, 3, h, w] each. loss_of: takes the logits of the whole batch,
+    float32 [all, classes], ordered by micro-batch, then by process. dtype: for autocast.
 
-    Dice is a ratio of sums over the batch, so the losses of micro-batches don't add up to the batch's. Several are
-    computed twice therefore: first without a graph, for the logits and the gradient of the loss by them, then once more
-    to pass that gradient on (Gao et al. 2021, arXiv 2101.06983). Only BatchNorm knows of the difference: it sees a
-    micro-batch at a time.
+    Dice is a ratio of sums over the batch, so the losses of micro-batches do not add up to the loss of the batch.
+    Several micro-batches are therefore computed twice: first without a graph, for the logits and the gradient of the
+    loss with respect to them, then again to backpropagate that gradient (Gao et al. 2021, arXiv 2101.06983). Only
+    BatchNorm differs from a whole batch: its statistics are those of a micro-batch.
     """
 
     def forward(images: Tensor) -> Tensor:
@@ -34,27 +34,27 @@ def backward(
             logits: Tensor = network(images)
         return logits.float()
 
-    # The mean over processes is taken of their gradients, and their sum is meant: hence the factor.
+    # DistributedDataParallel averages the gradients over processes, but their sum is needed: hence the factor.
     if len(micro_batches) == 1:
         loss = loss_of(processes.gather(forward(micro_batches[0])))
         (loss * processes.count).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
-    with torch.no_grad(), as_if_never_called(network):
+    with torch.no_grad(), state_restored(network):
         logits = [forward(images) for images in micro_batches]
-    for part in logits:
-        part.requires_grad_()
-    loss = loss_of(torch.cat([processes.gather(part) for part in logits]))
+    for chunk in logits:
+        chunk.requires_grad_()
+    loss = loss_of(torch.cat([processes.gather(chunk) for chunk in logits]))
     loss.backward()  # type: ignore[no-untyped-call]
-    for number, (images, part) in enumerate(zip(micro_batches, logits, strict=True), start=1):
-        assert part.grad is not None
+    for number, (images, chunk) in enumerate(zip(micro_batches, logits, strict=True), start=1):
+        assert chunk.grad is not None
         with _unsynchronized(network) if number < len(logits) else nullcontext():
-            forward(images).backward(part.grad * processes.count)  # type: ignore[no-untyped-call]
+            forward(images).backward(chunk.grad * processes.count)  # type: ignore[no-untyped-call]
     return loss.detach()
 
 
 @contextmanager
-def as_if_never_called(network: nn.Module) -> Iterator[None]:
-    """Puts back what a forward pass moves: running statistics, and the generator that dropout draws from."""
+def state_restored(network: nn.Module) -> Iterator[None]:
+    """Restores what forward passes in the block change: running statistics and the state of the random generators."""
     before = [buffer.clone() for buffer in network.buffers()]
     devices = [buffer.device for buffer in network.buffers() if buffer.is_cuda][:1]
     with torch.random.fork_rng(devices):

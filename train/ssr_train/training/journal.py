@@ -1,4 +1,4 @@
-"""What a run tells about itself as it goes: metrics.jsonl, TensorBoard where it is asked for, curves.svg at the end."""
+"""The metrics of a run: metrics.jsonl, optionally TensorBoard, and curves.svg at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CURVES = "curves.svg"
 
 
 def log_epoch(run: Path, line: Mapping[str, float], board: Any) -> None:
-    """Adds an epoch's line to metrics.jsonl, in place of those of a run that was killed after it. board: or None."""
+    """Adds the line of an epoch to metrics.jsonl and to `board`, if not None; replaces the lines of repeated epochs."""
     rows = [row for row in read_metrics(run) if row["epoch"] < line["epoch"]] + [dict(line)]
     with replacing(run / METRICS) as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -26,13 +26,13 @@ def log_epoch(run: Path, line: Mapping[str, float], board: Any) -> None:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """The lines of metrics.jsonl; none before the first epoch is done."""
+    """The lines of metrics.jsonl; empty before the end of the first epoch."""
     path = run / METRICS
     return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
 def open_board(run: Path, first_epoch: int) -> Any:
-    """A TensorBoard writer in the run's folder that forgets what an earlier process wrote after `first_epoch` epochs.
+    """A TensorBoard writer that discards what an earlier process wrote after epoch `first_epoch`.
 
     Raises:
         ImportError: the package tensorboard is missing.
@@ -50,8 +50,8 @@ def draw_curves(run: Path) -> None:
     epochs = [row["epoch"] for row in rows]
     figure = Figure(figsize=(7, 7), layout="constrained")
     loss, val, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.5))
-    marker = "o" if len(rows) == 1 else None  # a line of one point can't be seen
-    # Told apart by people who see no red and green, too (Okabe and Ito 2008).
+    marker = "o" if len(rows) == 1 else None  # a line of one point is invisible
+    # Colors that color-blind people can distinguish (Okabe and Ito 2008).
     loss.plot(epochs, [row["train_loss"] for row in rows], color="#000000", marker=marker)
     loss.set_ylabel("training loss")
     loss.set_ylim(bottom=0)

@@ -1,13 +1,13 @@
 """The training loop, top to bottom: images -> epochs -> checkpoint.
 
     ssr-edge train --data BreaKHis_v1 --arch ssresnext50_32x4d --recipe paper
-    ssr-edge train --run runs/NAME --resume          goes on where a killed run stopped
-    ssr-edge train --qat CHECKPOINT                  fine-tunes in INT8's arithmetic: another start, the same loop
+    ssr-edge train --run runs/NAME --resume          resumes a killed run
+    ssr-edge train --qat CHECKPOINT                  fine-tunes with INT8 arithmetic: another start, the same loop
 
-A run is a folder: run.json (what was asked), split.csv, metrics.jsonl (a line an epoch), state.safetensors (to resume
-from) and, at the end, checkpoint.safetensors and curves.svg. Randomness is seeded anew at each epoch from the run's
-seed, so an epoch that is done again after a kill gives what it would have given. Several processes (`processes.py`)
-draw the same batches and share each. Nothing is chosen by looking at val or test: the checkpoint is the last epoch's.
+A run is a folder: run.json (the options), split.csv, metrics.jsonl (one line per epoch), state.safetensors (to resume
+from) and, at the end, checkpoint.safetensors and curves.svg. Random generators are seeded at each epoch from the seed
+of the run, so an epoch repeated after a kill has the same result. Several processes (`processes.py`) draw the same
+batches and share each of them. Nothing is selected on val or test: the checkpoint is that of the last epoch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ssr_train.data.augment import STORED_SIZE, Augment
 from ssr_train.data.breakhis import Record, contradictory_twins, read
 from ssr_train.data.dataset import LabeledImages, draw_order, load_images, normalize, upload
 from ssr_train.data.image_cache import open_image_cache
-from ssr_train.data.split_messages import misfits, why_classes_are_missing
+from ssr_train.data.split_messages import differences, missing_classes
 from ssr_train.data.splits import Part, Split, SplitKind, make_split
 from ssr_train.evaluation.predict import evaluate_images
 from ssr_train.models.arch import Arch
@@ -49,13 +49,13 @@ from ssr_train.training.processes import Processes, check_batch, joined_processe
 from ssr_train.training.recipe import Recipe
 from ssr_train.training.state import STATE, load_state, save_state
 
-# Of the time. A GPU trains an epoch of a small data set faster than a disk takes the state of a large network.
+# Share of the time spent saving: on a GPU, saving a large network can take longer than an epoch of a small data set.
 _SAVING_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Source:
-    """The checkpoint that a run fine-tunes, or the weights that it starts from, and their hash when it was begun."""
+    """The checkpoint that a run fine-tunes, or the weights that it starts from, and their hash when the run started."""
 
     checkpoint: Path
     sha256: str
@@ -63,12 +63,12 @@ class Source:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What a run needs to know. data: folder of images. device: `cpu`, `cuda`, `cuda:1` ...
+    """The options of a run. data: folder of images. device: `cpu`, `cuda`, `cuda:1` ...
 
-    split: what to divide by, or the file of a division that was made before. source: of a fine-tuning run; `arch`,
-    `magnification` and, as a word, `split` are then its. cache: folder of decoded images that runs share; None decodes
-    for this run alone. tensorboard: also write events for it into the run's folder. init_from: public weights to start
-    from (`ssr_train.models.pretrained`).
+    split: kind of split to make, or a split file. source: the checkpoint that a fine-tuning run starts from; `arch`,
+    `magnification` and `split` are then taken from it. cache: folder of decoded images shared by runs; None decodes for
+    this run only. tensorboard: also write TensorBoard events into the folder of the run. init_from: public weights to
+    start from (`ssr_train.models.pretrained`).
     """
 
     run: Path
@@ -87,10 +87,10 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Start:
-    """What a fine-tuning run starts from instead of random weights and a new split.
+    """The start of a fine-tuning run, instead of random weights and a new split.
 
-    network: what is trained: it computes as INT8 does. split: that of its source, so that no image which was held out
-    is trained on. plain: takes the trained network and returns a copy with the same weights that computes in FP32.
+    network: computes with simulated INT8. split: the split of its source, so that held-out images are not trained on.
+    plain: returns an FP32 copy of the trained network with the same weights.
     """
 
     network: Network
@@ -99,14 +99,14 @@ class Start:
 
 
 def train(options: TrainOptions, resume: bool, log: Log, start: Start | None = None) -> Path:
-    """Trains a network and returns the path of its checkpoint. say: prints one line for the user.
+    """Trains a network and returns the path of its checkpoint.
 
-    start: of a fine-tuning run (`ssr_export.int8.qat`); None begins with random weights.
+    start: of a fine-tuning run (`ssr_export.int8.qat`); None starts from random weights.
 
     Raises:
-        DataError: images or split that can't be used.
-        TrainingError: the loss is no longer a number, or processes that see different images.
-        UsageError: a batch that can't be divided among the processes.
+        DataError: the images or the split can't be used.
+        TrainingError: the loss is not finite, or the processes see different images.
+        UsageError: the batch can't be divided evenly among the processes.
     """
     with joined_processes(torch.device(options.device)) as processes:
         return _train(options, resume, log if processes.first else lambda line: None, start, processes)
@@ -116,52 +116,52 @@ def _train(options: TrainOptions, resume: bool, log: Log, start: Start | None, p
     recipe, device = options.recipe, torch.device(options.device)
     torch.manual_seed(options.seed)
 
-    # Data: every image decoded once, val and test exactly as inference will see them.
+    # Data: every image is decoded once; val and test are preprocessed exactly as for inference.
     records = read(options.data, options.magnification)
     cache = open_image_cache(options.cache, records, (STORED_SIZE, IMAGE_SIZE), log) if options.cache else None
     records, twins = contradictory_twins(records, cache.digests.get if cache else None)
     if twins:
         names = ", ".join(record.name for record in twins[0])
-        log(f"dropped {sum(map(len, twins))} images: the same pixels under two labels (for instance {names})")
-    # A resumed run keeps its division: made anew from a folder that has changed, it could test on training images.
+        log(f"dropped {sum(map(len, twins))} images: the same pixels under two labels (e.g. {names})")
+    # A resumed run keeps its split: a new split of a changed folder could test on training images.
     split_file = options.run / "split.csv"
     if resume and split_file.exists():
         split = Split.read(split_file)
     else:
         split = start.split if start else _split(records, twins, options, log)
-    for reason in why_classes_are_missing(records, split):
-        log(f"{reason}: figures leave the class out")
+    for reason in missing_classes(records, split):
+        log(f"{reason}: metrics exclude this class")
     load = cache.load if cache else load_images
     training = _readable(load(split.select(records, "train"), STORED_SIZE), "train", log)
     validation = _readable(load(split.select(records, "val"), IMAGE_SIZE), "val", log)
-    log(f"{len(training)} images to train on, {len(validation)} to watch, on {device} as {options.run}")
+    log(f"{len(training)} train images, {len(validation)} val images, on {device}, in {options.run}")
     if processes.first:
         options.run.mkdir(parents=True, exist_ok=True)
         split.write(split_file)
 
-    # Network, its optimizer and its average.
+    # The network, its optimizer and its averaged weights.
     network = start.network if start else build_network(options.arch)
     if options.init_from is not None and not (resume and (options.run / STATE).exists()):
         load_pretrained(options.init_from.checkpoint, network, options.init_from.sha256)
-        log(f"started from {options.init_from.checkpoint} ({options.init_from.sha256[:12]})")
+        log(f"initialized from {options.init_from.checkpoint} ({options.init_from.sha256[:12]})")
     network = network.to(device).to(memory_format=torch.channels_last)
     processes.prepare(network, device)
     averaged = AveragedModel(network, multi_avg_fn=_average(recipe.ema_decay), use_buffers=True)
     optimizer = _optimizer(network, recipe)
     first_epoch = load_state(options.run, network, averaged, optimizer) if resume else 0
-    processes.check_agreement({"number of epochs done": first_epoch, "images to train on": len(training)})
-    # bfloat16 keeps eight bits of a value: with it, INT8's own rounding would drown.
+    processes.check_agreement({"number of epochs done": first_epoch, "number of train images": len(training)})
+    # bfloat16 has a precision of 8 bits, which would hide the rounding of INT8.
     dtype = None if start else autocast_dtype(device)
     if start and first_epoch == 0:
-        _judge(network, start, validation, "val before", device, log)
-    # A last batch of one image would have no variance for BatchNorm; the images left over change every epoch.
+        _evaluate(network, start, validation, "val before", device, log)
+    # Incomplete batches are dropped: BatchNorm needs more than one image. The images left out change every epoch.
     steps, batch_size = max(1, len(training) // recipe.batch_size), min(recipe.batch_size, len(training))
     check_batch(batch_size, processes, recipe.accumulate)
     wrapped = processes.wrap(network)
     board = open_board(options.run, first_epoch) if options.tensorboard and processes.first else None
-    # Graphs are of one pass over one batch: micro-batches make more, and processes talk in between.
+    # A graph records one pass over one batch; micro-batches need several passes, and processes communicate in between.
     graphed = device.type == "cuda" and processes.count == recipe.accumulate == 1 and start is None
-    save_at = 0.0  # after the first epoch, then when it is due
+    save_at = 0.0  # after the first epoch, later as _SAVING_SHARE allows
 
     with progress("training, epoch", recipe.epochs, quiet=not processes.first) as advance:
         advance(first_epoch, "")
@@ -191,41 +191,41 @@ def _train(options: TrainOptions, resume: bool, log: Log, start: Start | None, p
                 optimizer.step()
                 if recipe.ema_decay:
                     averaged.update_parameters(network)
-            # Looked at once an epoch: on a GPU each look would wait for all that is still to be computed.
+            # Read once per epoch: on a GPU, reading waits for all pending computation.
             train_loss = _finite(total_loss / steps, epoch)
             if not processes.first:
                 continue
 
             final = _final(network, averaged, recipe)
-            found, _ = evaluate_images(final, validation, device, dtype)
+            metrics, _ = evaluate_images(final, validation, device, dtype)
             line = {
                 "epoch": epoch + 1,
                 "learning_rate": optimizer.param_groups[0]["lr"],
                 "train_loss": train_loss,
-                "val_accuracy": found.accuracy,
-                "val_macro_f1": found.macro_f1,
+                "val_accuracy": metrics.accuracy,
+                "val_macro_f1": metrics.macro_f1,
                 "seconds": round(time.monotonic() - started, 2),
             }
-            # The line first: a run killed between the two does the epoch again, and the same line again.
+            # The line is written first: a run killed before the state is saved repeats the epoch and rewrites the line.
             log_epoch(options.run, line, board)
-            judged = time.monotonic()
-            if judged >= save_at or epoch + 1 == recipe.epochs:
+            now = time.monotonic()
+            if now >= save_at or epoch + 1 == recipe.epochs:
                 save_state(options.run, epoch + 1, network, averaged, optimizer)
-                save_at = time.monotonic() + (time.monotonic() - judged) * (1 / _SAVING_SHARE - 1)
-            advance(1, f"loss {train_loss:.3f}, val macro-F1 {found.macro_f1:.3f}")
+                save_at = time.monotonic() + (time.monotonic() - now) * (1 / _SAVING_SHARE - 1)
+            advance(1, f"loss {train_loss:.3f}, val macro-F1 {metrics.macro_f1:.3f}")
 
     checkpoint = options.run / "checkpoint.safetensors"
     if not processes.first:
         return checkpoint
-    # The last epoch's weights, judged on what they have not seen, in the precision that they are exported in.
+    # The weights of the last epoch, evaluated on held-out images in FP32, the precision of the checkpoint.
     final = _final(network, averaged, recipe)
     testing = _readable(load(split.select(records, "test"), IMAGE_SIZE), "test", log)
-    metrics = {
-        part: asdict(_judge(final, start, images_of_part, part, device, log))
+    metrics_of = {
+        part: asdict(_evaluate(final, start, images_of_part, part, device, log))
         for part, images_of_part in (("val", validation), ("test", testing))
     }
     saved = start.plain(final) if start else final
-    save_checkpoint(checkpoint, saved, _card(options, split, metrics, is_folded(saved)))
+    save_checkpoint(checkpoint, saved, _card(options, split, metrics_of, is_folded(saved)))
     draw_curves(options.run)
     return checkpoint
 
@@ -234,13 +234,13 @@ def _split(records: list[Record], twins: list[list[Record]], options: TrainOptio
     if not isinstance(options.split, Path):
         return make_split(records, options.split, options.seed)
     split = Split.read(options.split)
-    for misfit in misfits(split, records, list(chain.from_iterable(twins))):
-        log(f"{options.split}: {misfit}")
+    for difference in differences(split, records, list(chain.from_iterable(twins))):
+        log(f"{options.split}: {difference}")
     return split
 
 
 def _micro_batches(images: int, count: int, processes: Processes) -> list[slice]:
-    """The rows of a batch that this process computes, micro-batch by micro-batch."""
+    """The rows of each micro-batch that this process computes."""
     length = images // count
     return [processes.share(slice(number * length, (number + 1) * length)) for number in range(count)]
 
@@ -255,21 +255,21 @@ def _readable(images: LabeledImages, part: Part, log: Log) -> LabeledImages:
     if not len(images):
         raise DataError(
             f"no readable image in {part}",
-            expected="images that open",
+            expected="images that can be decoded",
             next_step="copy the data set again, then ssr-edge train --data FOLDER",
         )
     return images
 
 
 def _final(network: Network, averaged: AveragedModel, recipe: Recipe) -> Network:
-    """The weights that the run would end with: averaged ones where the recipe asks for them."""
+    """The network with the final weights: averaged if the recipe has an `ema_decay`."""
     if not recipe.ema_decay:
         return network
     assert isinstance(averaged.module, Network)
     return averaged.module
 
 
-def _judge(
+def _evaluate(
     network: Network,
     start: Start | None,
     images: LabeledImages,
@@ -277,35 +277,35 @@ def _judge(
     device: torch.device,
     log: Log,
 ) -> Metrics:
-    """Figures in FP32, said aloud; of a fine-tuning run those in INT8 too."""
-    found, _ = evaluate_images(start.plain(network) if start else network, images, device, None)
-    log(f"{name}: macro-F1 {found.macro_f1:.3f}, accuracy {found.accuracy:.3f} on {found.images} images")
+    """Evaluates and logs FP32 metrics; for a fine-tuning run also logs INT8 metrics."""
+    fp32, _ = evaluate_images(start.plain(network) if start else network, images, device, None)
+    log(f"{name}: macro-F1 {fp32.macro_f1:.3f}, accuracy {fp32.accuracy:.3f} on {fp32.images} images")
     if start:
         int8, _ = evaluate_images(network, images, device, None)
         log(f"{name}, INT8: macro-F1 {int8.macro_f1:.3f}, accuracy {int8.accuracy:.3f} on {int8.images} images")
-    return found
+    return fp32
 
 
 def _average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Exponential moving average of weights and of BatchNorm's statistics; its counters are just copied."""
+    """Exponential moving average of weights and BatchNorm statistics; counters are copied."""
     move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
         if averaged[0].is_floating_point():
             move(averaged, current, updates)
-        else:  # PyTorch's would launch four kernels for each
+        else:  # PyTorch's default would launch four kernels per tensor
             torch._foreach_copy_(averaged, current)
 
     return update
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    # Decay pulls weights toward zero; a bias or a BatchNorm's scale has no reason to be small.
+    # Weight decay for weights only: there is no reason for small biases or BatchNorm scales.
     decayed = [p for p in network.parameters() if p.dim() >= 2]
     others = [p for p in network.parameters() if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    # One call for all parameters, not one for each: several times faster, on a CPU too.
+    # fused: one call for all parameters is several times faster, also on a CPU.
     return kind(groups, lr=recipe.learning_rate, fused=True)
 
 

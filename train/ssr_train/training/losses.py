@@ -9,7 +9,7 @@ from torch.nn import functional as F
 def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Soft Dice over a batch: 1 - mean over classes of (2 |P.Y| + 1) / (|P| + |Y| + 1).
 
-    logits: float [n, classes]. targets: int64 [n]. The 1 keeps classes that the batch lacks finite and quiet.
+    logits: float [n, classes]. targets: int64 [n]. The 1 nearly cancels classes missing from the batch.
     """
     probabilities = F.softmax(logits, dim=1)
     truth = F.one_hot(targets, logits.shape[1]).to(probabilities.dtype)

@@ -1,4 +1,4 @@
-"""A training recipe: what `train/ssr_train/recipes/*.toml` may say, checked at the door."""
+"""A training recipe: the fields of `recipes/*.toml`, validated when a file is read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 class AugmentRecipe(OlderNames):
-    """crop_scale: smallest share of the image's area that a random crop keeps. color_jitter: 0 leaves color alone.
+    """Augmentation. crop_scale: smallest share of the area that a random crop keeps. color_jitter: 0 turns it off.
 
-    stain: how far the amounts of hematoxylin, eosin and DAB are scaled and shifted (Tellez et al. 2018); 0 leaves
-        the stain alone.
+    stain: range by which the amounts of hematoxylin, eosin and DAB are scaled and shifted (Tellez et al. 2018); 0 turns
+        it off.
     """
 
     older_names: ClassVar[dict[str, str]] = {"colour_jitter": "color_jitter"}
@@ -35,16 +35,16 @@ class AugmentRecipe(OlderNames):
 
 
 class Recipe(BaseModel):
-    """Everything that decides a training run but its data, its architecture and its seed.
+    """Everything that defines a training run except its data, architecture and seed.
 
-    accumulate: micro-batches that a batch is computed in, one after the other: less memory, the same gradients but for
-        BatchNorm, whose statistics are those of a micro-batch. Costs a second forward pass.
-    sampling: `shuffled` shows each image once an epoch; `balanced` draws as many with replacement, each class as often.
-    schedule: `step` multiplies the rate by 0.9 every 5 epochs (paper); `cosine` warms up, then falls to zero.
+    accumulate: number of micro-batches per batch. Needs less memory, but a second forward pass; gradients are the same
+        except that BatchNorm uses the statistics of a micro-batch.
+    sampling: `shuffled` shows each image once per epoch; `balanced` draws with replacement, each class equally often.
+    schedule: `step` multiplies the rate by 0.9 every 5 epochs (paper); `cosine` warms up, then decays to zero.
     dice_weight: weight of the Dice loss; cross-entropy has the rest (paper: 0.5).
-    ema_decay: decay of the averaged weights by step; 0 keeps the last step's weights.
-    image_sizes: edge lengths in pixels of the training images, each for an equal share of the epochs. Small images
-        first cost less (128 pixels a third of 224) and pretrain the same weights (progressive resizing, Howard 2018).
+    ema_decay: decay of the averaged weights per step; 0 uses the weights of the last step.
+    image_sizes: edge lengths of the training images in pixels, each for an equal share of the epochs. Starting with
+        small images saves time: 128 pixels cost a third of 224 (progressive resizing, Howard 2018).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,11 +66,11 @@ class Recipe(BaseModel):
     augment: AugmentRecipe
 
     def image_size_at(self, epoch: int) -> int:
-        """Edge length of the training images in epoch `epoch`, counted from 0."""
+        """Edge length of the training images in pixels in epoch `epoch`, counted from 0."""
         return self.image_sizes[min(epoch * len(self.image_sizes) // self.epochs, len(self.image_sizes) - 1)]
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
-        """The rate of optimization step `step`, counted from 0: a pure function, so resuming needs no state."""
+        """The learning rate of step `step`, counted from 0. A pure function, so that resuming needs no state."""
         if self.schedule == "step":
             return self.learning_rate * 0.9 ** (step // steps_per_epoch // 5)
         warmup = self.warmup_epochs * steps_per_epoch
@@ -81,21 +81,21 @@ class Recipe(BaseModel):
 
 
 def recipe_names() -> list[str]:
-    """The recipes that ship with the package."""
+    """The names of the recipes in this package."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def load_recipe(name_or_file: str) -> Recipe:
-    """Reads a shipped recipe by name, or a TOML file of one's own.
+    """Reads a recipe of this package by name, or any TOML file.
 
     Raises:
-        UsageError: no such recipe, or a field that is missing, unknown or out of range.
+        UsageError: there is no such recipe, or a field is missing, unknown or out of range.
     """
     path = Path(name_or_file) if name_or_file.endswith(".toml") else RECIPES / f"{name_or_file}.toml"
     try:
         return Recipe.model_validate({"name": path.stem} | _read_toml(path))
     except OSError as error:
-        raise _unusable(f"recipe {name_or_file!r} is not known", "ssr-edge train --recipe modern") from error
+        raise _unusable(f"unknown recipe {name_or_file!r}", "ssr-edge train --recipe modern") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -115,4 +115,6 @@ def _read_toml(path: Path) -> dict[str, object]:
 
 
 def _unusable(found: str, next_step: str) -> UsageError:
-    return UsageError(found, expected=f"{', '.join(recipe_names())} or a .toml file like them", next_step=next_step)
+    return UsageError(
+        found, expected=f"{', '.join(recipe_names())} or a .toml file with the same fields", next_step=next_step
+    )

@@ -1,4 +1,4 @@
-"""run.json: what a run was asked for, so that it can be resumed and repeated."""
+"""run.json: the options of a run, so that it can be resumed and repeated."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ RUN = "run.json"
 
 
 def write_options(options: TrainOptions) -> None:
-    """Writes run.json into a new run's folder.
+    """Writes run.json into the folder of a new run.
 
     Raises:
-        UsageError: the folder already holds a run.
+        UsageError: the folder already contains a run.
     """
     path = options.run / RUN
     if path.exists():
         raise UsageError(
-            f"{options.run} already holds a run",
+            f"{options.run} already contains a run",
             expected="a new folder, or --resume",
             next_step=f"ssr-edge train --run {options.run} --resume",
         )
@@ -43,10 +43,10 @@ def write_options(options: TrainOptions) -> None:
 
 
 def read_options(run: Path, device: str) -> TrainOptions:
-    """Reads back what `write_options` wrote; the device may be another one.
+    """Reads what `write_options` wrote. device: may differ from the device of the original run.
 
     Raises:
-        UsageError: the folder holds no run.
+        UsageError: the folder contains no run.
     """
     try:
         fields = json.loads((run / RUN).read_text())
@@ -65,7 +65,7 @@ def read_options(run: Path, device: str) -> TrainOptions:
         )
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{run} holds no run that can be resumed: {error}",
+            f"{run} contains no run that can be resumed: {error}",
             expected=f"a folder with the {RUN} that ssr-edge train wrote",
             next_step="ssr-edge train --data FOLDER",
         ) from error

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on after a kill, as one safetensors file, replaced between epochs."""
+"""Saves and loads everything that is needed to resume a run, as one safetensors file, replaced between epochs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATE = "state.safetensors"
 def save_state(
     run: Path, epoch: int, network: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Writes the state after `epoch` whole epochs; a kill leaves the state before or this one, never half of it."""
+    """Writes the state after `epoch` epochs, atomically: a kill leaves the previous state or this one."""
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {"epoch": torch.tensor(epoch)}
@@ -30,7 +30,7 @@ def save_state(
 
 
 def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> int:
-    """Restores what `save_state` wrote and returns the number of epochs done; 0 when none was finished.
+    """Restores what `save_state` wrote and returns the number of epochs done; 0 if there is no state.
 
     Raises:
         TrainingError: the state is damaged or belongs to another network.
@@ -67,7 +67,7 @@ def load_state(run: Path, network: nn.Module, averaged: AveragedModel, optimizer
 
 
 def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """The tensor in the parameter's memory format: a fused optimizer walks through both side by side, unlooking."""
+    """The tensor in the memory format of the parameter: fused optimizers require it, but do not check it."""
     if tensor.shape != parameter.shape:  # the number of steps
         return tensor
     return torch.empty_like(parameter, requires_grad=False).copy_(tensor)

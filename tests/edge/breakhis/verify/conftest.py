@@ -1,4 +1,4 @@
-"""A small official list, and a copy that is whole by it."""
+"""A small list of official files, and a complete copy of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from ssr_edge.breakhis.verify.originals import Originals, originals_of
+from ssr_edge.breakhis.verify.official_files import OfficialFiles, official_files_of
 
 
 @pytest.fixture(scope="session")
 def whole_copy(tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path) -> Path:
-    """`breakhis_tree`, its twins with the same pixels in other bytes, as in the official data; read-only."""
+    """`breakhis_tree` with twins of the same pixels but different bytes, as in the official data; read-only."""
     copy = tmp_path_factory.mktemp("verify") / "BreaKHis_v1"
     shutil.copytree(breakhis_tree, copy)
     (twin,) = copy.rglob("SOB_M_LC-14-13412-100-001.png")
@@ -25,18 +25,18 @@ def whole_copy(tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path) ->
 
 
 @pytest.fixture(scope="session")
-def small_list(whole_copy: Path) -> Originals:
-    """The list that says `whole_copy` is all there is: 82 files."""
+def small_list(whole_copy: Path) -> OfficialFiles:
+    """The list of the 82 files of `whole_copy`."""
     rows = [
         (path.name, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
         for path in whole_copy.rglob("*.png")
     ]
-    return originals_of(rows)
+    return official_files_of(rows)
 
 
 @pytest.fixture
 def copy(tmp_path: Path, whole_copy: Path) -> Path:
-    """A whole copy to spoil."""
+    """A complete copy that the test may damage."""
     return Path(shutil.copytree(whole_copy, tmp_path / "BreaKHis_v1"))
 
 
