@@ -9,9 +9,10 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.demo import DEMO_CHECKPOINT
+from ssr_export.build_bundle import build_bundle
 from ssr_export.engines.build import EngineRequest
 from ssr_export.int8.calibrate import read_calibration
-from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.plan import BundlePlan
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,7 @@ def demo_bundle(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
     """What `ssr-edge build-engine` makes of the demo weights."""
     engines = (EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32"))
     target = tmp_path_factory.mktemp("bundles") / "demo"
-    return make_bundle(BundlePlan(demo_checkpoint, target, engines, "mse"), print)
+    return build_bundle(BundlePlan(demo_checkpoint, target, engines, "mse"), print)
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from ssr_edge.bundle.manifest import QMAX
 from ssr_edge.machine.environment import usable_cores
 from ssr_export.int8.activations import stream_activations
-from ssr_export.int8.quantize import QMAX, is_quantized_conv, quantize_weight
+from ssr_export.int8.quantize import is_quantized_conv, quantize_weight
 
 Map = npt.NDArray[np.float64]
 Sum = npt.NDArray[np.floating[Any]]

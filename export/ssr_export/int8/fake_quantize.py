@@ -15,7 +15,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ssr_export.int8.quantize import QMAX, is_quantized_conv
+from ssr_edge.bundle.manifest import QMAX
+from ssr_export.int8.quantize import is_quantized_conv
 from ssr_train.models.network import Block, Network
 
 # A tensor is quantized by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).

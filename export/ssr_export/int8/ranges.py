@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ssr_edge.bundle.manifest import QMAX
 from ssr_export.int8.histogram import SMALLEST, MagnitudeHistogram
-from ssr_export.int8.quantize import QMAX
 
 Fixed = Literal["minmax", "percentile", "entropy", "mse"]
 Method = Literal["minmax", "percentile", "entropy", "mse", "auto"]

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import QMAX
 from ssr_export.int8.activations import stream_activations
 from ssr_export.int8.bias_correction import ConvInputs, bias_errors
 from ssr_export.int8.calibrate import calibrate
-from ssr_export.int8.quantize import QMAX, is_quantized_conv, quantize, quantize_weight
+from ssr_export.int8.quantize import is_quantized_conv, quantize, quantize_weight
 
 
 def fake_quantized(values: np.ndarray, largest: float) -> np.ndarray:

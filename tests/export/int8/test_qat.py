@@ -15,10 +15,11 @@ from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import load
+from ssr_export.build_bundle import build_bundle
 from ssr_export.folding.fold import fold
 from ssr_export.int8 import qat
 from ssr_export.int8.qat import qat_start
-from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.plan import BundlePlan
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images
 from ssr_train.evaluation.predict import evaluate_images
@@ -132,7 +133,7 @@ def test_every_later_stage_takes_it(
 ) -> None:
     path, _ = fine_tuned
     network, card = load_checkpoint(path)
-    bundle = make_bundle(BundlePlan(path, tmp_path / "bundle", engines=(), method="mse"), lambda line: None)
+    bundle = build_bundle(BundlePlan(path, tmp_path / "bundle", engines=(), method="mse"), lambda line: None)
     manifest = bundle.manifest
     assert (manifest.fold.fp32, manifest.fold.fp64) == (0, 0)
     assert manifest.provenance.fine_tuned_from == card.fine_tuned_from is not None

@@ -14,9 +14,10 @@ from hypothesis.extra import numpy as hnp
 from onnx import numpy_helper
 
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import QMAX
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.int8.quantize import QMAX, is_quantized_conv, quantization_points, quantize, quantize_weight
+from ssr_export.int8.quantize import is_quantized_conv, quantization_points, quantize, quantize_weight
 from ssr_export.onnx.qdq_rules import check_qdq
 
 

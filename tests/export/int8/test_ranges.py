@@ -7,8 +7,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from ssr_edge.bundle.manifest import QMAX
 from ssr_export.int8.histogram import MagnitudeHistogram
-from ssr_export.int8.quantize import QMAX
 from ssr_export.int8.ranges import Fixed, choose_method, choose_range
 
 

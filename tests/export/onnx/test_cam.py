@@ -14,8 +14,9 @@ import torch
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
+from ssr_export.build_bundle import build_bundle
 from ssr_export.engines.build import EngineRequest
-from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.plan import BundlePlan
 from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.evaluation.evaluate import evaluate_bundle, evaluate_checkpoint
 from ssr_train.training.checkpoint import load_checkpoint
@@ -36,7 +37,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, cali
         float_blocks="none",
         cam=True,
     )
-    return make_bundle(plan, lambda line: None)
+    return build_bundle(plan, lambda line: None)
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.histograms import read_histogram
 from ssr_edge.bundle.int8_report import worst_first
-from ssr_edge.bundle.manifest import QuantizationReport
+from ssr_edge.bundle.manifest import QMAX, QuantizationReport
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, load
 from ssr_export.folding.fold import fold
 from ssr_export.int8.calibrate import collect_histograms
-from ssr_export.int8.quantize import QMAX, quantize, quantize_weight
+from ssr_export.int8.quantize import quantize, quantize_weight
 from ssr_export.int8.ranges import choose_range
 from ssr_export.onnx.to_onnx import export_onnx
 from ssr_export.report.block_error import measure_quantization
