@@ -43,13 +43,13 @@ def find_image_sets(checkpoint: Path, card: CheckpointCard, folder: Path | None,
     Raises:
         DataError: none of them exists.
     """
-    beside = checkpoint.parent / "calibration"
+    neighbor = checkpoint.parent / "calibration"
     if folder is not None:
         files = image_files(folder)
         calibration = [path for number, path in enumerate(files) if number % 4] or files
         return ImageSets(choose_images([(_label(path), path) for path in calibration], seed), files[::4])
-    if beside.is_dir():
-        return ImageSets(image_files(beside), image_files(checkpoint.parent / "images"))
+    if neighbor.is_dir():
+        return ImageSets(image_files(neighbor), image_files(checkpoint.parent / "images"))
     if Path(card.data).is_dir():
         return image_sets_of_split(Path(card.data), card, seed)
     raise DataError(

@@ -1,4 +1,4 @@
-"""Blocks cut out of the graph are the blocks: fed with their true inputs they give the whole graph's outputs."""
+"""Blocks extracted from the graph compute the same outputs as in the whole graph, given the same inputs."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ def test_a_graph_without_the_blocks_ending_is_refused(fp32: onnx.ModelProto) -> 
     for node in strange.graph.node:
         if node.op_type == "Add":
             node.op_type = "Sub"
-    with pytest.raises(ExportError, match="no Add follows"):
+    with pytest.raises(ExportError, match="Add"):
         find_blocks(strange)

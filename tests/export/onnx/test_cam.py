@@ -1,4 +1,4 @@
-"""Class activation maps: the definition, in PyTorch, ONNX Runtime and OpenVINO, in every precision of a bundle."""
+"""Class activation maps follow their definition in PyTorch, ONNX Runtime and OpenVINO, in all precisions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, calibration_images: list[Path]) -> Bundle:
-    """The tiny bundle again, with maps."""
+    """The tiny bundle with class activation maps."""
     plan = BundlePlan(
         source=tiny_checkpoint,
         bundle=tmp_path_factory.mktemp("bundles") / "cam",
@@ -112,4 +112,4 @@ def test_evaluate_draws_the_same_maps_for_a_bundle_and_its_checkpoint(bundle: Bu
 def test_a_bundles_models_stay_as_they_are(ssr_edge: Run, tiny_bundle: Bundle) -> None:
     answer = ssr_edge("build-engine", tiny_bundle.path, "--cam")
     assert answer.code == 2
-    assert "--cam changes the models" in answer.err
+    assert "--cam" in answer.err.splitlines()[0]
