@@ -33,7 +33,7 @@ def build_bundle(plan: BundlePlan, log: Log) -> Bundle:
     """
     source = _open_source(plan)
     requests = supported_requests(plan.engines, source.arch)
-    with writing_bundle(plan.bundle, copy_of=source.folder) as folder:
+    with writing_bundle(plan.bundle, copy_of=source.copy_of) as folder:
         manifest = source.write_models(folder, plan, log)
         try:
             BundleBuilder(folder, manifest, plan, source.images, log).add_engines(requests)
@@ -55,9 +55,9 @@ def _open_source(plan: BundlePlan) -> BundleSource | CheckpointSource:
 
 @dataclass(frozen=True)
 class BundleSource:
-    """An existing bundle, whose models are copied unchanged. folder: its path."""
+    """An existing bundle, whose models are kept unchanged. copy_of: its folder."""
 
-    folder: Path
+    copy_of: Path
     manifest: Manifest
     images: ImageSets
 
@@ -82,6 +82,6 @@ class BundleSource:
         return arch_from_dict(self.manifest.arch)
 
     def write_models(self, folder: Path, plan: BundlePlan, log: Log) -> Manifest:
-        """The manifest to extend; `folder` is already a copy of the bundle."""
+        """Returns the manifest to add engines to; `folder` already holds a copy of the bundle."""
         self.manifest.refused = None
         return self.manifest

@@ -44,7 +44,7 @@ _ERROR_IMAGES = 16
 class CheckpointSource:
     """A trained network, its card, and the images to calibrate and gate it with."""
 
-    folder: ClassVar[None] = None  # no bundle to start from as a copy
+    copy_of: ClassVar[None] = None  # the new bundle starts empty
 
     network: Network
     card: CheckpointCard

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,30 +81,31 @@ def test_a_failed_build_leaves_the_old_bundle_untouched(demo_bundle: Bundle, tmp
 
 
 def test_building_again_takes_the_ranges_from_the_cache(
-    tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
+    tiny_bundle: Bundle, tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
 ) -> None:
     plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=calibration_images[0].parent)
-    build_bundle(plan, print)
-    cache = tmp_path / "b" / "calibration.json"
-    fields = json.loads(cache.read_text())
-    fields["ranges"] = dict.fromkeys(fields["ranges"], 7.0)
-    cache.write_text(json.dumps(fields))
+    shutil.copytree(tiny_bundle.path, plan.bundle)  # built from the same checkpoint and images
+    cache = with_ranges_of_seven(plan.bundle / "calibration.json")
     build_bundle(plan, print)
     assert set(json.loads(cache.read_text())["ranges"].values()) == {7.0}
 
 
-def test_a_cache_of_ones_own_is_kept_and_used_for_another_bundle(
-    tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
+def test_a_given_cache_is_used_for_another_bundle(
+    tiny_bundle: Bundle, tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
 ) -> None:
-    cache, folder = tmp_path / "ranges.json", calibration_images[0].parent
-    plan = BundlePlan(tiny_checkpoint, tmp_path / "a", (), "percentile", images=folder, cache=cache)
-    first = build_bundle(plan, print)
-    assert cache.read_bytes() == (first.path / "calibration.json").read_bytes()
+    shutil.copyfile(tiny_bundle.file("calibration.json"), tmp_path / "ranges.json")
+    cache, folder = with_ranges_of_seven(tmp_path / "ranges.json"), calibration_images[0].parent
+    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, cache=cache)
+    made = build_bundle(plan, print)
+    assert set(json.loads((made.path / "calibration.json").read_text())["ranges"].values()) == {7.0}
+
+
+def with_ranges_of_seven(cache: Path) -> Path:
+    """Replaces every range in the cache by one that no calibration finds."""
     fields = json.loads(cache.read_text())
     fields["ranges"] = dict.fromkeys(fields["ranges"], 7.0)
     cache.write_text(json.dumps(fields))
-    second = build_bundle(dataclasses.replace(plan, bundle=tmp_path / "b"), print)
-    assert set(json.loads((second.path / "calibration.json").read_text())["ranges"].values()) == {7.0}
+    return cache
 
 
 @pytest.mark.parametrize("content", ["my notes", '{"ranges": {}}', ""])
@@ -127,8 +128,12 @@ def test_corrections_are_recorded_and_change_the_results_of_int8_only(
     tiny_checkpoint: Path, calibration_images: list[Path], tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
     folder, corrections = calibration_images[0].parent, Int8Corrections(equalize=True, correct_bias=False)
-    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, corrections=corrections)
+    cache = tmp_path / "ranges.json"
+    plan = BundlePlan(
+        tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, corrections=corrections, cache=cache
+    )
     made = build_bundle(plan, print)
+    assert cache.read_bytes() == (made.path / "calibration.json").read_bytes()
     plain, calibration = tiny_bundle.manifest.calibration, made.manifest.calibration
     assert plain is not None and calibration is not None
     assert (plain.equalized, plain.bias_corrected) == (False, True)

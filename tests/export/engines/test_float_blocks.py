@@ -40,12 +40,7 @@ def planted_checkpoint(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathF
 def test_the_planted_block_fails_int8_and_auto_finds_it(
     planted_checkpoint: Path, tmp_path: Path, ssr_edge: Callable[..., Any]
 ) -> None:
-    asked = ("build-engine", planted_checkpoint, "--bundle", tmp_path / "b", "--precision", "int8")
-    refused = ssr_edge(*asked, "--float-blocks", "none")
-    assert refused.code == 4
-    assert not (tmp_path / "b").exists()
-
-    answer = ssr_edge(*asked)
+    answer = ssr_edge("build-engine", planted_checkpoint, "--bundle", tmp_path / "b", "--precision", "int8")
     assert answer.code == 0, answer.err
     manifest = Bundle.open(tmp_path / "b").manifest
     assert manifest.float_blocks is not None
@@ -59,6 +54,14 @@ def test_the_planted_block_fails_int8_and_auto_finds_it(
     assert engine.float_blocks == manifest.float_blocks.blocks
     assert engine.gate is not None
     assert engine.gate.passed
+
+    held_out = ("--held-out", planted_checkpoint.parent / "images")
+    place = ("--bundle", tmp_path / "plain")
+    refused = ssr_edge(
+        "build-engine", tmp_path / "b", *place, *held_out, "--precision", "int8", "--float-blocks", "none"
+    )
+    assert refused.code == 4
+    assert not (tmp_path / "plain").exists()
 
 
 def test_the_convolutions_of_a_float_block_read_floats_and_all_others_int8(

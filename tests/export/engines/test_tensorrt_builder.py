@@ -40,6 +40,16 @@ def paper_models(
     return folder
 
 
+@pytest.fixture
+def small_models(tiny_bundle: Bundle, tmp_path: Path) -> Path:
+    """The three models of the smallest network, likewise."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for name in ("model.fp32.onnx", "model.fp16.onnx", "model.int8.onnx"):
+        (folder / name).symlink_to(tiny_bundle.file(name).resolve())
+    return folder
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_the_papers_network_builds(paper_models: Path, precision: str) -> None:
     lines: list[str] = []
@@ -70,9 +80,9 @@ def test_turing_takes_int8_because_its_remainder_is_fp16(paper_models: Path) -> 
     assert entry.device == "sm_75"
 
 
-def test_progress_reaches_the_end(paper_models: Path) -> None:
+def test_progress_reaches_the_end(small_models: Path) -> None:
     steps: list[tuple[int, int, str]] = []
-    model = (paper_models / "model.fp16.onnx").read_bytes()
+    model = (small_models / "model.fp16.onnx").read_bytes()
     build_tensorrt(trt, model, TensorRtOptions(), print, lambda done, of, phase: steps.append((done, of, phase)))
     assert steps[-1][0] == steps[-1][1] > 1
     assert len({phase for _, _, phase in steps}) > 3, "inner phases must be named"
@@ -80,9 +90,9 @@ def test_progress_reaches_the_end(paper_models: Path) -> None:
 
 # TensorRT for RTX still has these functions, without effect: enough to check that ours are called correctly.
 @pytest.mark.filterwarnings("ignore:.*Timing cache operations are no-ops:DeprecationWarning")
-def test_a_timing_cache_is_written_and_read_back(paper_models: Path, tmp_path: Path) -> None:
+def test_a_timing_cache_is_written_and_read_back(small_models: Path, tmp_path: Path) -> None:
     cache = tmp_path / "timing.cache"
-    model = (paper_models / "model.fp16.onnx").read_bytes()
+    model = (small_models / "model.fp16.onnx").read_bytes()
     options = TensorRtOptions(timing_cache=cache)
     first = build_tensorrt(trt, model, options, print, lambda *_: None)
     assert cache.stat().st_size > 0
@@ -90,17 +100,17 @@ def test_a_timing_cache_is_written_and_read_back(paper_models: Path, tmp_path: P
     assert len(second) == pytest.approx(len(first), rel=0.01)
 
 
-def test_rtx_reports_that_it_has_no_timing_cache(paper_models: Path, tmp_path: Path) -> None:
+def test_rtx_reports_that_it_has_no_timing_cache(small_models: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     options = TensorRtOptions(timing_cache=tmp_path / "timing.cache")
-    build_engine(paper_models, EngineRequest("tensorrt-rtx", "fp16", options), lines.append)
+    build_engine(small_models, EngineRequest("tensorrt-rtx", "fp16", options), lines.append)
     assert any("timing cache" in line for line in lines)
     assert not (tmp_path / "timing.cache").exists()
 
 
-def test_an_unknown_target_is_named_with_the_known_ones(paper_models: Path) -> None:
+def test_an_unknown_target_is_named_with_the_known_ones(small_models: Path) -> None:
     with pytest.raises(BuildError) as refusal:
-        build_engine(paper_models, EngineRequest("tensorrt-rtx", "fp16", TensorRtOptions(targets=("sm_90",))), print)
+        build_engine(small_models, EngineRequest("tensorrt-rtx", "fp16", TensorRtOptions(targets=("sm_90",))), print)
     assert "sm_90" in refusal.value.found
     assert "sm_89" in refusal.value.expected
 
