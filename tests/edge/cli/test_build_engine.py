@@ -50,6 +50,16 @@ def test_a_device_builds_the_engines_of_a_bundle_without_pytorch(
     assert gate is not None and gate.agreement == 1
 
 
+def test_a_checkpoint_without_pytorch_asks_for_the_export_stage(
+    ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ssr_export.models", None)  # as if one of its imports were missing
+    answer = ssr_edge("build-engine", tiny_checkpoint, "--bundle", tmp_path / "b", "--runtime", "openvino")
+    assert answer.code == 1
+    assert "ssr-edge[export]" in answer.err
+    assert not (tmp_path / "b").exists()
+
+
 def test_held_out_images_gate_the_engine(
     ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]
 ) -> None:

@@ -9,15 +9,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
 from ssr_export.onnx.blocks import cut, find_blocks, given
-
-
-@pytest.fixture(scope="module")
-def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
 
 
 def run(model: onnx.ModelProto, wanted: list[str], feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
