@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -57,12 +57,12 @@ def build_engine(
     ] = None,
     runtime: Annotated[
         list[RuntimeName] | None,
-        typer.Option(help="Repeatable. (default: those of this machine)", show_default=False),
+        typer.Option(help="Runtime to build for; repeatable. (default: all on this machine)", show_default=False),
     ] = None,
     precision: Annotated[
         list[PrecisionName] | None,
         typer.Option(
-            help="Repeatable; each must pass the gate. (default: build all, keep those that pass)", show_default=False
+            help="Precision that must pass; repeatable. (default: build all, keep those that pass)", show_default=False
         ),
     ] = None,
     calibration_images: CalibrationImages = None,
@@ -163,8 +163,8 @@ def _requests(
 ) -> tuple[EngineRequest, ...]:
     from ssr_export.engines.build import EngineRequest, candidates
 
-    builders = [cast("Builder", runtime.value) for runtime in runtimes or ()] or _runtimes_of_this_machine()
-    named = [cast("Precision", precision.value) for precision in precisions or ()]
+    builders: list[Builder] = [runtime.value for runtime in runtimes or ()] or _runtimes_of_this_machine()
+    named: list[Precision] = [precision.value for precision in precisions or ()]
     return tuple(
         EngineRequest(runtime, precision, options, required=bool(named))
         for runtime in builders
