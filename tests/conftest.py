@@ -210,8 +210,9 @@ def tiny_checkpoint(
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Bundle:
     """`tiny_checkpoint` as a bundle with OpenVINO's int8 and fp32 engines; treat it as read-only."""
+    from ssr_export.build_bundle import build_bundle
     from ssr_export.engines.build import EngineRequest
-    from ssr_export.make_bundle import BundlePlan, make_bundle
+    from ssr_export.plan import BundlePlan
 
     plan = BundlePlan(
         source=tiny_checkpoint,
@@ -222,7 +223,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path)
         allow_drop=True,
         float_blocks="none",
     )
-    return make_bundle(plan, lambda line: None)
+    return build_bundle(plan, lambda line: None)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Finds the images that a checkpoint is calibrated and gated on: never one to gate on that it was trained on."""
+"""Finds the images to calibrate and gate a checkpoint with; training images are never used for the gate."""
 
 from __future__ import annotations
 
@@ -20,49 +20,50 @@ from ssr_edge.machine.environment import usable_cores
 from ssr_train.data.breakhis import pixel_digest, read
 
 if TYPE_CHECKING:
-    from ssr_train.training.checkpoint import CheckpointCard  # with PyTorch, which a bundle is built again without
+    from ssr_train.training.checkpoint import CheckpointCard  # imports PyTorch; bundles are rebuilt without it
 
 CALIBRATION_IMAGES = 128
 
 
 @dataclass(frozen=True)
 class ImageSets:
-    """calibration: files. held_out: files, labeled where their names say so."""
+    """Image files. calibration: for INT8 ranges. held_out: for the gate, labeled if they have BreaKHis names."""
 
     calibration: list[Path]
     held_out: list[Path]
 
 
 def find_image_sets(checkpoint: Path, card: CheckpointCard, folder: Path | None, seed: int = 0) -> ImageSets:
-    """Looks, in this order: in `folder`; beside the checkpoint (`calibration/` and `images/`, as the demo's lie); in
-    the data set that the checkpoint was trained on, where calibration takes training images and the gate the others.
+    """The images for a checkpoint, from the first of these that exists:
 
-    With a `folder` alone, every fourth image gates and the others calibrate.
+    1. `folder`: every fourth image is held out, the others calibrate;
+    2. `calibration/` and `images/` next to the checkpoint, as in the demo;
+    3. the data set that the checkpoint was trained on: training images calibrate, the others are held out.
 
     Raises:
-        DataError: none of them is there.
+        DataError: none of them exists.
     """
-    beside = checkpoint.parent / "calibration"
+    neighbor = checkpoint.parent / "calibration"
     if folder is not None:
         files = image_files(folder)
         calibration = [path for number, path in enumerate(files) if number % 4] or files
         return ImageSets(choose_images([(_label(path), path) for path in calibration], seed), files[::4])
-    if beside.is_dir():
-        return ImageSets(image_files(beside), image_files(checkpoint.parent / "images"))
+    if neighbor.is_dir():
+        return ImageSets(image_files(neighbor), image_files(checkpoint.parent / "images"))
     if Path(card.data).is_dir():
         return image_sets_of_split(Path(card.data), card, seed)
     raise DataError(
         f"no images to calibrate {checkpoint.name} with: {card.data} is not on this machine",
-        expected="a folder of microscope images like those it will see",
+        expected="a folder of microscope images like those to classify",
         next_step=f"ssr-edge build-engine {checkpoint} --calibration-images FOLDER",
     )
 
 
 def image_sets_of_split(data: Path, card: CheckpointCard, seed: int = 0) -> ImageSets:
-    """Looks in a data set that holds a checkpoint's images: training images calibrate, val and test gate.
+    """The images of a checkpoint in its data set: train calibrates, val and test are held out.
 
     Raises:
-        DataError: no folder, or no image of the card's magnification in it.
+        DataError: there is no such folder, or no image of the card's magnification in it.
     """
     records = read(data, card.magnification)
     split = card.to_split()
@@ -72,15 +73,15 @@ def image_sets_of_split(data: Path, card: CheckpointCard, seed: int = 0) -> Imag
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every image below a folder, sorted.
+    """All images in a folder and its subfolders, sorted.
 
     Raises:
-        DataError: there is none.
+        DataError: there are none.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise DataError(
-            f"no image below {folder}",
+            f"no images in {folder}",
             expected=", ".join(sorted(IMAGE_SUFFIXES)),
             next_step="ssr-edge build-engine --calibration-images FOLDER",
         )
@@ -88,7 +89,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def first_readable(paths: Sequence[Path], count: int) -> Image:
-    """The first `count` images that can be read, or as many as there are: uint8 BGR [n, 224, 224, 3].
+    """The first `count` readable images, or fewer if there are not as many: uint8 BGR [n, 224, 224, 3].
 
     Raises:
         DataError: none of them can be read.
@@ -97,16 +98,17 @@ def first_readable(paths: Sequence[Path], count: int) -> Image:
     if not images:
         raise DataError(
             f"none of the {len(paths)} calibration images can be read",
-            expected="at least one image; 64 or more of every class give good ranges",
+            expected="at least one readable image; 64 or more from all classes give good ranges",
             next_step="ssr-edge build-engine --calibration-images FOLDER",
         )
     return np.stack(images)
 
 
 def choose_images(labeled: Sequence[tuple[str, Path]], seed: int, count: int = CALIBRATION_IMAGES) -> list[Path]:
-    """At most `count` of (label, path): one of each label in turn, so that rare classes count, drawn by `seed`.
+    """At most `count` paths, drawn with `seed`, one per label in turn so that rare classes are included.
 
-    An image whose pixels are those of an earlier one is passed over, and so is one that can't be read, unless none can.
+    labeled: (label, path) pairs. Skips images with the same pixels as an earlier one; skips unreadable ones unless all
+    are.
     """
     by_label: dict[str, list[Path]] = defaultdict(list)
     for label, path in labeled:
@@ -122,10 +124,10 @@ def choose_images(labeled: Sequence[tuple[str, Path]], seed: int, count: int = C
 def _distinct(paths: list[Path], count: int) -> list[Path]:
     chosen: dict[str, Path] = {}
     with ThreadPoolExecutor(usable_cores()) as pool:
-        # Piece by piece: a folder of 100,000 tiles is not decoded for the sake of 128.
+        # In chunks, so that a folder of 100,000 tiles is not decoded to choose 128.
         for start in range(0, len(paths), count):
-            piece = paths[start : start + count]
-            for path, digest in zip(piece, pool.map(pixel_digest, piece), strict=True):
+            chunk = paths[start : start + count]
+            for path, digest in zip(chunk, pool.map(pixel_digest, chunk), strict=True):
                 if digest is not None:
                     chosen.setdefault(digest, path)
             if len(chosen) >= count:

@@ -1,4 +1,4 @@
-"""Makes a bundle of random weights, so that an architecture's speed is known before anyone has trained it."""
+"""Bundles with random weights, to measure the speed of an architecture before training it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ssr_edge.machine.environment import installed_versions
 if TYPE_CHECKING:
     from ssr_train.models.network import Network
 
-# Enough for BatchNorm's statistics and INT8's ranges to be of the right size; speed depends on neither.
+# Enough for BatchNorm statistics and INT8 ranges of realistic magnitude; speed depends on neither.
 _IMAGES = 8
 
 
@@ -26,18 +26,21 @@ _IMAGES = 8
 def random_bundle(arch: str, paths: Sequence[Path], seed: int) -> Iterator[Bundle]:
     """Yields a bundle in a temporary folder: the models of an architecture with random weights, without engines.
 
-    arch: a name known to `ssr_train.models.arch`. paths: image files to run through it, at least one of them readable.
+    arch: a name registered in `ssr_train.models.arch`. paths: image files to set BatchNorm and INT8 ranges with, at
+    least one of them readable.
 
     Raises:
-        UsageError: no such architecture. InputError: none of the images can be read.
+        UsageError: unknown architecture. InputError: none of the images can be read.
         RuntimeUnavailable: the training or the export stage is not installed.
     """
     try:
-        from ssr_export.make_bundle import BundlePlan, make_bundle
+        import ssr_export.models  # noqa: F401  imports every package that a checkpoint needs
+        from ssr_export.build_bundle import build_bundle
+        from ssr_export.plan import BundlePlan
         from ssr_train.models.arch import arch_by_name
     except ImportError as error:
         raise RuntimeUnavailable(
-            f"random weights need the export stage: {error}",
+            f"--random-weights needs the export stage: {error}",
             expected="the packages of the extra 'export'",
             next_step="pip install 'ssr-edge[export]'",
         ) from error
@@ -48,7 +51,7 @@ def random_bundle(arch: str, paths: Sequence[Path], seed: int) -> Iterator[Bundl
         checkpoint = folder / "random.safetensors"
         _save(checkpoint, _random_network(config.to_dict(), images, seed), seed)
         plan = BundlePlan(checkpoint, folder / "bundle", engines=(), method="percentile", images=folder / "images")
-        yield make_bundle(plan, log=lambda text: print(text, file=sys.stderr))
+        yield build_bundle(plan, log=lambda text: print(text, file=sys.stderr))
 
 
 def _copy_readable(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -66,8 +69,8 @@ def _copy_readable(paths: Sequence[Path], folder: Path) -> list[Path]:
     if not copies:
         raise InputError(
             f"none of the {len(paths)} images can be read",
-            expected="at least one image",
-            next_step="ssr-edge bench --arch NAME --random-weights  (without FOLDER it takes its own sample images)",
+            expected="at least one readable image",
+            next_step="ssr-edge bench --arch NAME --random-weights  (without FOLDER: uses the sample images)",
         )
     return copies
 
@@ -85,7 +88,7 @@ def _random_network(arch: dict[str, object], images: Sequence[Path], seed: int) 
     network = build_network(arch_from_dict(arch)).train()
     for module in network.modules():
         if isinstance(module, Block):
-            # Training starts from 0, where every branch is all zeros and shows an engine nothing to compute.
+            # Training starts from 0, where the output of every branch is zero: an unrealistic input for an engine.
             torch.nn.init.constant_(module.bn3.weight, 0.5)
         elif isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # one pass sets the statistics

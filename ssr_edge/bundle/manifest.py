@@ -14,6 +14,8 @@ SCHEMA_VERSION = 1
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
 SQNR_LIMIT = 200.0
+# Largest magnitude of symmetric INT8: what the range of a tensor maps to.
+QMAX = 127
 
 
 class _Entry(OlderNames):

@@ -11,9 +11,9 @@ import re
 import struct
 from collections.abc import Mapping
 
+from ssr_edge.bundle.manifest import QMAX
 from ssr_edge.common.errors import UsageError
 
-_QMAX = 127
 _FIRST_WITHOUT_CALIBRATORS = 11
 
 
@@ -24,7 +24,7 @@ def tensorrt_cache(ranges: Mapping[str, float], version: str) -> str:
         UsageError: not a version of TensorRT, or one without calibrators (11 and later).
     """
     lines = [f"TRT-{_version_number(version)}-EntropyCalibration2"]
-    lines += [f"{tensor}: {struct.pack('>f', magnitude / _QMAX).hex()}" for tensor, magnitude in ranges.items()]
+    lines += [f"{tensor}: {struct.pack('>f', magnitude / QMAX).hex()}" for tensor, magnitude in ranges.items()]
     return "\n".join(lines) + "\n"
 
 

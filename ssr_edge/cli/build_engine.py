@@ -1,7 +1,9 @@
-"""`ssr-edge build-engine`: checkpoint or bundle -> bundle with engines, each judged by the gate."""
+"""`ssr-edge build-engine`: checkpoint or bundle -> bundle with engines that passed the gate."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,8 +23,28 @@ from ssr_edge.cli.extras import importing
 from ssr_edge.common.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssr_export.engines.build import EngineRequest
+    from ssr_edge.bundle.manifest import Precision
+    from ssr_export.engines.build import Builder, EngineRequest
     from ssr_export.engines.tensorrt_builder import TensorRtOptions
+
+
+# Enums because Typer takes no list of Literals. The values are those of ssr_export.engines.build.Builder and
+# ssr_edge.bundle.manifest.Precision, which can't be imported here: `--help` must load quickly.
+class RuntimeName(str, Enum):
+    """Runtimes that engines can be built for."""
+
+    OPENVINO = "openvino"
+    TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
+
+
+class PrecisionName(str, Enum):
+    """Precisions that engines can be built in."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
 
 
 def build_engine(
@@ -34,16 +56,13 @@ def build_engine(
         Path | None, typer.Option(help="Folder to write. (default: bundles/RUN, or SOURCE)", show_default=False)
     ] = None,
     runtime: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="openvino, tensorrt, tensorrt-rtx; repeatable. (default: this machine's)", show_default=False
-        ),
+        list[RuntimeName] | None,
+        typer.Option(help="Runtime to build for; repeatable. (default: all on this machine)", show_default=False),
     ] = None,
     precision: Annotated[
-        list[str] | None,
+        list[PrecisionName] | None,
         typer.Option(
-            help="fp32, bf16, fp16, int8; repeatable, and each must pass. (default: try all, keep what passes)",
-            show_default=False,
+            help="Precision that must pass; repeatable. (default: build all, keep those that pass)", show_default=False
         ),
     ] = None,
     calibration_images: CalibrationImages = None,
@@ -57,18 +76,23 @@ def build_engine(
     correct_bias: CorrectBias = True,
     cam: Cam = False,
     float_blocks: Annotated[
-        str, typer.Option(help="Blocks that INT8 leaves in floating point: auto, none, or names with commas.")
+        str,
+        typer.Option(
+            "--float-blocks",
+            "--islands",
+            help="Blocks to keep in floating point in INT8: auto, none, or comma-separated names.",
+        ),
     ] = "auto",
-    batch: Annotated[str, typer.Option(help="TensorRT: smallest,best,largest batch.")] = "1,8,32",
+    batch: Annotated[str, typer.Option(help="TensorRT: smallest,optimal,largest batch.")] = "1,8,32",
     workspace: Annotated[
-        int | None, typer.Option(help="TensorRT: most scratch memory, MiB.", show_default=False)
+        int | None, typer.Option(help="TensorRT: scratch memory limit, MiB.", show_default=False)
     ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(help="TensorRT for RTX: sm_75, sm_86, sm_89, sm_120 ...; repeatable.", show_default=False),
     ] = None,
     timing_cache: Annotated[
-        Path | None, typer.Option(help="TensorRT: file of kernel timings kept between builds.", show_default=False)
+        Path | None, typer.Option(help="TensorRT: file of kernel timings, reused between builds.", show_default=False)
     ] = None,
     hardware_compatibility: Annotated[
         Literal["none", "ampere_plus", "same_compute_capability"], typer.Option(help="TensorRT: other GPUs to run on.")
@@ -77,22 +101,14 @@ def build_engine(
         bool, typer.Option("--version-compatible", help="TensorRT: also run on later versions.")
     ] = False,
     allow_drop: Annotated[
-        bool, typer.Option("--allow-drop", help="Ship an engine that the gate would refuse; the manifest says so.")
+        bool, typer.Option("--allow-drop", help="Ship engines that the gate refuses; recorded in the manifest.")
     ] = False,
 ) -> None:
-    """Build the engines of a bundle for this machine, from a checkpoint or from a bundle made elsewhere."""
-    from ssr_edge.bundle.bundle import BUNDLES, MANIFEST
-
-    of_bundle = source is not None and (source / MANIFEST).exists()
+    """Build the engines of a bundle for this machine, from a checkpoint or from an existing bundle."""
     with importing("export"):
-        from ssr_export.corrections import Int8Corrections
+        from ssr_export.build_bundle import build_bundle
         from ssr_export.engines.tensorrt_builder import TensorRtOptions
-        from ssr_export.plan import BundlePlan
-
-        if of_bundle:
-            from ssr_export.rebuild import rebuild as make
-        else:
-            from ssr_export.make_bundle import make_bundle as make
+        from ssr_export.plan import BundlePlan, Int8Corrections
 
     options = TensorRtOptions(
         batch=_profile(batch),
@@ -102,12 +118,9 @@ def build_engine(
         hardware_compatibility=hardware_compatibility,
         version_compatible=version_compatible,
     )
-    if source is not None and of_bundle:
-        _not_for_a_bundle({"--cam": cam, "--equalize": equalize, "--calibration-cache": calibration_cache})
-        origin, place = source, bundle or source
-    else:
-        origin = find_checkpoint(source)
-        place = bundle or BUNDLES / bundle_name(origin)
+    origin, place, is_bundle = _places(source, bundle)
+    if is_bundle:
+        _refuse_for_bundle({"--cam": cam, "--equalize": equalize, "--calibration-cache": calibration_cache})
     plan = BundlePlan(
         source=origin,
         bundle=place,
@@ -121,56 +134,61 @@ def build_engine(
         corrections=Int8Corrections(equalize=equalize, correct_bias=correct_bias),
         cam=cam,
     )
-    made = make(plan, typer.echo)
-    typer.echo(f"wrote {made.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")
+    with importing("export"):
+        written = build_bundle(plan, typer.echo)
+    typer.echo(f"wrote {written.path}\nnext: ssr-edge infer FOLDER, ssr-edge bench")
 
 
-def _not_for_a_bundle(given: dict[str, object]) -> None:
+def _places(source: Path | None, bundle: Path | None) -> tuple[Path, Path, bool]:
+    """What to build from, the folder to write, and whether the former is a bundle."""
+    from ssr_edge.bundle.bundle import BUNDLES, MANIFEST
+
+    if source is not None and (source / MANIFEST).exists():
+        return source, bundle or source, True
+    checkpoint = find_checkpoint(source)
+    return checkpoint, bundle or BUNDLES / bundle_name(checkpoint), False
+
+
+def _refuse_for_bundle(given: dict[str, object]) -> None:
     for option in [option for option, value in given.items() if value]:
         raise UsageError(
-            f"{option} changes the models, and those of a bundle stay as they are",
+            f"{option} changes the models, but those of an existing bundle are not rebuilt",
             expected="a checkpoint or a run",
             next_step=f"ssr-edge build-engine CHECKPOINT {option}",
         )
 
 
 def _requests(
-    runtimes: list[str] | None, precisions: list[str] | None, options: TensorRtOptions
+    runtimes: Sequence[RuntimeName] | None, precisions: Sequence[PrecisionName] | None, options: TensorRtOptions
 ) -> tuple[EngineRequest, ...]:
-    from ssr_edge.bundle.manifest import PRECISIONS
-    from ssr_export.engines.build import BUILDERS, EngineRequest, candidates
+    from ssr_export.engines.build import EngineRequest, candidates
 
-    chosen = runtimes or _for_this_machine()
-    for found, known in ((chosen, BUILDERS), (precisions or [], PRECISIONS)):
-        unknown = [value for value in found if value not in known]
-        if unknown:
-            raise UsageError(
-                f"{unknown[0]!r} is not known", expected=", ".join(known), next_step="ssr-edge build-engine --help"
-            )
+    builders: list[Builder] = [runtime.value for runtime in runtimes or ()] or _runtimes_of_this_machine()
+    named: list[Precision] = [precision.value for precision in precisions or ()]
     return tuple(
-        EngineRequest(runtime, precision, options, asked_for=precisions is not None)  # type: ignore[arg-type]
-        for runtime in chosen
-        for precision in precisions or candidates(runtime)
+        EngineRequest(runtime, precision, options, required=bool(named))
+        for runtime in builders
+        for precision in named or candidates(runtime)
     )
 
 
-def _for_this_machine() -> list[str]:
+def _runtimes_of_this_machine() -> list[Builder]:
     from importlib.util import find_spec
 
     from ssr_edge.machine.gpu import find_gpu
 
-    return ["openvino"] + (["tensorrt"] if find_gpu() is not None and find_spec("tensorrt") else [])
+    return ["openvino", "tensorrt"] if find_gpu() is not None and find_spec("tensorrt") else ["openvino"]
 
 
 def _profile(text: str) -> tuple[int, int, int]:
     try:
-        smallest, best, largest = (int(part) for part in text.split(","))
-        if 1 <= smallest <= best <= largest:
-            return smallest, best, largest
+        smallest, optimal, largest = (int(part) for part in text.split(","))
+        if 1 <= smallest <= optimal <= largest:
+            return smallest, optimal, largest
     except ValueError:
         pass
     raise UsageError(
         f"--batch {text!r} is not a batch profile",
-        expected="three rising numbers: smallest,best,largest",
+        expected="three ascending numbers: smallest,optimal,largest",
         next_step="ssr-edge build-engine --batch 1,8,32",
     )

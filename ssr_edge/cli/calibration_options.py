@@ -1,4 +1,4 @@
-"""The options that `export` and `build-engine` share: how INT8 is calibrated."""
+"""Options that `export` and `build-engine` share: how the models of a checkpoint are made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-# The same names as ssr_export.int8.ranges.Method, which can't be imported here: `--help` must stay light.
+# Same values as ssr_export.int8.ranges.Method, which can't be imported here: `--help` must load quickly.
 MethodName = Literal["minmax", "percentile", "entropy", "mse", "auto"]
 DEFAULT_METHOD: MethodName = "mse"
 
@@ -16,13 +16,14 @@ CalibrationImages = Annotated[
 ]
 CalibrationCache = Annotated[
     Path | None,
-    typer.Option(help="JSON file: ranges found before, used if they fit, else replaced.", show_default=False),
+    typer.Option(help="JSON file of INT8 ranges: used if they match, else replaced.", show_default=False),
 ]
-MethodOption = Annotated[MethodName, typer.Option(help="How INT8 ranges are chosen.")]
+MethodOption = Annotated[MethodName, typer.Option(help="How to choose INT8 ranges.")]
 Equalize = Annotated[
-    bool, typer.Option("--equalize", help="Bring the channels of each tensor to like ranges; exact in FP32.")
+    bool,
+    typer.Option("--equalize", "--equalise", help="Equalize the channel ranges of each tensor; exact in FP32."),
 ]
 CorrectBias = Annotated[
-    bool, typer.Option("--correct-bias/--no-correct-bias", help="Take back the mean error of each INT8 convolution.")
+    bool, typer.Option("--correct-bias/--no-correct-bias", help="Correct the mean error of each INT8 convolution.")
 ]
-Cam = Annotated[bool, typer.Option("--cam", help="Also give class activation maps, for evaluate --cam.")]
+Cam = Annotated[bool, typer.Option("--cam", help="Also output class activation maps, for evaluate --cam.")]

@@ -36,16 +36,22 @@ def export(
 ) -> None:
     """Fold a checkpoint and write its FP32, FP16 and INT8 models, without engines."""
     with importing("export"):
-        from ssr_export.corrections import Int8Corrections
-        from ssr_export.make_bundle import BundlePlan, make_bundle
+        from ssr_export.build_bundle import build_bundle
+        from ssr_export.plan import BundlePlan, Int8Corrections
 
     from ssr_edge.bundle.bundle import BUNDLES
 
     source = find_checkpoint(checkpoint)
-    target = bundle or BUNDLES / bundle_name(source)
-    corrections = Int8Corrections(equalize=equalize, correct_bias=correct_bias)
     plan = BundlePlan(
-        source, target, (), method, images=calibration_images, cache=calibration_cache, corrections=corrections, cam=cam
+        source=source,
+        bundle=bundle or BUNDLES / bundle_name(source),
+        engines=(),
+        method=method,
+        images=calibration_images,
+        cache=calibration_cache,
+        corrections=Int8Corrections(equalize=equalize, correct_bias=correct_bias),
+        cam=cam,
     )
-    made = make_bundle(plan, typer.echo)
-    typer.echo(f"wrote {made.path}\nnext: ssr-edge build-engine {made.path}")
+    with importing("export"):
+        written = build_bundle(plan, typer.echo)
+    typer.echo(f"wrote {written.path}\nnext: ssr-edge build-engine {written.path}")

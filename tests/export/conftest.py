@@ -1,4 +1,4 @@
-"""What the tests of the export stage share: the demo's bundle, built once, and the tiny one's model and ranges."""
+"""Shared fixtures of the export stage: the demo bundle, built once, and the model and ranges of the tiny one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.demo import DEMO_CHECKPOINT
+from ssr_export.build_bundle import build_bundle
 from ssr_export.engines.build import EngineRequest
 from ssr_export.int8.calibrate import read_calibration
-from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.plan import BundlePlan
 
 
 @pytest.fixture(scope="session")
@@ -21,21 +22,21 @@ def demo_checkpoint() -> Path:
 
 @pytest.fixture(scope="session")
 def demo_bundle(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What `ssr-edge build-engine` makes of the demo weights."""
+    """The bundle that `ssr-edge build-engine` builds from the demo weights."""
     engines = (EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32"))
     target = tmp_path_factory.mktemp("bundles") / "demo"
-    return make_bundle(BundlePlan(demo_checkpoint, target, engines, "mse"), print)
+    return build_bundle(BundlePlan(demo_checkpoint, target, engines, "mse"), print)
 
 
 @pytest.fixture(scope="module")
 def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
-    """The tiny network's FP32 model, read anew for each module."""
+    """The tiny network's FP32 model, read again for each module."""
     return onnx.load(tiny_bundle.file("model.fp32.onnx"))
 
 
 @pytest.fixture(scope="module")
 def ranges(tiny_bundle: Bundle) -> dict[str, float]:
-    """The ranges its INT8 model was written from."""
+    """The ranges that its INT8 model was written with."""
     calibration = read_calibration(tiny_bundle.file("calibration.json"))
     assert calibration is not None
     return calibration.ranges

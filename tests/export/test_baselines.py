@@ -1,4 +1,4 @@
-"""The baselines of Table 3 go the whole way, from images to labels; and what a Swin's user reads of INT8."""
+"""The baselines of Table 3, end to end from images to labels; and the errors for INT8 options of a Swin."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_from_images_to_labels_by_the_same_commands(
         for arguments in (("run", "--bundle", "other"), ("bundle",)):
             answer = ssr_edge("build-engine", *arguments, "--precision", "int8")
             assert answer.code == 2
-            assert "int8 of swin_t is not supported" in answer.err and "--precision fp32" in answer.err
+            assert "swin_t" in answer.err.splitlines()[0] and "--precision fp32" in answer.err
         answer = ssr_edge("train", "--qat", "run")
-        assert answer.code == 2 and "--qat knows no INT8 arithmetic of swin_t" in answer.err
+        assert answer.code == 2 and "--qat" in answer.err and "swin_t" in answer.err.splitlines()[0]
     answer = ssr_edge("build-engine", "run", "--bundle", "other", "--equalize")
-    assert answer.code == 2 and f"--equalize knows no channels of {name}" in answer.err
+    assert answer.code == 2 and "--equalize" in answer.err and name in answer.err.splitlines()[0]
 
 
 def _same_in_every_runtime(bundle: Bundle) -> None:
@@ -87,6 +87,6 @@ def _same_in_every_runtime(bundle: Bundle) -> None:
         limit = 1e-5 if precision == "fp32" else 0.02
         assert np.abs(outputs.logits - expected.logits).max() <= limit * np.abs(expected.logits).max()
         assert np.abs(outputs.cam - expected.cam).max() <= limit * np.abs(expected.cam).max()
-    # Nothing is left in the graph that no pixel has a part in; FP16 would be typed wrongly there.
+    # The graph computes nothing that is independent of the pixels; FP16 would be mistyped there.
     kinds = {node.op_type for node in onnx.load(bundle.file("model.fp32.onnx")).graph.node}
     assert not kinds & {"ScatterND", "ConstantOfShape", "Where", "Range", "Shape"}

@@ -1,4 +1,4 @@
-"""Which images calibrate: every class, each picture once, the same ones for the same seed."""
+"""Choice of calibration images: all classes, no duplicates, the same images for the same seed."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ def test_an_unreadable_image_takes_no_place(calibration_images: list[Path], tmp_
         path.write_bytes(b"no image")
     chosen = choose_images([("", path) for path in broken + calibration_images[:4]], seed=0, count=4)
     assert set(chosen) == set(calibration_images[:4])
-    # With nothing else, calibration itself says that none can be read.
+    # If all are unreadable, calibration reports it.
     assert len(choose_images([("", path) for path in broken], seed=0, count=4)) == 4

@@ -51,8 +51,9 @@ def runtime(request: pytest.FixtureRequest, cuda: Cuda) -> str:
 def demo_bundle(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """What `ssr-edge build-engine --runtime RUNTIME` makes of the demo weights; every engine must pass the gate."""
     from ssr_edge.demo import DEMO_CHECKPOINT
+    from ssr_export.build_bundle import build_bundle
     from ssr_export.engines.build import EngineRequest
-    from ssr_export.make_bundle import BundlePlan, make_bundle
+    from ssr_export.plan import BundlePlan
 
     engines = tuple(EngineRequest(runtime, precision) for precision in PRECISIONS)  # type: ignore[arg-type]
-    return make_bundle(BundlePlan(DEMO_CHECKPOINT, tmp_path_factory.mktemp("bundles") / "demo", engines, "mse"), print)
+    return build_bundle(BundlePlan(DEMO_CHECKPOINT, tmp_path_factory.mktemp("bundles") / "demo", engines, "mse"), print)

@@ -1,7 +1,7 @@
-"""Screens blocks of INT8: what each would gain, and cost, if it stayed in floating point.
+"""Ranks the blocks of an INT8 network by the error that keeping each in floating point removes per added time.
 
-Variants are compiled by OpenVINO whatever the engine's runtime is: that takes a second, and the order it finds is then
-tested on the real engine by `ssr_export.engines.float_blocks`.
+Variants are compiled with OpenVINO whatever the engine's runtime is: it takes a second, and the resulting order is then
+confirmed on the real engine by `ssr_export.engines.bundle_builder`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from ssr_edge.runners.openvino.core import openvino_core
 from ssr_edge.runners.openvino.runner import compile_network
 from ssr_export.int8.quantize import BiasErrors, quantize
 
-# A difference of time below this share of the engine's can't be seen in so few calls; it counts as this much.
+# Time differences below this share of the engine's time can't be resolved with so few calls; they count as this much.
 _NOISE = 0.02
 _PAIRS = 15
 
 
 @dataclass(frozen=True)
-class Screened:
-    """A block tried as a further island. error: see `Screen.error`. added_ms: ms an image that it costs, at least 0."""
+class RankedBlock:
+    """A candidate float block. error: see `BlockRanker.error`. added_ms: added time per image, ms, at least 0.
+
+    gain_for_time: error removed per ms added.
+    """
 
     block: str
     error: float
@@ -36,10 +39,10 @@ class Screened:
     gain_for_time: float
 
 
-class Screen:
-    """Judges sets of islands by logits on a few images.
+class BlockRanker:
+    """Measures sets of float blocks by their logits on a few images.
 
-    images: uint8 BGR [n, 224, 224, 3]. Keeps one compiled network at a time beside the one it is compared with.
+    images: uint8 BGR [n, 224, 224, 3]. Holds at most two compiled networks at a time.
     """
 
     def __init__(
@@ -54,24 +57,24 @@ class Screen:
         self._expected = self._logits(compile_network(self._core, model, "fp32"))
 
     def error(self, float_blocks: Collection[str]) -> float:
-        """Mean absolute difference of the logits from FP32's, relative to FP32's mean absolute logit."""
+        """Mean absolute difference from the FP32 logits, relative to the mean absolute FP32 logit."""
         return self._error(self._variant(float_blocks))
 
-    def rank(self, float_blocks: Collection[str], blocks: Sequence[str]) -> list[Screened]:
-        """Tries each of `blocks` beside `islands`; the most error taken away for the least time first."""
+    def rank(self, float_blocks: Collection[str], blocks: Sequence[str]) -> list[RankedBlock]:
+        """Tries each of `blocks` in addition to `float_blocks`; sorted by error removed per added time, best first."""
         plain = self._variant(float_blocks)
         before = self._error(plain)
         found = []
-        with progress("screening, block", len(blocks)) as advance:
+        with progress("ranking, block", len(blocks)) as advance:
             for block in blocks:
                 variant = self._variant([*float_blocks, block])
                 error = self._error(variant)
                 plain_ms, variant_ms = self._times(plain, variant)
                 added = max(variant_ms - plain_ms, 0.0)
                 gain = (before - error) / max(added, _NOISE * plain_ms)
-                found.append(Screened(block, error, added, gain))
+                found.append(RankedBlock(block, error, added, gain))
                 advance(1, block)
-        return sorted(found, key=lambda screened: screened.gain_for_time, reverse=True)
+        return sorted(found, key=lambda ranked: ranked.gain_for_time, reverse=True)
 
     def _variant(self, float_blocks: Collection[str]) -> Any:
         model = quantize(self._model, self._ranges, float_blocks, self._bias_errors)
@@ -85,7 +88,7 @@ class Screen:
         return float(difference / np.abs(self._expected).mean())
 
     def _times(self, first: Any, second: Any) -> tuple[float, float]:
-        """Median ms of one image of both, in turns, so that what slows the machine slows both."""
+        """Median ms per image of both, measured alternately so that other load on the machine affects both equally."""
         times: tuple[list[float], list[float]] = ([], [])
         for number in range(_PAIRS):
             image = self._images[number % len(self._images)][None]

@@ -1,4 +1,4 @@
-"""Builds engines into a bundle's folder: a file each, with a .json beside it that says what it is."""
+"""Builds engines into a bundle folder: one file each, with its metadata in a .json file of the same name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import onnx
 
@@ -18,26 +19,27 @@ from ssr_export.engines.tensorrt_builder import TensorRtOptions, build_tensorrt
 from ssr_export.onnx.half import to_half
 from ssr_export.onnx.qdq_rules import check_qdq
 
-BUILDERS = ("openvino", "tensorrt", "tensorrt-rtx")
+Builder = Literal["openvino", "tensorrt", "tensorrt-rtx"]
+BUILDERS: tuple[Builder, ...] = get_args(Builder)
 
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """An engine to build. runtime: `openvino`, `tensorrt` or `tensorrt-rtx`.
+    """An engine to build. runtime: what builds it.
 
-    asked_for: by its precision, so that it must pass the gate; others may be dropped. float_blocks: the blocks
-    that the INT8 model has in floating point, for the record.
+    required: its precision was explicitly requested, so it must pass the gate; others may be dropped. float_blocks: the
+    blocks that the INT8 model keeps in floating point, recorded in the engine's entry.
     """
 
-    runtime: str
+    runtime: Builder
     precision: Precision
     tensorrt: TensorRtOptions = field(default_factory=TensorRtOptions)
-    asked_for: bool = True
+    required: bool = True
     float_blocks: tuple[str, ...] = ()
 
 
-def candidates(runtime: str) -> tuple[Precision, ...]:
-    """The precisions worth building for a runtime on this machine, where none was asked for; fp32 first.
+def candidates(runtime: Builder) -> tuple[Precision, ...]:
+    """The precisions worth building for a runtime on this machine if none was requested; fp32 first.
 
     Raises:
         RuntimeUnavailable: OpenVINO is missing.
@@ -53,12 +55,12 @@ def build_engine(folder: Path, request: EngineRequest, log: Log) -> EngineEntry:
     """Builds an engine from a model in `folder` and writes it to `folder`/engines.
 
     Raises:
-        BuildError: the model breaks a rule of Q/DQ, or the runtime's parser or builder refuses it.
+        BuildError: the model breaks a Q/DQ rule, or the runtime's parser or builder rejects it.
         RuntimeUnavailable: the runtime's package is missing, or this CPU lacks bf16.
     """
     if request.precision == "bf16" and request.runtime != "openvino":
         raise BuildError(
-            f"{request.runtime} takes its precision from the model, and none of the bundle's is bf16",
+            f"{request.runtime} takes its precision from the model, and the bundle has no bf16 model",
             expected="--precision fp16 with TensorRT",
             next_step=f"ssr-edge build-engine --runtime {request.runtime} --precision fp16",
         )
@@ -86,7 +88,7 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
     check_cpu(core, request.precision)
     if request.precision == "fp16":
         raise BuildError(
-            "OpenVINO computes in FP32, BF16 or INT8 on a CPU, so an fp16 engine would be the fp32 one",
+            "OpenVINO computes in FP32, BF16 or INT8 on a CPU, so an fp16 engine would run in FP32",
             expected="--precision fp32, bf16 or int8 with --runtime openvino",
             next_step="ssr-edge build-engine --precision int8",
         )
@@ -94,7 +96,7 @@ def _openvino(model: Path, request: EngineRequest) -> tuple[bytes, EngineEntry]:
         compiled = compile_network(core, model, request.precision)
     except RuntimeError as error:
         raise BuildError(
-            f"OpenVINO refused {model.name}: {str(error).splitlines()[-1]}",
+            f"OpenVINO rejected {model.name}: {str(error).splitlines()[-1]}",
             expected="a model.*.onnx of an ssr-edge bundle",
             next_step="ssr-edge export",
         ) from error
@@ -119,11 +121,11 @@ def _tensorrt(model: Path, request: EngineRequest, log: Log) -> tuple[bytes, Eng
     options = request.tensorrt
     trt = import_tensorrt(request.runtime)
     if request.runtime == "tensorrt-rtx" and options.timing_cache is not None:
-        log("TensorRT for RTX has no timing cache: it measures nothing while it builds")
+        log("TensorRT for RTX has no timing cache: it does no timing during a build")
         options = replace(options, timing_cache=None)
     device = _tensorrt_device(request)
     graph = onnx.load(model)
-    # An INT8 network's remainder is faster in FP16, and on Turing an FP32 remainder does not build at all.
+    # The floating-point part of an INT8 network is faster in FP16, and on Turing it does not build in FP32 at all.
     if request.precision == "int8":
         graph = to_half(graph)
     with progress(f"building {request.runtime} {request.precision}", None) as advance:
@@ -153,7 +155,7 @@ def _tensorrt_device(request: EngineRequest) -> str:
     gpu = find_gpu()
     if gpu is None:
         raise BuildError(
-            "TensorRT builds on the GPU it builds for, and this machine has none",
+            "TensorRT builds on its target GPU, and this machine has no GPU",
             expected="an NVIDIA GPU and its driver",
             next_step="ssr-edge build-engine --runtime tensorrt-rtx  (builds ahead of time, without a GPU)",
         )

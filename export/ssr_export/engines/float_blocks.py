@@ -1,21 +1,21 @@
-"""Finds the blocks of INT8 that have to stay in floating point: greedily, until the real engine passes the gate."""
+"""Proposes blocks of an INT8 network to keep in floating point, one more at a time, until the gate passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 from ssr_edge.bundle.manifest import FloatBlocks, FloatBlockTrial
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.progress import Log
-from ssr_export.engines.block_ranker import Screen
+from ssr_export.engines.block_ranker import BlockRanker
 
-# After the first ranking only the best few are tried again: a block that gained nothing alone seldom does later.
+# After the first ranking only the best few are ranked again: a block that gains nothing alone rarely does later.
 _WIDTH = 4
-# With more than half of its blocks in floating point a network is no INT8 network any more.
-_MOST = 0.5
-# Less of the error than this taken away is no help.
-_HELPS = 0.01
-SCREEN_IMAGES = 16
+# With more than half of its blocks in floating point, a network is no longer an INT8 network.
+_MAX_SHARE = 0.5
+# A smaller relative reduction of the error than this does not count as an improvement.
+_MIN_REDUCTION = 0.01
+RANKING_IMAGES = 16
 
 
 def named_float_blocks(asked: str, blocks: Sequence[str]) -> list[str]:
@@ -30,45 +30,46 @@ def named_float_blocks(asked: str, blocks: Sequence[str]) -> list[str]:
     unknown = [name for name in named if name not in blocks]
     if unknown:
         raise UsageError(
-            f"--float_blocks: the network has no block {unknown[0]!r}",
+            f"--float-blocks: the network has no block {unknown[0]!r}",
             expected="auto, none, or a list of " + ", ".join(blocks),
             next_step="ssr-edge build-engine --float-blocks auto",
         )
     return [block for block in blocks if block in named]
 
 
-def search(screen: Screen, blocks: Sequence[str], passes: Callable[[list[str]], bool], log: Log) -> FloatBlocks:
-    """Adds the block that takes the most logit error away for the least time, until the gate passes or nothing helps.
+def proposals(ranker: BlockRanker, blocks: Sequence[str], log: Log) -> Iterator[FloatBlocks]:
+    """Yields growing sets of float blocks to build INT8 with; the caller stops at the first that passes the gate.
 
-    passes: builds the real engine with these islands and says whether it passes the gate. Where nothing passes, the
-    result has no float_blocks: they would cost time and buy nothing.
+    Each set adds the block that removes the most logit error per added time. The last set is empty, with the reason
+    why the search ended: blocks that do not make the engine pass would only cost time.
     """
     kept: list[str] = []
     trials: list[FloatBlockTrial] = []
-    candidates, error = list(blocks), screen.error([])
-    while candidates and len(kept) + 1 <= _MOST * len(blocks):
-        ranking = screen.rank(kept, candidates)
+    candidates, error = list(blocks), ranker.error([])
+    reason = ""
+    while candidates and len(kept) + 1 <= _MAX_SHARE * len(blocks):
+        ranking = ranker.rank(kept, candidates)
         best = ranking[0]
-        helps = best.error < error * (1 - _HELPS)
+        helps = best.error < error * (1 - _MIN_REDUCTION)
         trials += [
-            FloatBlockTrial(block=s.block, before=error, error=s.error, added_ms=s.added_ms, kept=helps and s is best)
-            for s in ranking
+            FloatBlockTrial(block=r.block, before=error, error=r.error, added_ms=r.added_ms, kept=helps and r is best)
+            for r in ranking
         ]
         if not helps:
-            return FloatBlocks(asked="auto", blocks=[], why="no further block takes logit error away", trials=trials)
+            reason = "no further block reduces the logit error"
+            break
         kept.append(best.block)
         log(
-            f"  {best.block} in floating point: logit error {error:.1%} -> {best.error:.1%} for {best.added_ms:.2f} ms "
-            "an image"
+            f"  {best.block} in floating point: logit error {error:.1%} -> {best.error:.1%}, "
+            f"{best.added_ms:.2f} ms more per image"
         )
+        why = f"plain INT8 failed the gate; with {_count(kept)} in floating point it passes"
         in_order = [block for block in blocks if block in kept]
-        if passes(in_order):
-            why = f"INT8 alone failed the gate; with {_count(kept)} in floating point it passes"
-            return FloatBlocks(asked="auto", blocks=in_order, why=why, trials=trials)
+        yield FloatBlocks(asked="auto", blocks=in_order, why=why, trials=list(trials))
         error = best.error
-        candidates = [s.block for s in ranking[1 : 1 + _WIDTH]]
-    why = f"not even {_count(kept)} in floating point pass the gate"
-    return FloatBlocks(asked="auto", blocks=[], why=why, trials=trials)
+        candidates = [r.block for r in ranking[1 : 1 + _WIDTH]]
+    reason = reason or f"still fails the gate with {_count(kept)} in floating point"
+    yield FloatBlocks(asked="auto", blocks=[], why=reason, trials=trials)
 
 
 def _count(blocks: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
-"""The gate: runs a built engine on held-out images beside the FP32 model and refuses one that lost too much.
+"""The gate: compares a built engine with the FP32 model on held-out images; refuses one that lost too much accuracy.
 
-docs/precision.md says the rule and why it is that one.
+docs/precision.md explains the rule.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from ssr_edge.runners.choose import open_runner
 
 DROP = 0.01
 AGREEMENT = 0.98
-# Under this share an engine is refused however few the images are: with fewer than twenty all labels must agree.
+# Below this share an engine is refused however few images there are: with fewer than twenty, all labels must agree.
 AGREEMENT_FLOOR = 0.95
 _BATCH = 8
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What engines are judged by: images uint8 BGR [n, 224, 224, 3], and what the FP32 model says of them.
+    """Evaluation set. images: uint8 BGR [n, 224, 224, 3]. expected: the FP32 model's outputs for them.
 
-    truth: class numbers [n], or None where not every image's name says its class. patients: [n], or None likewise.
+    truth: class numbers [n], patients: [n]; both None unless every file name is a BreaKHis name.
     """
 
     images: Image
@@ -43,12 +43,12 @@ class HeldOut:
 
 
 def read_held_out(bundle: Bundle, paths: Sequence[Path]) -> HeldOut:
-    """Reads the images and runs `bundle`'s FP32 ONNX file on them in ONNX Runtime, a runtime of its own.
+    """Reads the images and runs the bundle's FP32 ONNX model on them with ONNX Runtime, as an independent reference.
 
-    paths: image files that nothing was trained or calibrated on; labels and patients come from BreaKHis names.
+    paths: image files not used for training or calibration; labels and patients come from BreaKHis names.
 
     Raises:
-        GateRefused: none of them can be read.
+        GateRefused: none of the images can be read.
     """
     images, names = [], []
     for path in paths:
@@ -60,7 +60,7 @@ def read_held_out(bundle: Bundle, paths: Sequence[Path]) -> HeldOut:
     if not images:
         raise GateRefused(
             f"none of the {len(paths)} held-out images can be read",
-            expected="images that the engine can be judged on",
+            expected="images to evaluate the engine on",
             next_step="ssr-edge build-engine --held-out FOLDER",
         )
     known = [name for name in names if name is not None]
@@ -77,29 +77,29 @@ def read_held_out(bundle: Bundle, paths: Sequence[Path]) -> HeldOut:
 
 
 def evaluate_engine(bundle: Bundle, engine: EngineEntry, held_out: HeldOut) -> GateResult:
-    """Runs an engine of `bundle` on the held-out images and says whether it passes, and if not why."""
+    """Runs an engine of `bundle` on the held-out images; returns whether it passes, and the reasons if not."""
     with open_runner(bundle, engine.runtime, engine.precision) as runner:
         return evaluate_outputs(_run(runner, held_out.images), held_out)
 
 
 def evaluate_outputs(found: Outputs, held_out: HeldOut) -> GateResult:
-    """Judges what an engine said of the held-out images, in their order."""
+    """Evaluates an engine's outputs for the held-out images, in their order."""
     predicted, reference = found.logits.argmax(axis=1), held_out.expected.logits.argmax(axis=1)
-    # Without names each image stands for itself.
+    # Without names, each image counts as its own patient.
     patients: Sequence[Hashable] = held_out.patients or range(len(predicted))
     drops = {}
     if held_out.truth is not None:
         found_drops = paired_drops(held_out.truth, reference, predicted, patients)
         drops = {
-            figure: Drop(fp32=before, engine=after, low=low, high=high)
-            for figure, (before, after, (low, high)) in found_drops.items()
+            metric: Drop(fp32=before, engine=after, low=low, high=high)
+            for metric, (before, after, (low, high)) in found_drops.items()
         }
     agreement = float((predicted == reference).mean())
     interval = share_interval(predicted == reference, patients)
     reasons, unsure = _verdict(agreement, interval, drops)
     difference = float(np.abs(found.probabilities - held_out.expected.probabilities).max())
     if not np.isfinite(found.logits).all():
-        reasons.append("it gives logits that are not finite")
+        reasons.append("its logits are not finite")
         difference = 1.0
     f1 = drops.get("macro_f1")
     return GateResult(
@@ -119,55 +119,53 @@ def evaluate_outputs(found: Outputs, held_out: HeldOut) -> GateResult:
 
 
 def _verdict(agreement: float, interval: tuple[float, float], drops: dict[str, Drop]) -> tuple[list[str], list[str]]:
-    """What refuses an engine, and what is past its limit but might be the chance of a few images."""
+    """Reasons to refuse an engine, and limits it exceeds without statistical significance on so few images."""
     reasons: list[str] = []
     unsure: list[str] = []
     if agreement < AGREEMENT:
-        text = f"{agreement:.1%} of the labels agree with FP32 ({_percent(interval)}), under {AGREEMENT:.0%}"
+        text = f"{agreement:.1%} of the labels agree with FP32 ({_percent(interval)}), below {AGREEMENT:.0%}"
         (reasons if agreement < AGREEMENT_FLOOR or interval[1] < 1 else unsure).append(text)
-    for figure, drop in drops.items():
+    for metric, drop in drops.items():
         if drop.fp32 - drop.engine > DROP:
-            text = (
-                f"{figure.replace('_', ' ')} fell by {drop.fp32 - drop.engine:.3f} ({drop.low:.3f} to {drop.high:.3f}),"
-                f" over {DROP}"
-            )
+            name, lost = metric.replace("_", " "), drop.fp32 - drop.engine
+            text = f"{name} dropped by {lost:.3f} ({drop.low:.3f} to {drop.high:.3f}), more than {DROP}"
             (reasons if drop.low > 0 else unsure).append(text)
     return reasons, unsure
 
 
 def allowed(result: GateResult) -> GateResult:
-    """A result that did not pass, let through: --allow-drop was said, and by whom is written down."""
+    """A failed result that ships anyway because of --allow-drop; records the user account."""
     try:
         account = getpass.getuser()
     except (OSError, KeyError, ImportError):
-        # A container may run under a number that has no name.
-        account = "an account without a name"
+        # A container may run under a user ID without a name.
+        account = "an unnamed account"
     return result.model_copy(update={"allowed_drop": True, "allowed_by": account})
 
 
 def refusal(engine: EngineEntry, result: GateResult) -> GateRefused:
-    """The error that refuses an engine, with its figures."""
+    """The error for a refused engine, with the metrics."""
     return GateRefused(
-        f"{engine.runtime} {engine.precision} lost too much: {'; '.join(result.reasons)} (on {_on(result)})",
-        expected=f"at least {AGREEMENT:.0%} agreement with FP32, and no figure more than {DROP} lower",
-        next_step="ssr-edge build-engine --equalize, or more --calibration-images; --allow-drop ships it anyway",
+        f"{engine.runtime} {engine.precision} lost too much accuracy: {'; '.join(result.reasons)} (on {_on(result)})",
+        expected=f"at least {AGREEMENT:.0%} agreement with FP32, and no metric more than {DROP} lower",
+        next_step="ssr-edge build-engine --equalize, or with more --calibration-images; --allow-drop ships it anyway",
     )
 
 
 def describe(result: GateResult) -> str:
-    """One line in words, e.g. `98.9% of 90 labels agree with FP32 (97.0% to 100.0%), macro-F1 0.861 against 0.865`."""
+    """One-line summary, e.g. `98.9% of 90 labels agree with FP32 (97.0% to 100.0%), macro-F1 0.861 vs 0.865`."""
     line = f"{result.agreement:.1%} of {result.images} labels agree with FP32"
     if result.agreement_interval is not None:
         line += f" ({_percent(result.agreement_interval)})"
-    for figure, drop in result.drops.items():
-        name = figure.replace("_", " ").replace("macro f1", "macro-F1")
-        line += f", {name} {drop.engine:.3f} against {drop.fp32:.3f}"
+    for metric, drop in result.drops.items():
+        name = metric.replace("_", " ").replace("macro f1", "macro-F1")
+        line += f", {name} {drop.engine:.3f} vs {drop.fp32:.3f}"
         if result.agreement < 1:
             line += f" (drop {drop.low:.3f} to {drop.high:.3f})"
     if not result.labeled:
-        line += " (no labels, so agreement alone was judged)"
+        line += " (no labels, so only agreement was evaluated)"
     if result.unsure:
-        line += f"; past a limit, but too few images to tell it from chance: {'; '.join(result.unsure)}"
+        line += f"; exceeds a limit, but not significantly on so few images: {'; '.join(result.unsure)}"
     return line
 
 

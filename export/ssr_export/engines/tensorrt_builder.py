@@ -1,6 +1,6 @@
-"""Builds TensorRT engines: one code for tensorrt 10.3 to 11.x and TensorRT for RTX, which is given the module.
+"""Builds TensorRT engines; the same code serves TensorRT 10.3 to 11.x and TensorRT for RTX, passed in as a module.
 
-Networks are strongly typed: precision is in the ONNX file, as TensorRT 11 demands and 10.x allows.
+Networks are strongly typed: the ONNX file sets the precision, which TensorRT 11 requires and 10.x supports.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from ssr_edge.common.files import replacing
 from ssr_edge.common.progress import Log
 from ssr_edge.images.preprocess import IMAGE_SIZE
 
-# step(done, of, phase): the builder's own progress.
+# step(done, total, phase): the builder's progress.
 Step = Callable[[int, int, str], None]
-# Said of every convolution whose Q/DQ scales are FP16, which ONNX demands where the output is; nothing is lost.
+# End of a warning about each convolution with FP16 Q/DQ scales, which ONNX requires for FP16 outputs; harmless.
 _EXPECTED = "scales to fp32."
 
 
 @dataclass(frozen=True)
 class TensorRtOptions:
-    """batch: smallest, best and largest batch of the profile. workspace_mb: most scratch memory; None lets it be.
+    """Build options. batch: smallest, optimal and largest batch of the profile.
 
-    targets: compute capabilities such as `sm_89`, TensorRT for RTX only; empty builds RTX's portable default.
-    timing_cache: file that keeps kernel timings between builds. hardware_compatibility: `none`, `ampere_plus` or
-    `same_compute_capability`. version_compatible: the engine also runs on later TensorRT versions.
+    workspace_mb: scratch memory limit, MiB; None for no limit. targets: compute capabilities such as `sm_89`, TensorRT
+    for RTX only; empty builds RTX's portable default. timing_cache: file of kernel timings reused between builds.
+    hardware_compatibility: `none`, `ampere_plus` or `same_compute_capability`. version_compatible: the engine also runs
+    on later TensorRT versions.
     """
 
     batch: tuple[int, int, int] = (1, 8, 32)
@@ -39,26 +40,26 @@ class TensorRtOptions:
 
 
 def build_tensorrt(trt: Any, model: bytes, options: TensorRtOptions, log: Log, step: Step) -> bytes:
-    """Builds an engine from a serialized ONNX model and returns its plan.
+    """Builds an engine from a serialized ONNX model and returns it serialized.
 
-    trt: the module `tensorrt` or `tensorrt_rtx`. say: is given each warning once.
+    trt: the module `tensorrt` or `tensorrt_rtx`. log: gets each warning once.
 
     Raises:
-        BuildError: the parser or the builder refuses the model; names the node and the reason.
+        BuildError: the parser or the builder rejects the model; names the node and the reason.
     """
     logger = _logger(trt)
     builder = trt.Builder(logger)
     if builder is None:
-        raise _refused("the builder can't start", logger)
+        raise _rejected("the builder can't start", logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model):
-        raise _refused(_parser_error(parser), logger)
+        raise _rejected(_parser_error(parser), logger)
     config = _config(trt, builder, options)
     config.progress_monitor = _monitor(trt, step)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise _refused("the builder gave no engine", logger)
+        raise _rejected("the builder returned no engine", logger)
     if options.timing_cache is not None:
         with replacing(options.timing_cache) as temporary:
             temporary.write_bytes(memoryview(config.get_timing_cache().serialize()))
@@ -80,7 +81,7 @@ def _config(trt: Any, builder: Any, options: TensorRtOptions) -> Any:
         config.hardware_compatibility_level = _compatibility(trt, options.hardware_compatibility)
     if options.timing_cache is not None:
         known = options.timing_cache.read_bytes() if options.timing_cache.is_file() else b""
-        # ignore_mismatch: a cache of another device or version is dropped, not an error.
+        # ignore_mismatch: a cache from another device or version is discarded without an error.
         config.set_timing_cache(config.create_timing_cache(known), True)
     if options.targets:
         _set_targets(trt, config, options.targets)
@@ -121,7 +122,7 @@ def _set_targets(trt: Any, config: Any, targets: tuple[str, ...]) -> None:
 def _parser_error(parser: Any) -> str:
     errors = [parser.get_error(number) for number in range(parser.num_errors)]
     if not errors:
-        return "the parser refuses the model"
+        return "the parser rejects the model"
     first = errors[0]
     if first.node() < 0:
         return f"the parser can't read the model: {first.desc()}"
@@ -130,7 +131,7 @@ def _parser_error(parser: Any) -> str:
 
 def _logger(trt: Any) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc]
-        """Keeps what TensorRT says, so that a refusal can give its reason."""
+        """Collects TensorRT's messages, so that an error can include the reason."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
@@ -148,7 +149,7 @@ def _logger(trt: Any) -> Any:
 
 def _monitor(trt: Any, step: Step) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        """Counts the outermost phase's steps and names the inner phase at work: on a Jetson one can take minutes."""
+        """Counts the steps of the outermost phase; names the current inner one, which can take minutes on a Jetson."""
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
@@ -166,17 +167,17 @@ def _monitor(trt: Any, step: Step) -> Any:
             return True
 
         def phase_finish(self, phase_name: str) -> None:
-            # TensorRT may leave the last steps out.
+            # TensorRT may skip the last steps.
             if phase_name == self.outermost:
                 step(self.total, self.total, phase_name)
 
     return Monitor()
 
 
-def _refused(reason: str, logger: Any) -> BuildError:
-    said = f"; TensorRT said: {logger.errors[-1]}" if logger.errors else ""
+def _rejected(reason: str, logger: Any) -> BuildError:
+    detail = f"; TensorRT: {logger.errors[-1]}" if logger.errors else ""
     return BuildError(
-        f"TensorRT refused the model: {reason}{said}",
-        expected="a model.*.onnx of an ssr-edge bundle, on a GPU or target that supports its precision",
+        f"TensorRT rejected the model: {reason}{detail}",
+        expected="a model.*.onnx of an ssr-edge bundle, and a GPU or target that supports its precision",
         next_step="ssr-edge doctor",
     )

@@ -1,9 +1,10 @@
-"""Cross-layer equalization: moves scale between folded convolutions so that one INT8 step fits a tensor's channels.
+"""Cross-layer equalization: rescales folded convolutions so that one INT8 step suits all channels of a tensor.
 
-ReLU, pooling, attention's product and residual addition commute with a positive factor per channel, so dividing by it
-what writes a channel and multiplying by it what reads the channel changes nothing (Nagel et al. 2019, arXiv 1906.04721,
-section 4.1). Weights here have a step per output channel already; what is left to balance is the activation's range of
-a channel against its readers' weights (Xiao et al. 2023, arXiv 2211.10438, equation 4 with alpha 0.5).
+ReLU, pooling, the attention's product and residual addition commute with a positive factor per channel, so dividing the
+weights that write a channel by it and multiplying the weights that read the channel by it changes nothing (Nagel et al.
+2019, arXiv 1906.04721, section 4.1). Weights already have one step per output channel; what remains is to balance the
+activation range of each channel against the weights that read it (Xiao et al. 2023, arXiv 2211.10438, equation 4 with
+alpha 0.5).
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from torch import Tensor, nn
 from ssr_edge.common.errors import ExportError
 from ssr_train.models.network import Block, Network, SqueezeExcite
 
-# FP32 rounds every rescaled weight once; SSResNeXt-50's logits then move by about 1e-6 of the largest.
+# Each rescaled weight is rounded to FP32 once, which changes SSResNeXt-50's logits by about 1e-6 of the largest.
 LIMIT = 1e-4
-# The largest factor between a tensor's channels: a channel that calibration hardly saw may be larger on other images.
-_MOST = 64.0
-# Smallest weight, beside the largest of its output channel, that counts: INT8 itself keeps nothing below 1/254.
-_UNREAD = 1e-6
+# Largest ratio of two channels' factors: a channel nearly inactive in calibration may be larger on other images.
+_MAX_RATIO = 64.0
+# Weights below this share of their output channel's largest count as unused: INT8 rounds anything below 1/254 to 0.
+_UNUSED = 1e-6
 
 
 @dataclass
 class Link:
-    """Convolutions that share the channels of one tensor and so must share its factors.
+    """Convolutions that share the channels of one tensor and therefore its factors.
 
-    writers: their output channels are divided. readers: INT8, their input channels are multiplied. float_readers:
-    likewise, but they stay in floating point and have no say in the factors. skips: writers whose own output is
-    quantized before it is added.
+    writers: their output channels are divided. readers: INT8, their input channels are multiplied. float_readers: also
+    multiplied, but they stay in floating point and do not influence the factors. skips: writers whose output is
+    quantized before the addition.
     """
 
     writers: list[nn.Conv2d]
@@ -42,11 +43,11 @@ class Link:
 
 
 def links(folded: Network) -> list[Link]:
-    """Every link of a folded network, each convolution in exactly one as writer and one as reader.
+    """All links of a folded network; each convolution is a writer in exactly one and a reader in exactly one.
 
-    Within a block: conv1 -> spatial, and spatial -> conv3, where the attention's first map undoes the factors before
-    its sigmoid. Between blocks: all that is added to one residual stream is one link, because an addition needs both
-    its inputs to have the same factors; a shortcut convolution ends a stream and begins the next.
+    Within a block: conv1 -> spatial, and spatial -> conv3, where the attention's first layer undoes the factors before
+    its sigmoid. Between blocks: everything added to one residual stream is one link, because both inputs of an addition
+    need the same factors; a shortcut convolution ends one stream and starts the next.
     """
     found = []
     stream = Link([folded.stem])
@@ -68,17 +69,17 @@ def links(folded: Network) -> list[Link]:
 def equalize(folded: Network, batches: Iterable[Tensor]) -> Network:
     """Returns an equalized copy of a folded network, FP32, that computes the same logits.
 
-    batches: float32 [n, 3, 224, 224], normalized RGB of calibration images; streamed, one at a time.
+    batches: calibration images, float32 normalized RGB [n, 3, 224, 224]; read one at a time.
 
     Raises:
-        ExportError: the logits of the first batch moved by more than LIMIT of the largest.
+        ExportError: the logits of the first batch changed by more than LIMIT, relative to the largest.
     """
     equalized = copy.deepcopy(folded).double()
     found = links(equalized)
     first, ranges = _channel_ranges(folded, links(folded), batches)
     with torch.no_grad():
         for link, largest in zip(found, ranges, strict=True):
-            # A last stage of one block is read by the classifier alone, in floating point.
+            # If the last stage has one block, only the classifier reads its stream, in floating point.
             if link.readers:
                 rescale(link, factors(largest.double(), _input_ranges(link.readers)))
     equalized = equalized.float()
@@ -87,23 +88,23 @@ def equalize(folded: Network, batches: Iterable[Tensor]) -> Network:
 
 
 def factors(activations: Tensor, weights: Tensor) -> Tensor:
-    """The factor of each channel: [C] from the channels' activation ranges [C] and reading weights' ranges [C].
+    """The factor of each channel [C], from the ranges of its activations [C] and of the weights that read it [C].
 
-    Their geometric balance, at most _MOST apart, and the largest activation that is read keeps its size, so that FP16
-    keeps its headroom. A channel that was always zero gets the least factor, like one that nearly was: left at 1, its
-    idle weights would set the steps of the others'. One that nothing reads gets the largest.
+    Factors balance the two geometrically, differ by at most _MAX_RATIO, and keep the largest used activation unchanged,
+    so that FP16 keeps its headroom. A channel that is always zero gets the smallest factor, like one that is nearly
+    zero: with factor 1, its idle weights would set the quantization steps. An unused channel gets the largest.
     """
-    read = weights > _UNREAD
+    read = weights > _UNUSED
     if not (read & (activations > 0)).any():
         return torch.ones_like(activations)
-    balance = torch.sqrt(activations / weights.clamp(min=_UNREAD))
+    balance = torch.sqrt(activations / weights.clamp(min=_UNUSED))
     most = balance[read].max()
-    balance = torch.where(read, balance.clamp(min=most / _MOST), most)
+    balance = torch.where(read, balance.clamp(min=most / _MAX_RATIO), most)
     return balance * (activations / balance)[read].max() / activations[read].max()
 
 
 def rescale(link: Link, factor: Tensor) -> None:
-    """Applies factors [C], all positive, to a link's convolutions in place."""
+    """Applies positive factors [C] to the convolutions of a link, in place."""
     for conv in link.writers:
         conv.weight /= factor.view(-1, 1, 1, 1)
         assert conv.bias is not None
@@ -114,14 +115,14 @@ def rescale(link: Link, factor: Tensor) -> None:
 
 
 def _by_group(reader: nn.Conv2d | nn.Linear) -> Tensor:
-    """The weight as a view [groups, outputs of a group, inputs of a group, taps]."""
+    """The weight as a view [groups, outputs per group, inputs per group, taps]."""
     groups = reader.groups if isinstance(reader, nn.Conv2d) else 1
     outputs, inputs = reader.weight.shape[:2]
     return reader.weight.view(groups, outputs // groups, inputs, -1)
 
 
 def _input_ranges(readers: list[nn.Conv2d]) -> Tensor:
-    """Largest weight that reads each channel [C], relative to its output channel's, which sets the step."""
+    """Largest weight that reads each channel [C], relative to its output channel's largest, which sets the step."""
     ranges = []
     for reader in readers:
         weight = _by_group(reader).abs()
@@ -132,7 +133,7 @@ def _input_ranges(readers: list[nn.Conv2d]) -> Tensor:
 
 @torch.inference_mode()
 def _channel_ranges(folded: Network, found: list[Link], batches: Iterable[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """The first batch, and the largest magnitude of each channel [C] of each link's quantized tensors."""
+    """The first batch, and for each link the largest magnitude per channel [C] of its quantized tensors."""
     ranges = [torch.zeros(link.writers[0].out_channels) for link in found]
 
     def watch(place: int, values: Tensor) -> None:
@@ -168,7 +169,7 @@ def _check(folded: Network, equalized: Network, images: Tensor) -> None:
     error = float((equalized(images) - expected).abs().max() / expected.abs().max())
     if not error <= LIMIT:
         raise ExportError(
-            f"equalization moved the FP32 logits by {error:.1e} of the largest",
+            f"equalization changed the FP32 logits by {error:.1e}, relative to the largest",
             expected=f"at most {LIMIT:.0e}",
             next_step="ssr-edge build-engine  (without --equalize)",
         )

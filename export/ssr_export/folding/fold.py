@@ -1,9 +1,9 @@
-"""Folds the parallel kernels and every BatchNorm into single convolutions with a bias, exactly.
+"""Folds the parallel kernels and all BatchNorms into single convolutions with a bias, exactly.
 
-In evaluation mode a BatchNorm is y = gamma (x - mean) / sqrt(var + eps) + beta, so it scales a convolution's output
-channels and shifts them: it folds into weight and bias. A 1x3 kernel is a 3x3 kernel whose other two rows are zero
-(a 3x1 likewise), and convolution is linear, so the three kernels add up to one (Ding et al. 2019, arXiv 1908.03930).
-All of it is computed in FP64; `ssr_export.folding.fold_check` proves the result.
+In evaluation mode a BatchNorm is y = gamma (x - mean) / sqrt(var + eps) + beta: it scales and shifts the output
+channels of a convolution, so it folds into weight and bias. A 1x3 kernel is a 3x3 kernel whose other two rows are zero
+(likewise 3x1), and convolution is linear, so the three kernels add up to one (Ding et al. 2019, arXiv 1908.03930).
+Computed in FP64; `ssr_export.folding.fold_check` verifies the result.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ssr_train.models.network import Block, Network, ParallelKernels, SharedKern
 
 
 def fold(network: Network) -> Network:
-    """Returns a folded copy, FP64, in evaluation mode: one convolution with bias where several and a BatchNorm were.
+    """Returns a folded copy, FP64, in evaluation mode: one convolution with bias per set of kernels and BatchNorms.
 
     The copy computes the same function of normalized RGB [N, 3, H, W]; `.float()` gives the FP32 network to export.
-    A network that is folded already is only copied, and so is a Swin, which has no BatchNorm. A BatchNorm that follows
-    no convolution, as at the entry of BHCNet's blocks, stays.
+    Folded networks and Swin, which has no BatchNorm, are only copied. A BatchNorm that follows no convolution, as at
+    the start of BHCNet's blocks, remains.
 
     Raises:
         ExportError: the network is in training mode, or a BatchNorm's statistics are not finite.
@@ -59,7 +59,7 @@ def _fold_block(block: Block, name: str) -> None:
 
 
 def _fold_in_place(module: nn.Module, conv: str, bn: str, name: str) -> None:
-    """Puts the folded convolution where `conv` was; `bn` becomes the identity, so `forward` stays as it is."""
+    """Replaces `conv` by the folded convolution and `bn` by the identity, so that `forward` still works."""
     setattr(module, conv, _fold_pair(getattr(module, conv), getattr(module, bn), name))
     setattr(module, bn, nn.Identity())
 
@@ -93,7 +93,7 @@ def _scale_and_shift(weight: Tensor, bn: nn.BatchNorm2d, name: str) -> tuple[Ten
     shift = bn.bias - bn.running_mean * scale
     if not (torch.isfinite(scale).all() and torch.isfinite(shift).all()):
         raise ExportError(
-            f"{name}: its BatchNorm has statistics that are not finite",
+            f"{name}: the BatchNorm statistics are not finite",
             expected="finite running mean and non-negative running variance",
             next_step="train again with a lower learning_rate: ssr-edge train --recipe FILE.toml",
         )

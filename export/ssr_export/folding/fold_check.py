@@ -1,4 +1,4 @@
-"""Proves a fold on real images: block by block and end to end, in FP32 and in FP64; over the limit it refuses."""
+"""Fold check: compares a folded network with its original on real images, by block and as a whole, in FP32 and FP64."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FP64_LIMIT = 1e-12
 
 @torch.inference_mode()
 def fold_with_check(network: Network, images: Tensor) -> tuple[Network, FoldCheck]:
-    """Folds `network` and compares it with its original on `images`.
+    """Folds `network` and compares the result with the original on `images`.
 
-    images: float32 [N, 3, 224, 224], normalized RGB of real images. Returns the folded network in FP32.
+    images: real images, float32 normalized RGB [N, 3, 224, 224]. Returns the folded network in FP32.
 
     Raises:
-        ExportError: a logit differs by more than FP32_LIMIT or FP64_LIMIT relative to the largest.
+        ExportError: a logit differs by more than FP32_LIMIT or FP64_LIMIT, relative to the largest.
     """
     folded64 = fold(network)
     original64 = copy.deepcopy(network).double()
@@ -36,20 +36,20 @@ def fold_with_check(network: Network, images: Tensor) -> tuple[Network, FoldChec
         fp64=wide.pop(""),
         blocks=[BlockError(block=name, fp32=narrow[name], fp64=wide[name]) for name in narrow],
     )
-    # `not <=` also refuses NaN.
+    # `not <=` also rejects NaN.
     if not (fold_check.fp32 <= FP32_LIMIT and fold_check.fp64 <= FP64_LIMIT):
         worst = max(fold_check.blocks, key=lambda block: block.fp64, default=None)
         raise ExportError(
             f"folding changed the logits by {fold_check.fp32:.1e} (FP32) and {fold_check.fp64:.1e} (FP64), most in "
             f"{worst.block if worst else 'no block'}",
             expected=f"at most {FP32_LIMIT:.0e} and {FP64_LIMIT:.0e} of the largest logit",
-            next_step="train longer, so that BatchNorm's statistics settle: ssr-edge train",
+            next_step="train longer, until the BatchNorm statistics are stable: ssr-edge train",
         )
     return folded32, fold_check
 
 
 def _compare(original: Network, folded: Network, images: Tensor) -> dict[str, float]:
-    """Relative error by block name, each folded block fed with the original's input; "" is the whole network."""
+    """Relative error by block name; each folded block gets the original's input. "" is the whole network."""
     counterparts = dict(folded.named_modules())
     errors: dict[str, float] = {}
     hooks = []

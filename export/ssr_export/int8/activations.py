@@ -1,4 +1,4 @@
-"""Streams real images through the FP32 model and hands out its activations: what calibration and its remedies read."""
+"""Streams real images through the FP32 model and yields its activations, for calibration and bias correction."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_export.int8.quantize import quantization_points
 
 Activations = dict[str, npt.NDArray[np.float32]]
-# Larger batches are slower, because more memory is taken and given back.
+# Larger batches are slower, because more memory is allocated and freed.
 _BATCH = 1
 
 
 def stream_activations(model: Path, images: Sequence[Path], what: str) -> Iterator[Activations]:
     """Runs the FP32 model on image files and yields each batch's quantization points: tensor -> float32 [n, C, H, W].
 
-    what: the progress bar's words. An unreadable image is passed over.
+    what: title of the progress bar. Skips unreadable images.
 
     Raises:
         ExportError: no image can be read.
@@ -35,9 +35,9 @@ def stream_activations(model: Path, images: Sequence[Path], what: str) -> Iterat
     del graph.graph.output[:]
     graph.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in points)
     options = onnxruntime.SessionOptions()
-    # ONNX Runtime's arena keeps the largest buffers of every shape it has seen; freeing them keeps memory flat.
+    # ONNX Runtime's arena keeps the largest buffers of every shape it has seen; without it memory stays constant.
     options.enable_cpu_mem_arena = False
-    # Its threads would spin after each run, on the cores that count meanwhile what it gave out.
+    # Its threads would spin after each run, on the cores that process the activations meanwhile.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     del graph  # the session has its own copy of the weights
@@ -48,7 +48,9 @@ def stream_activations(model: Path, images: Sequence[Path], what: str) -> Iterat
 
 
 def readable_batches(images: Sequence[Path], size: int) -> Iterator[tuple[int, Image]]:
-    """Decodes image files a batch at a time: where the batch begins, and uint8 BGR [n, 224, 224, 3], n <= size.
+    """Decodes image files in batches; yields the batch's start index and uint8 BGR [n, 224, 224, 3], n <= size.
+
+    Skips unreadable images.
 
     Raises:
         ExportError: none can be read.
@@ -67,6 +69,6 @@ def readable_batches(images: Sequence[Path], size: int) -> Iterator[tuple[int, I
     if found == 0:
         raise ExportError(
             f"none of the {len(images)} calibration images can be read",
-            expected="at least one image; 64 or more of every class give good ranges",
+            expected="at least one readable image; 64 or more from all classes give good ranges",
             next_step="ssr-edge build-engine --calibration-images FOLDER",
         )

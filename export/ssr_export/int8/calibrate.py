@@ -1,4 +1,4 @@
-"""Calibration: the range of each activation, from real images, streamed so that memory does not grow with them."""
+"""Calibration: finds the range of each activation on real images, with memory independent of their number."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from ssr_export.int8.bias_correction import bias_errors
 from ssr_export.int8.histogram import MagnitudeHistogram, not_finite
 from ssr_export.int8.ranges import Fixed, Method, choose_method, choose_range
 
-# A mean over an image's whole map needs few images.
+# Means over whole feature maps need few images.
 BIAS_IMAGES = 32
 
 
 class Calibration(BaseModel):
-    """What a calibration found; saved as JSON it is the range cache.
+    """Result of a calibration; the range cache is this as JSON.
 
     model: SHA-256 of the FP32 ONNX file. images: SHA-256 of each image file used, sorted. ranges: tensor -> magnitude
-    that maps to 127. chosen: tensor -> method, where `auto` chose it by tensor. bias_errors: bias -> mean error of its
-    convolution [O], where biases are corrected.
+    that maps to 127. chosen: tensor -> method, if `auto` chose one per tensor. bias_errors: bias -> mean error [O] of
+    its convolution, if biases are corrected.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,12 +42,12 @@ class Calibration(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of the ranges, whatever the order of the tensors."""
+        """Fingerprint of the ranges, independent of their order."""
         text = "\n".join(f"{name} {value!r}" for name, value in sorted(self.ranges.items()))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def write(self, path: Path) -> None:
-        """Writes the cache in one step: a kill leaves none or all of it."""
+        """Writes the cache atomically: if the process is killed, the file is complete or unchanged."""
         with replacing(path) as temporary:
             temporary.write_text(self.model_dump_json(indent=1))
 
@@ -57,12 +57,11 @@ def calibrate(
 ) -> Calibration:
     """Runs the FP32 model on image files and chooses a range for each quantization point.
 
-    correct_bias: also measures the mean error of each convolution, in a second pass over some of the images.
-    cache: file whose calibration is returned when it was found for the same model, images and method, and which holds
-    the new one when it was not.
+    correct_bias: also measures the mean error of each convolution, in a second pass over some of the images. cache:
+    file of an earlier calibration, returned if it was for the same model, images and method, otherwise replaced.
 
     Raises:
-        ExportError: no image can be read, an activation is not finite, or `auto` has a single image.
+        ExportError: no image can be read, an activation is not finite, or `auto` gets only one image.
     """
     model_hash, image_hashes = sha256_of(model), sorted(map(sha256_of, images))
     known = read_calibration(cache) if cache is not None else None
@@ -83,11 +82,11 @@ def calibrate(
 
 
 def _choose_by_tensor(model: Path, images: Sequence[Path]) -> tuple[dict[str, Fixed], dict[str, float]]:
-    """`auto`: every fourth image judges the methods whose ranges come from the others."""
+    """`auto`: finds each method's ranges on three quarters of the images and evaluates them on every fourth."""
     if len(images) < 2:
         raise ExportError(
-            "one image can't both find ranges and judge them",
-            expected="--method auto with at least two calibration images; 64 or more judge well",
+            "--method auto can't choose and evaluate ranges with 1 image",
+            expected="at least 2 calibration images; 64 or more for a reliable choice",
             next_step="ssr-edge build-engine --method percentile",
         )
     collected = collect_histograms(model, [path for number, path in enumerate(images) if number % 4])
@@ -97,7 +96,7 @@ def _choose_by_tensor(model: Path, images: Sequence[Path]) -> tuple[dict[str, Fi
 
 
 def read_calibration(path: Path) -> Calibration | None:
-    """The calibration in a file; None where there is none or it is not one."""
+    """The calibration in a file; None if the file is missing or not a calibration."""
     try:
         return Calibration.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -105,7 +104,7 @@ def read_calibration(path: Path) -> Calibration | None:
 
 
 def collect_histograms(model: Path, images: Sequence[Path]) -> dict[str, MagnitudeHistogram]:
-    """Histogram of each quantization point's magnitudes over image files; an unreadable image is passed over.
+    """Histogram of each quantization point's magnitudes over image files; skips unreadable images.
 
     Raises:
         ExportError: no image can be read, or an activation is not finite.
@@ -118,7 +117,7 @@ def collect_histograms(model: Path, images: Sequence[Path]) -> dict[str, Magnitu
         except ValueError as error:
             raise not_finite(tensor) from error
 
-    # Counting takes as long as the network does, and leaves Python's lock alone: each core counts a tensor.
+    # Counting takes as long as the network and releases the GIL, so each core counts one tensor.
     with ThreadPoolExecutor(usable_cores()) as pool:
         for activations in stream_activations(model, images, "calibrating"):
             list(pool.map(add, activations, [histograms[tensor] for tensor in activations], activations.values()))

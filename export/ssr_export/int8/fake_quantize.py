@@ -1,7 +1,7 @@
-"""INT8 in PyTorch that gradients pass straight through: what a network is fine-tuned with.
+"""Simulated INT8 in PyTorch with straight-through gradients, for quantization-aware fine-tuning.
 
-The values are those of the Q/DQ pairs that `quantize.py` writes, and they stand at the same places: a test holds the
-network of `with_fake_quantizers` against the quantized ONNX file.
+Quantizes the same tensors to the same values as the Q/DQ pairs that `quantize.py` writes: a test compares the network
+from `with_fake_quantizers` with the quantized ONNX file.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ssr_export.int8.quantize import QMAX, is_quantized_conv
+from ssr_edge.bundle.manifest import QMAX
+from ssr_export.int8.quantize import is_quantized_conv
 from ssr_train.models.network import Block, Network
 
-# A tensor is quantized by QuantizeLinear, which uses all of int8; weights are symmetric (`quantize_weight`).
+# QuantizeLinear uses the full range of int8 for activations; weights are symmetric (`quantize_weight`).
 _QMIN_ACTIVATION, _QMIN_WEIGHT = -QMAX - 1, -QMAX
 
 
 @dataclass(frozen=True)
 class ConvRanges:
-    """Magnitudes that map to 127, by convolution: its input's and, where a residual addition reads it, its output's."""
+    """Magnitudes that map to 127, by convolution: of its input and, if a residual addition reads it, of its output."""
 
     inputs: dict[str, float]
     outputs: dict[str, float]
@@ -40,15 +41,15 @@ def ranges_by_conv(model: onnx.ModelProto, ranges: Mapping[str, float]) -> ConvR
 
 
 def with_fake_quantizers(folded: Network, ranges: ConvRanges) -> Network:
-    """Returns a copy of a folded network that computes as its INT8 form does, and whose weights can be trained.
+    """Returns a trainable copy of a folded network that computes like its INT8 model.
 
-    Rounded are the input and the weight of every convolution outside the attention and the skip input of every
-    residual addition; biases, attention and classifier stay in floating point.
+    Quantizes the input and the weight of each convolution outside the attention, and the skip input of each residual
+    addition; biases, attention and classifier stay in floating point.
     """
     quantized = copy.deepcopy(folded)
     quantized.stem = _QuantizedConv(quantized.stem, ranges.inputs["stem"])  # type: ignore[assignment]
     for name, block in _blocks(quantized):
-        # An identity shortcut adds the tensor that conv1 reads: quantized in both places it is the same tensor.
+        # An identity shortcut adds the tensor that conv1 reads, so both share one range.
         skip = ranges.outputs.get(f"{name}.shortcut", ranges.inputs[f"{name}.conv1"])
         for conv in ("conv1", "spatial", "conv3"):
             setattr(block, conv, _QuantizedConv(getattr(block, conv), ranges.inputs[f"{name}.{conv}"]))
@@ -59,7 +60,7 @@ def with_fake_quantizers(folded: Network, ranges: ConvRanges) -> Network:
 
 
 def without_fake_quantizers(quantized: Network) -> Network:
-    """The reverse of `with_fake_quantizers`: a copy with the same weights that computes in FP32."""
+    """The inverse of `with_fake_quantizers`: a copy with the same weights that computes in FP32."""
     plain = copy.deepcopy(quantized)
     plain.stem = _plain(plain.stem)
     for _, block in _blocks(plain):
@@ -72,17 +73,17 @@ def without_fake_quantizers(quantized: Network) -> Network:
 
 
 def fake_quantize(values: Tensor, scale: Tensor, qmin: int) -> Tensor:
-    """Rounds float32 values to steps of `scale` between `qmin` and 127, half to even, and gives them back as float32.
+    """Rounds float32 values to multiples of `scale` from `qmin` to 127, half to even; returns float32.
 
-    scale: positive, of a shape that broadcasts to the values'. The gradient passes as if nothing had been rounded, and
-    not at all where a value was clipped (straight-through estimator, Bengio et al. 2013, arXiv 1308.3432).
+    scale: positive, broadcastable to the values. The gradient ignores rounding and is zero where a value was clipped
+    (straight-through estimator, Bengio et al. 2013, arXiv 1308.3432).
     """
     found: Tensor = _StraightThrough.apply(values, scale, qmin)
     return found
 
 
 def fake_quantize_weight(weight: Tensor) -> Tensor:
-    """float32 [out, in, h, w] -> the same, rounded by output channel to what `quantize_weight` would store."""
+    """float32 [out, in, h, w] -> same shape, rounded per output channel to the values that `quantize_weight` stores."""
     scale = weight.detach().abs().amax((1, 2, 3), keepdim=True) / QMAX
     return fake_quantize(weight, torch.where(scale == 0, 1.0, scale), _QMIN_WEIGHT)
 
@@ -102,7 +103,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 class _FakeQuantizer(nn.Module):
-    """Rounds an activation; its scale is a buffer, so that it is kept in a run's state and moves with the network."""
+    """Quantizes an activation; its scale is a buffer, so it is saved in the run state and moves with the network."""
 
     def __init__(self, largest: float) -> None:
         super().__init__()
@@ -110,12 +111,12 @@ class _FakeQuantizer(nn.Module):
         self.register_buffer("scale", torch.tensor(largest / QMAX))
 
     def forward(self, x: Tensor) -> Tensor:
-        """float32 of any shape -> the same."""
+        """float32 of any shape -> float32 of the same shape."""
         return fake_quantize(x, self.scale, _QMIN_ACTIVATION)
 
 
 class _QuantizedConv(nn.Module):
-    """A convolution whose input and weight are rounded; the weight anew at each call, as training moves it."""
+    """A convolution with quantized input and weight; quantizes the weight at each call because training changes it."""
 
     def __init__(self, conv: nn.Conv2d, largest_input: float) -> None:
         super().__init__()

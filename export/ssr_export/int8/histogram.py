@@ -1,4 +1,4 @@
-"""A histogram of magnitudes that grows with its data: what calibration keeps instead of activations."""
+"""A histogram of magnitudes that adapts to its data, so that calibration need not store activations."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ssr_edge.common.errors import ExportError
 from ssr_edge.images.opencv import cv2
 
 BINS = 2048
-# Magnitudes below this are as good as zero; it also keeps BINS / limit within float32.
+# Magnitudes below this are practically zero; it also keeps BINS / limit within float32.
 SMALLEST = 2.0**-64
-# OpenCV hands counts out as float32, which holds whole numbers up to 2^24.
-_PIECE = 1 << 24
+# OpenCV returns counts as float32, which is exact for integers up to 2^24.
+_CHUNK = 1 << 24
 
 
 def not_finite(tensor: str) -> ExportError:
-    """What a user is told when `MagnitudeHistogram.add` refuses an activation."""
+    """The error for an activation that `MagnitudeHistogram.add` rejects."""
     return ExportError(
-        f"activation {tensor!r}: an activation is not finite",
-        expected="finite activations on every calibration image",
-        next_step="ssr-edge evaluate CHECKPOINT  (is the checkpoint sound?)",
+        f"activation {tensor!r} is not finite",
+        expected="finite activations on all calibration images",
+        next_step="ssr-edge evaluate CHECKPOINT  (to check the checkpoint)",
     )
 
 
@@ -30,8 +30,8 @@ def not_finite(tensor: str) -> ExportError:
 class MagnitudeHistogram:
     """Counts |x| in BINS equal bins over [0, limit].
 
-    limit is a power of two times the first batch's own, so growing merges whole bins and stays exact: the counts are
-    those that one histogram over all the data would have. largest: the largest magnitude seen.
+    limit is a power of two and doubles as needed, which merges whole bins: the counts equal those of one histogram over
+    all the data. largest: the largest magnitude seen.
     """
 
     limit: float = 0.0
@@ -39,28 +39,28 @@ class MagnitudeHistogram:
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def add(self, values: npt.NDArray[np.float32]) -> None:
-        """Counts an array of any shape; histograms of other tensors can be added to in other threads meanwhile.
+        """Counts an array of any shape. Thread-safe for different histograms.
 
         Raises:
             ValueError: a value is not finite.
         """
         lowest, highest = float(values.min(initial=0.0)), float(values.max(initial=0.0))
         largest = max(-lowest, highest)
-        # max() keeps its first argument beside a NaN, so both are asked.
+        # max() may ignore a NaN, so both are checked.
         if not (np.isfinite(lowest) and np.isfinite(highest)):
             raise ValueError("an activation is not finite")
         self.largest = max(self.largest, largest)
         if largest > self.limit:
             self._grow(largest)
-        if self.limit == 0.0:  # nothing but zeros so far
+        if self.limit == 0.0:  # only zeros so far
             self.counts[0] += values.size
             return
         magnitudes = (values if lowest >= 0 else np.abs(values)).reshape(-1)
-        for start in range(0, magnitudes.size, _PIECE):
-            piece = magnitudes[start : start + _PIECE].reshape(1, -1)
-            # The range is half open; what it leaves out lies on the upper limit and belongs to the last bin.
-            counts = cv2.calcHist([piece], [0], None, [BINS], [0.0, self.limit]).ravel().astype(np.int64)
-            counts[-1] += piece.size - counts.sum()
+        for start in range(0, magnitudes.size, _CHUNK):
+            chunk = magnitudes[start : start + _CHUNK].reshape(1, -1)
+            # calcHist excludes the upper limit; values equal to it belong in the last bin.
+            counts = cv2.calcHist([chunk], [0], None, [BINS], [0.0, self.limit]).ravel().astype(np.int64)
+            counts[-1] += chunk.size - counts.sum()
             self.counts += counts
 
     @property

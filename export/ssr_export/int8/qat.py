@@ -1,8 +1,8 @@
-"""Quantization-aware fine-tuning: checkpoint -> folded network that computes as INT8 does, for the training loop.
+"""Quantization-aware fine-tuning: checkpoint -> folded network with simulated INT8, for the training loop.
 
     ssr-edge train --qat CHECKPOINT
 
-Ranges come from the export's own calibration, on images that the checkpoint was trained on, and stay as they are.
+Ranges come from the calibration of the export stage, on the checkpoint's training images, and are not trained.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from ssr_train.models.network import Network
 from ssr_train.training.checkpoint import load_checkpoint
 from ssr_train.training.loop import Source, Start
 
-_PROOF_IMAGES = 8
+_CHECK_IMAGES = 8
 
 
 def qat_start(source: Source, data: Path, log: Log) -> Start:
-    """Folds and calibrates a checkpoint for `ssr_train.training.loop.train`. data: the data set that it was trained on.
+    """Folds and calibrates a checkpoint for `ssr_train.training.loop.train`. data: the data set it was trained on.
 
     Raises:
-        CheckpointError: the checkpoint can't be used, or is another than when the run was begun.
-        DataError: `data` holds none of its training images.
-        ExportError: the fold or the calibration is outside its limit.
+        CheckpointError: the checkpoint can't be used, or has changed since the run was started.
+        DataError: `data` contains none of its training images.
+        ExportError: the fold check or the calibration exceeds its limit.
     """
     network, card = load_checkpoint(source.checkpoint)
     if sha256_of(source.checkpoint) != source.sha256:
         raise CheckpointError(
-            f"{source.checkpoint} has changed since its fine-tuning was begun",
+            f"{source.checkpoint} has changed since its fine-tuning was started",
             expected=f"the file with SHA-256 {source.sha256}",
             next_step=f"ssr-edge train --qat {source.checkpoint}  (a new run)",
         )
     images = image_sets_of_split(data, card).calibration
     if not images:
         raise DataError(
-            f"{data} holds none of the images that {source.checkpoint} was trained on",
+            f"{data} contains none of the images that {source.checkpoint} was trained on",
             expected="the data set that it was trained on",
             next_step=f"ssr-edge train --qat {source.checkpoint} --data FOLDER",
         )
-    folded, _ = fold_with_check(network, normalize(to_rgb(first_readable(images, _PROOF_IMAGES))))
+    folded, _ = fold_with_check(network, normalize(to_rgb(first_readable(images, _CHECK_IMAGES))))
     ranges = _calibrated(folded, images)
-    log(f"folded, and calibrated on {len(images)} training images")
+    log(f"folded and calibrated on {len(images)} training images")
     return Start(with_fake_quantizers(folded, ranges), card.to_split(), without_fake_quantizers)
 
 

@@ -1,13 +1,12 @@
-"""Writes INT8 as explicit Q/DQ that TensorRT 10 and 11, TensorRT for RTX, OpenVINO and ONNX Runtime all take.
+"""Writes INT8 as explicit Q/DQ that TensorRT 10 and 11, TensorRT for RTX, OpenVINO and ONNX Runtime all accept.
 
-The rules (docs/precision.md says why): weights int8 by output channel, activations int8 by tensor, both symmetric with
-zero point 0; no Q/DQ on biases; the skip input of a residual addition is quantized; channel attention and the
-classifier stay in floating point, and so do blocks that are named float_blocks.
+The rules (docs/precision.md has the reasons): weights are int8 per output channel, activations int8 per tensor, both
+symmetric with zero point 0; no Q/DQ on biases; the skip input of a residual addition is quantized; channel attention,
+the classifier and the given float blocks stay in floating point.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,32 +15,32 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ssr_edge.bundle.manifest import QMAX
 from ssr_edge.common.errors import ExportError
+from ssr_export.onnx.blocks import block_of
 
-QMAX = 127
-# For the bias of each quantized convolution the mean error [O] to take off it: `ssr_export.int8.bias_correction`.
+# Bias of a quantized convolution -> mean error [O] to subtract from it; see `ssr_export.int8.bias_correction`.
 BiasErrors = Mapping[str, Sequence[float]]
-_BLOCK = re.compile(r"stem|stages\.\d+\.blocks\.\d+")
 
 
 @dataclass(frozen=True)
 class QuantizationPoint:
-    """An activation to quantize. tensor: its name in the FP32 graph. consumer: a node that reads it, for tables."""
+    """An activation to quantize. tensor: its name in the FP32 graph. consumer: a node that reads it, for reports."""
 
     tensor: str
     consumer: str
 
 
 def block_names(model: onnx.ModelProto) -> list[str]:
-    """The blocks that can be float_blocks, in graph order: `stem`, `stages.0.blocks.0` ..."""
-    return list(dict.fromkeys(_block_of(node.name) for node in model.graph.node if is_quantized_conv(node, ())))
+    """The blocks that can be kept in floating point, in graph order: `stem`, `stages.0.blocks.0` ..."""
+    return list(dict.fromkeys(block_of(node.name) for node in model.graph.node if is_quantized_conv(node, ())))
 
 
 def quantization_points(model: onnx.ModelProto, float_blocks: Collection[str] = ()) -> list[QuantizationPoint]:
-    """The activations that `quantize` needs a range for, in graph order, each once.
+    """The activations that `quantize` needs a range for, in graph order, without duplicates.
 
-    They are the inputs of every convolution outside the attention, and the skip inputs of residual additions; not
-    those of blocks in `islands`.
+    These are the inputs of all convolutions outside the attention and the skip inputs of residual additions, except
+    in `float_blocks`.
     """
     points: dict[str, QuantizationPoint] = {}
     for node in model.graph.node:
@@ -64,9 +63,9 @@ def quantize(
     """Returns a copy of an FP32 model with Q/DQ pairs.
 
     ranges: for each quantization point, the magnitude that maps to 127; positive and finite. float_blocks: names from
-    `block_names` whose convolutions and addition stay in floating point. bias_errors: taken off the biases of quantized
-    convolutions. weights, activations: off, these stay in floating point: to tell the error of the one from that of
-    the other.
+    `block_names` whose convolutions and addition stay in floating point. bias_errors: subtracted from the biases of
+    quantized convolutions. weights, activations: if false, these stay in floating point, to measure the error of the
+    others alone.
 
     Raises:
         ExportError: a range is missing, zero, negative or not finite.
@@ -110,22 +109,17 @@ def quantize(
 
 def is_quantized_conv(node: onnx.NodeProto, float_blocks: Collection[str] = ()) -> bool:
     """Whether a node is a convolution whose input and weight are quantized."""
-    # Attention works on 1x1 maps: quantizing it saves no time and costs accuracy.
-    return node.op_type == "Conv" and ".attention." not in node.name and _block_of(node.name) not in float_blocks
-
-
-def _block_of(node: str) -> str:
-    block = _BLOCK.match(node)
-    return node if block is None else block[0]
+    # Attention works on 1x1 maps: quantizing it saves no time and reduces accuracy.
+    return node.op_type == "Conv" and ".attention." not in node.name and block_of(node.name) not in float_blocks
 
 
 def _skip_input(model: onnx.ModelProto, node: onnx.NodeProto, float_blocks: Collection[str]) -> str | None:
-    """The shortcut input of a residual addition: the one that does not come from the block's last convolution."""
+    """The shortcut input of a residual addition: the input that the block's last convolution does not produce."""
     if node.op_type != "Add":
         return None
     conv3 = _conv3_by_output(model)
     from_conv3 = [name for name in node.input if name in conv3]
-    if len(from_conv3) != 1 or _block_of(conv3[from_conv3[0]]) in float_blocks:
+    if len(from_conv3) != 1 or block_of(conv3[from_conv3[0]]) in float_blocks:
         return None
     return str(next(name for name in node.input if name not in from_conv3))
 
@@ -136,9 +130,9 @@ def _conv3_by_output(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def quantize_weight(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """float32 [out, ...] -> int8 of the same shape and float32 scales [out], so that q * scale is close to weight.
+    """float32 [out, ...] -> int8 of the same shape and float32 scales [out], so that q * scale approximates weight.
 
-    A channel of zeros gets the scale 1, because a scale of 0 is not allowed.
+    A channel of zeros gets scale 1, because a scale of 0 is invalid.
     """
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     scale = (largest / QMAX).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Finds the network's blocks in its ONNX graph and cuts them out, so that each can be run alone on its true input."""
+"""Finds the network's blocks in its ONNX graph and extracts them, to run each alone on its true input."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from onnx import TensorProto, helper
 from ssr_edge.common.errors import ExportError
 
 STEM = "stem"
-_CONV1 = re.compile(r"(stages\.\d+\.blocks\.\d+)\.conv1")
-# Those of BHCNet have four convolutions, BatchNorm and ReLU before the first, and no ReLU after the addition.
+_BLOCK = re.compile(r"stem|stages\.\d+\.blocks\.\d+")
+# BHCNet's blocks have four convolutions, BatchNorm and ReLU before the first, and no ReLU after the addition.
 _LAST_CONV = ("conv4", "conv3")
 
 
 @dataclass(frozen=True)
 class GraphBlock:
-    """A block of the FP32 graph. name: `stem` or `stages.1.blocks.0`. source, target: its first and last tensor.
+    """A block of the FP32 graph. name: e.g. `stem` or `stages.1.blocks.0`. source, target: its input and output tensor.
 
     nodes: the names of all its nodes.
     """
@@ -30,28 +30,34 @@ class GraphBlock:
     nodes: frozenset[str]
 
 
+def block_of(node: str) -> str:
+    """The block that a node belongs to, by name: `stem`, `stages.1.blocks.0`; a node outside any block is its own."""
+    block = _BLOCK.match(node)
+    return node if block is None else block[0]
+
+
 def find_blocks(model: onnx.ModelProto) -> list[GraphBlock]:
     """The stem (up to its ReLU) and every residual block, in graph order.
 
     model: the FP32 model of `ssr_export.onnx.to_onnx`.
 
     Raises:
-        ExportError: the graph has other blocks than `ssr_export.onnx.to_onnx` writes.
+        ExportError: the blocks are not as `ssr_export.onnx.to_onnx` writes them.
     """
     blocks = []
     for node in model.graph.node:
         if node.name == STEM:
             blocks.append(_block(model, STEM, node.input[0], _after(model, node.output[0], "Relu")))
-        elif named := _CONV1.fullmatch(node.name):
-            blocks.append(_residual_block(model, named[1], node))
+        elif node.name == f"{block_of(node.name)}.conv1":
+            blocks.append(_residual_block(model, block_of(node.name), node))
     return blocks
 
 
 def cut(model: onnx.ModelProto, sources: Collection[str], targets: Collection[str]) -> onnx.ModelProto:
-    """Returns a model of the nodes that lie between tensors of `model`, all float32.
+    """Extracts the nodes between tensors of `model`, all float32, as a model of their own.
 
-    sources: tensors that become inputs, named `given(source)`: a tensor may be one block's input and the output of
-    another. targets: tensors that become outputs; each must follow from the sources.
+    sources: tensors that become inputs, renamed to `given(source)` because a tensor may be the input of one block and
+    the output of another. targets: tensors that become outputs; each must depend on the sources only.
     """
     nodes = []
     for node in _between(model, sources, targets):
@@ -72,7 +78,7 @@ def cut(model: onnx.ModelProto, sources: Collection[str], targets: Collection[st
 
 
 def given(tensor: str) -> str:
-    """Name of the graph input through which `cut` takes a tensor."""
+    """Name of the graph input that replaces a tensor in `cut`."""
     return f"{tensor}_given"
 
 
@@ -94,7 +100,7 @@ def _block(model: onnx.ModelProto, name: str, source: str, target: str) -> Graph
 
 def _between(model: onnx.ModelProto, sources: Collection[str], targets: Iterable[str]) -> list[onnx.NodeProto]:
     needed, nodes = set(targets), []
-    for node in reversed(model.graph.node):  # in topological order, so that one pass finds all
+    for node in reversed(model.graph.node):  # nodes are in topological order, so one pass finds all
         if needed.intersection(node.output):
             nodes.append(node)
             needed.update(name for name in node.input if name not in sources)
@@ -102,12 +108,12 @@ def _between(model: onnx.ModelProto, sources: Collection[str], targets: Iterable
 
 
 def _after(model: onnx.ModelProto, tensor: str, kind: str) -> str:
-    """Output of the node of a kind that reads a tensor."""
+    """Output of the node of type `kind` that reads a tensor."""
     for node in model.graph.node:
         if node.op_type == kind and tensor in node.input:
             return str(node.output[0])
     raise ExportError(
         f"no {kind} follows {tensor!r}",
-        expected="a model.fp32.onnx that ssr-edge wrote, blocks ending in Add and Relu",
+        expected="a model.fp32.onnx written by ssr-edge, with blocks that end in Add and Relu",
         next_step="ssr-edge export CHECKPOINT",
     )

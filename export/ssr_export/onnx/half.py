@@ -1,4 +1,4 @@
-"""Turns an FP32 or INT8 model into its FP16 form, for TensorRT, whose networks take their precision from the file."""
+"""Converts an FP32 or INT8 model to FP16, for TensorRT, which takes the precision from the ONNX file."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ssr_edge.common.errors import ExportError
 
-# The network's input: the last node of the preprocessing, which stays in FP32 (pixels up to 255 squared would not).
+# Preprocessing stays in FP32; the output of its last node is the network's input.
 _PREPROCESSING = ("Cast", "Transpose", "Sub", "Mul")
-# What the network gives in FP32 all the same; the softmax reads the first.
+# Network outputs that are cast back to FP32; the softmax reads the first.
 _OUTPUTS = ("logits", "cam")
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a copy whose network computes in FP16; preprocessing, softmax, inputs and outputs stay as they are.
+    """Returns a copy whose network computes in FP16; preprocessing, softmax, inputs and outputs are unchanged.
 
-    Q/DQ pairs keep their int8 side and dequantize to FP16.
+    Q/DQ pairs still quantize to int8 and dequantize to FP16.
 
     Raises:
-        ExportError: a weight is too large for FP16, or the model is not one of `ssr_export.onnx.to_onnx`.
+        ExportError: a weight is too large for FP16, or the model was not written by `ssr_export.onnx.to_onnx`.
     """
     half = onnx.ModelProto()
     half.CopyFrom(model)
@@ -53,8 +53,8 @@ def _preprocessed(graph: onnx.GraphProto) -> str:
     found = tuple(node.op_type for node in graph.node[: len(_PREPROCESSING)])
     if found != _PREPROCESSING:
         raise ExportError(
-            f"the model begins with {', '.join(found)}",
-            expected=f"preprocessing inside: {', '.join(_PREPROCESSING)}",
+            f"the model starts with {', '.join(found)}",
+            expected=f"the preprocessing: {', '.join(_PREPROCESSING)}",
             next_step="ssr-edge export CHECKPOINT",
         )
     return str(graph.node[len(_PREPROCESSING) - 1].output[0])
@@ -66,12 +66,12 @@ def _half_initializer(tensor: TensorProto) -> TensorProto:
     with np.errstate(over="ignore"):
         values = numpy_helper.to_array(tensor).astype(np.float16)
     if tensor.name.endswith("_scale"):
-        # A scale that rounds to zero would be refused; its channel is as good as zero either way.
+        # A scale of zero is invalid; the channel is practically zero either way.
         values = np.maximum(values, np.finfo(np.float16).smallest_subnormal)
     if not np.isfinite(values).all():
         raise ExportError(
-            f"{tensor.name} has values beyond FP16's 65504",
-            expected="weights and biases of ordinary size",
+            f"{tensor.name} has values beyond 65504, the largest in FP16",
+            expected="weights and biases within the range of FP16",
             next_step="ssr-edge build-engine --precision fp32 --precision int8",
         )
     return numpy_helper.from_array(values, tensor.name)

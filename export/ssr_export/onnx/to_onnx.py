@@ -1,6 +1,6 @@
-"""Writes the folded network as ONNX: pixels in as OpenCV gives them, probabilities out (design section 4).
+"""Writes the folded network as ONNX: from pixels as OpenCV decodes them to probabilities.
 
-Input `images`: uint8 [N, 224, 224, 3], BGR. Outputs `logits` and `probabilities`: float32 [N, 8]; on request also
+Input `images`: uint8 [N, 224, 224, 3], BGR. Outputs `logits` and `probabilities`: float32 [N, 8]; optionally
 `cam`, the class activation maps, float32 [N, 8, h, w].
 """
 
@@ -26,16 +26,16 @@ from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_train.models.network import Network
 
-# TensorRT 10.3 (JetPack 6) reads opsets up to 20 and this IR version; 19 is the first whose Q/DQ takes FP16.
+# TensorRT 10.3 (JetPack 6) supports opsets up to 20 and this IR version; 19 is the first with FP16 Q/DQ.
 OPSET = 19
 IR_VERSION = 9
 PARITY_LIMIT = 1e-4
 
 
 class DeployedNetwork(nn.Module):
-    """The folded network with its preprocessing inside; what the ONNX file computes. cam: with class activation maps.
+    """The network that is exported: preprocessing, then the folded network. cam: also outputs class activation maps.
 
-    The stem's input channels are reversed once here, so that BGR pixels need no reordering at run time.
+    The stem's input channels are reversed here once, so that BGR pixels need no reordering at run time.
     """
 
     def __init__(self, folded: Network, cam: bool = False) -> None:
@@ -50,7 +50,7 @@ class DeployedNetwork(nn.Module):
         self.register_buffer("scale", 1 / (torch.tensor(STD_BGR).view(1, 3, 1, 1) * 255))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """uint8 BGR [N, 224, 224, 3] -> float32 logits [N, 8] and probabilities [N, 8], with cam also [N, 8, h, w]."""
+        """uint8 BGR [N, 224, 224, 3] -> float32 logits and probabilities [N, 8] and, with cam, maps [N, 8, h, w]."""
         x = images.float().permute(0, 3, 1, 2)  # [N, 3, 224, 224]
         x = (x - self.mean) * self.scale
         if not self.cam:
@@ -61,10 +61,10 @@ class DeployedNetwork(nn.Module):
 
 
 def export_onnx(folded: Network, path: Path, cam: bool = False) -> None:
-    """Writes the FP32 model with a dynamic batch, checked by ONNX's own checker. cam: with its third output.
+    """Writes the FP32 model with a dynamic batch size and runs the ONNX checker. cam: adds the third output.
 
     Raises:
-        ExportError: the exporter or the checker refuses the network.
+        ExportError: the exporter or the checker rejects the network.
     """
     deployed = DeployedNetwork(folded.float(), cam).eval()
     example = torch.zeros(2, IMAGE_SIZE, IMAGE_SIZE, 3, dtype=torch.uint8)
@@ -87,7 +87,7 @@ def export_onnx(folded: Network, path: Path, cam: bool = False) -> None:
     except (torch.onnx.errors.OnnxExporterError, onnx.checker.ValidationError, RuntimeError) as error:
         raise ExportError(
             f"the network can't be written as ONNX: {str(error).splitlines()[0]}",
-            expected=f"a network that opset {OPSET} can say",
+            expected=f"a network that opset {OPSET} can express",
             next_step="pip install 'ssr-edge[export]' --upgrade",
         ) from error
     with replacing(path) as temporary:
@@ -99,7 +99,7 @@ def check_onnx(path: Path, folded: Network, images: Image) -> OnnxParity:
     """Compares ONNX Runtime with PyTorch on real images: uint8 BGR [n, 224, 224, 3].
 
     Raises:
-        ExportError: the logits differ by more than PARITY_LIMIT of the largest.
+        ExportError: the logits differ by more than PARITY_LIMIT, relative to the largest.
     """
     onnxruntime = import_onnxruntime()
 
@@ -109,7 +109,7 @@ def check_onnx(path: Path, folded: Network, images: Image) -> OnnxParity:
     error = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not error <= PARITY_LIMIT:
         raise ExportError(
-            f"{path.name} differs from PyTorch by {error:.1e} of the largest logit",
+            f"the logits of {path.name} differ from PyTorch by {error:.1e}, relative to the largest",
             expected=f"at most {PARITY_LIMIT:.0e}",
             next_step="pip install 'ssr-edge[export]' --upgrade",
         )
@@ -117,10 +117,10 @@ def check_onnx(path: Path, folded: Network, images: Image) -> OnnxParity:
 
 
 def _fold_constants(program: torch.onnx.ONNXProgram) -> None:
-    """Computes what no pixel has a part in: a Swin's attention masks, log, which FP16 would otherwise type wrongly."""
+    """Precomputes what does not depend on the pixels, such as Swin's attention masks, which FP16 would mistype."""
     from onnxscript import optimizer
 
-    limit = 1 << 24  # bytes; larger than any of them
+    limit = 1 << 24  # bytes; larger than any constant
     optimizer.fold_constants(
         program.model, should_fold=lambda node: True, input_size_limit=limit, output_size_limit=limit
     )
@@ -128,13 +128,13 @@ def _fold_constants(program: torch.onnx.ONNXProgram) -> None:
 
 
 def _named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Gives convolutions their module's name (`stages.1.blocks.0.conv1`), so that tables and errors can name them."""
+    """Names convolutions after their module (`stages.1.blocks.0.conv1`), for reports and errors."""
     model.ir_version = IR_VERSION
     for node in model.graph.node:
         weight = node.input[1] if node.op_type in ("Conv", "Gemm", "MatMul") and len(node.input) > 1 else ""
         if weight.endswith(".weight"):
             node.name = weight.removesuffix(".weight").removeprefix("network.")
-        # The exporter keeps PyTorch's whole call stack in every node: most of a small file's size.
+        # The exporter stores PyTorch's whole call stack in every node: most of the size of a small file.
         del node.metadata_props[:]
     del model.graph.value_info[:]
     del model.graph.metadata_props[:]
@@ -143,7 +143,7 @@ def _named(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the exporter's progress chatter and its deprecation warnings of its own dependencies off the terminal."""
+    """Hides the exporter's progress messages and the deprecation warnings of its dependencies."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

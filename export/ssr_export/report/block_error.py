@@ -1,4 +1,4 @@
-"""Measures what INT8 costs by block: each block alone on its true input, weights and activations apart and together."""
+"""Measures the INT8 error of each block on its FP32 input, for weights and activations separately and together."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def measure_quantization(
 ) -> tuple[QuantizationReport, Histograms]:
     """Compares the FP32 model with its quantized forms on real images.
 
-    ranges: as for `quantize`. bias_errors: too, for the form with both weights and activations quantized. images: uint8
-    BGR [n, 224, 224, 3], n >= 1. The error of a block is taken at its output while its input is the FP32 network's, so
-    that it holds nothing of the blocks before.
+    ranges, bias_errors: as for `quantize`; bias_errors apply if both weights and activations are quantized. images:
+    uint8 BGR [n, 224, 224, 3], n >= 1. The error of a block is measured at its output, given the FP32 network's
+    input, so that it excludes the errors of earlier blocks.
 
     Raises:
         ExportError: a range is unusable, or an activation is not finite.
@@ -49,7 +49,7 @@ def measure_quantization(
     }
     wanted = {tensor for block in blocks for tensor in (block.source, block.target)}
     exact = _Exact(model, [*sorted(wanted | {entry.tensor for entry in activations}), _LOGITS])
-    with progress("measuring INT8's error, image", len(images)) as advance:
+    with progress("measuring INT8 error, image", len(images)) as advance:
         for start in range(0, len(images), _BATCH):
             batch = images[start : start + _BATCH]
             tensors = exact.run(batch)
@@ -83,7 +83,7 @@ class _Exact:
 
 
 class _Variant:
-    """A quantized form of the model: whole, and cut into its blocks; with the error sums of both."""
+    """A quantized form of the model, end to end and split into blocks, with the error sums of both."""
 
     def __init__(self, quantized: onnx.ModelProto, blocks: Sequence[GraphBlock]) -> None:
         self._sources = list(dict.fromkeys(block.source for block in blocks))
@@ -103,10 +103,10 @@ class _Variant:
 def _session(model: onnx.ModelProto) -> Any:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    # Optimized, ONNX Runtime computes something else than the file says:
-    # seen as 32.6 dB instead of 33.9 dB for the activations of one block.
+    # With optimizations, ONNX Runtime deviates from the operators as written: 32.6 dB instead of 33.9 dB for the
+    # activations of one block.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    # Seven sessions take turns: each must give its memory back, and its threads must sleep, not spin.
+    # Seven sessions alternate: each must free its memory, and its threads must sleep instead of spinning.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -123,7 +123,7 @@ def _activations(
     entries = []
     for point in quantization_points(model):
         block = _owner(blocks, point.consumer)
-        # Additions have no name that says anything; what they read besides conv3 is the shortcut's output.
+        # Additions have no descriptive name; their skip input is the output of the shortcut.
         name = f"{point.consumer}.input" if point.consumer in convolutions else f"{block}.shortcut.output"
         entries.append(ActivationStatistics(name, point.tensor, block, ranges[point.tensor]))
     return entries

@@ -1,4 +1,4 @@
-"""Signal to quantization noise and cosine of tensors too many to keep: four sums, whatever the number of images."""
+"""Signal-to-quantization-noise ratio and cosine of tensors, accumulated in four sums over any number of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ErrorSums:
     noise: float = 0.0
 
     def add(self, exact: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> None:
-        """Counts a tensor and its quantized counterpart, of one shape."""
+        """Adds a tensor and its quantized counterpart of the same shape."""
         x, y = exact.astype(np.float64).ravel(), found.astype(np.float64).ravel()
         self.signal += float(x @ x)
         self.found += float(y @ y)
@@ -30,7 +30,7 @@ class ErrorSums:
         self.noise += float(difference @ difference)
 
     def result(self) -> SignalError:
-        """The error of all pairs together, as if they were one vector."""
+        """The error over all pairs, as if they were one vector."""
         return SignalError(sqnr_db=self._sqnr_db(), cosine=self._cosine())
 
     def _sqnr_db(self) -> float:

@@ -1,4 +1,4 @@
-"""Draws what `inspect --quantization` measured: the error by block, and one tensor's histogram with its range."""
+"""Plots for `inspect --quantization`: the error by block, and the histogram of a tensor with its range."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from ssr_edge.bundle.manifest import QuantizationReport, QuantizedTensor
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import replacing
 
-# Told apart by people who see no red and green, too (Okabe and Ito 2008).
+# Color-blind safe (Okabe and Ito 2008).
 _COLORS = {"weights": "#56B4E9", "activations": "#E69F00", "both": "#000000"}
 _BAR = 0.27
-_LEAST_RATIO = 1e-5
+_MIN_RATIO = 1e-5
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def plot_blocks(report: QuantizationReport) -> Figure:
-    """Bars by block, in the network's order: noise over signal as amplitudes, on a log scale; longer is worse."""
+    """Bars by block, in network order: noise-to-signal amplitude ratio on a log scale; longer is worse."""
     figure = Figure(figsize=(9, 2 + 0.5 * len(report.blocks)), layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(report.blocks))
     every: list[float] = []
     for number, (part, color) in enumerate(_COLORS.items()):
         decibels = [getattr(block, part).sqnr_db for block in report.blocks]
-        ratios = [max(10 ** (-value / 20), _LEAST_RATIO) for value in decibels]
+        ratios = [max(10 ** (-value / 20), _MIN_RATIO) for value in decibels]
         bars = axes.barh(places + (number - 1) * _BAR, ratios, _BAR, color=color, label=part)
         axes.bar_label(bars, [f"{value:.1f} dB" for value in decibels], padding=3, fontsize=7)
         every += ratios
     axes.set_yticks(places, [block.block for block in report.blocks])
     axes.set_ylim(len(report.blocks) - 0.4, -0.6)  # the first block on top
     axes.set_xscale("log")
-    # A log scale has no zero to start from; the right-hand room is for the labels.
+    # A log scale has no zero to start at; the space on the right is for the labels.
     axes.set_xlim(min(every) / 2, max(every) * 2)
     axes.set_xlabel("quantization noise / signal at the block's output (RMS); longer is worse")
     axes.grid(axis="x", which="both", alpha=0.3)
@@ -47,7 +47,7 @@ def plot_blocks(report: QuantizationReport) -> Figure:
 
 
 def plot_tensor(tensor: QuantizedTensor, histogram: Histogram) -> Figure:
-    """A tensor's magnitudes, counts on a log scale, with the range that was chosen and what it clips shaded."""
+    """Histogram of a tensor's magnitudes on a log scale, with the chosen range; clipped values are shaded."""
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     edges = np.linspace(0, histogram.limit, len(histogram.counts) + 1)
@@ -62,7 +62,7 @@ def plot_tensor(tensor: QuantizedTensor, histogram: Histogram) -> Figure:
         axes.axvspan(tensor.range, tensor.largest, color=_COLORS["activations"], alpha=0.25, zorder=0, label=share)
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.5)
-    # The histogram's limit can be twice its largest value: the empty half says nothing.
+    # The histogram's limit can be twice its largest value; the empty half is not shown.
     axes.set_xlim(0, 1.05 * max(tensor.largest, tensor.range))
     axes.set_xlabel(f"magnitude; largest {tensor.largest:.4g}")
     axes.set_ylabel("values in the bin")
@@ -72,15 +72,15 @@ def plot_tensor(tensor: QuantizedTensor, histogram: Histogram) -> Figure:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Writes a plot as its file's suffix says.
+    """Writes a plot in the format of the file's suffix.
 
     Raises:
-        UsageError: the suffix is none of SUFFIXES, or the file can't be written.
+        UsageError: the suffix is not in SUFFIXES, or the file can't be written.
     """
     kind = file.suffix.lower()
     if kind not in SUFFIXES:
         raise UsageError(
-            f"{file} is no kind of plot that can be written",
+            f"{file} has no supported plot format",
             expected="a file ending in " + ", ".join(SUFFIXES),
             next_step=f"the same command with --plot {file.with_suffix('.png')}",
         )
@@ -90,6 +90,6 @@ def save(figure: Figure, file: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"{file} can't be written: {error.strerror}",
-            expected="--plot with a file in a folder that you may write to",
+            expected="--plot with a file in a writable folder",
             next_step="the same command with another --plot",
         ) from error

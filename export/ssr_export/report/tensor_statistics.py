@@ -1,4 +1,4 @@
-"""What is recorded of each quantized tensor: its range, its largest value, how many values the range clips."""
+"""Statistics of each quantized tensor: its range, its largest value, the number of clipped values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ssr_edge.bundle.histograms import Histogram
 from ssr_edge.bundle.manifest import QuantizedTensor
 from ssr_export.int8.histogram import MagnitudeHistogram
 
-_BINS = 256  # enough for a plot; the whole network's then take about 100 KB
+_BINS = 256  # enough for a plot; about 100 KB for the whole network
 
 
 @dataclass
 class ActivationStatistics:
-    """Streams an activation. name, tensor, block: see QuantizedTensor. range: magnitude that maps to 127."""
+    """Statistics of one activation, batch by batch. name, tensor, block: see QuantizedTensor. range: maps to 127."""
 
     name: str
     tensor: str
@@ -37,7 +37,7 @@ class ActivationStatistics:
         self.clipped += int(np.count_nonzero(np.abs(values) > self.range))
 
     def result(self) -> QuantizedTensor:
-        """What goes into the manifest."""
+        """The entry for the manifest."""
         return QuantizedTensor(
             name=self.name,
             tensor=self.tensor,
@@ -53,7 +53,7 @@ class ActivationStatistics:
 def weight_statistics(
     name: str, tensor: str, block: str, weight: npt.NDArray[np.float32]
 ) -> tuple[QuantizedTensor, MagnitudeHistogram]:
-    """The same of a weight [out, ...], whose range by output channel is the channel's largest: it clips nothing."""
+    """Statistics of a weight [out, ...]; the range of each output channel is its largest value, so none is clipped."""
     by_channel = np.abs(weight).reshape(len(weight), -1).max(axis=1)  # [out]
     histogram = MagnitudeHistogram()
     histogram.add(weight)
@@ -72,7 +72,7 @@ def weight_statistics(
 
 
 def for_plotting(histogram: MagnitudeHistogram) -> Histogram:
-    """The histogram with whole bins merged, so that a bundle holds one of every tensor."""
+    """A coarser histogram, so that a bundle can hold one per tensor."""
     counts = histogram.counts.reshape(_BINS, -1).sum(axis=1)
-    # Nothing but zeros leaves the limit at 0, and they lie in the first bin of any.
+    # With only zeros the limit stays 0; any limit fits, since they are in the first bin.
     return Histogram(limit=histogram.limit or 1.0, counts=counts.tolist())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssr_edge.bundle.manifest import QMAX
 from ssr_edge.machine.environment import usable_cores
 from ssr_edge.runners.openvino.core import has_bf16, openvino_core
 from ssr_edge.runners.openvino.runner import compile_options
@@ -23,7 +24,6 @@ _SHAPES = ((128, 28), (256, 28), (256, 14), (512, 14), (512, 7), (256, 56))
 _DEPTH = 8
 # What OpenVINO's kernels end in, by precision.
 _KERNELS = {"fp32": ("f32",), "bf16": ("bf16",), "int8": ("i8", "u8")}
-_QMAX = 127
 # A core's part of a copy, read and written: two megabytes stay in the caches, as this network's tensors do, and take
 # long enough that Python's lock costs nothing beside them; a hundred do not stay.
 _CACHED_BYTES, _LARGE_BYTES = 2 << 20, 100 << 20
@@ -75,11 +75,11 @@ def convolutions(channels: int, side: int, precision: str) -> tuple[openvino.Mod
         weight = (rng.standard_normal((channels, channels, 1, 1)) / channels**0.5).astype(np.float32)
         kernel: Any = ops.constant(weight)
         if precision == "int8":
-            scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / _QMAX
+            scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / QMAX
             rounded = ops.constant(np.rint(weight / scale).astype(np.int8))
             kernel = ops.multiply(ops.convert(rounded, "f32"), ops.constant(scale.astype(np.float32)))
             low, high = np.float32(0), np.float32(4)
-            x = ops.fake_quantize(x, low, high, low, high, 2 * _QMAX + 2)
+            x = ops.fake_quantize(x, low, high, low, high, 2 * QMAX + 2)
         x = ops.relu(ops.convolution(x, kernel, [1, 1], [0, 0], [0, 0], [1, 1]))
     return openvino.Model([x], [data]), _DEPTH * channels**2 * side**2
 

@@ -1,4 +1,4 @@
-"""The command line offers what the export stage can do, though it can't import it to find out."""
+"""The command line offers every method of the export stage, which it can't import for that."""
 
 from __future__ import annotations
 

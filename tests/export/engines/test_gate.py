@@ -1,4 +1,4 @@
-"""The gate runs the engine that was built and refuses one that lost too much."""
+"""The gate runs the built engine and refuses one that lost too much accuracy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ssr_edge.bundle.bundle import Bundle, refused_place, write_manifest
 from ssr_edge.bundle.manifest import GateResult
 from ssr_edge.common.progress import Log
 from ssr_edge.runners.base import Outputs
-from ssr_export.engines import bundle_builder as engines_module
+from ssr_export.engines import bundle_builder
 from ssr_export.engines.build import EngineRequest, build_engine
 from ssr_export.engines.gate import (
     HeldOut,
@@ -60,8 +60,8 @@ def outputs(labels: np.ndarray) -> Outputs:
     return Outputs(logits, logits)
 
 
-def judged(images: int, flipped: list[int], patients: int) -> GateResult:
-    """The verdict on an engine that differs from a perfect FP32 model on the images numbered `flipped`."""
+def evaluated(images: int, flipped: list[int], patients: int) -> GateResult:
+    """The result of an engine whose labels differ from those of a perfect FP32 model for the images in `flipped`."""
     truth = np.arange(images) % len(CLASSES)
     found = truth.copy()
     found[flipped] = (found[flipped] + 1) % len(CLASSES)
@@ -89,39 +89,39 @@ def test_wrong_ranges_are_refused_with_the_figures(wrong_bundle: Bundle, held_ou
     assert result.agreement < 0.9
     error = refusal(engine, result)
     assert error.exit_code == 4
-    assert f"{result.agreement:.1%} of the labels agree" in error.found
-    assert f"on {len(held_out.images)} images of {result.patients} patients" in error.found
+    assert f"{result.agreement:.1%}" in error.found
+    assert f"{len(held_out.images)} images of {result.patients} patients" in error.found
 
 
 def test_one_flipped_label_of_a_small_class_is_not_taken_for_a_loss() -> None:
-    # Macro-F1 falls by six times its limit and agreement under its own, yet one image is what chance does.
-    result = judged(22, [3], 22)
+    # Macro-F1 drops by six times its limit and agreement falls below its own, but one image can be chance.
+    result = evaluated(22, [3], 22)
     assert result.passed
     assert result.macro_f1 is not None
     assert result.macro_f1 < 1 - 0.04
     assert len(result.unsure) >= 2
-    assert "too few images" in describe(result)
+    assert all(reason in describe(result) for reason in result.unsure)
 
 
 def test_the_same_share_of_flipped_labels_on_many_images_is_a_loss() -> None:
-    assert not judged(440, list(range(0, 440, 22)), 440).passed
+    assert not evaluated(440, list(range(0, 440, 22)), 440).passed
 
 
 def test_flips_of_one_patient_are_less_sure_than_as_many_of_many() -> None:
     # Four of a hundred: all of patient 0, or each of another patient.
-    of_one, of_many = judged(100, [0, 20, 40, 60], 20), judged(100, [0, 21, 42, 63], 20)
+    of_one, of_many = evaluated(100, [0, 20, 40, 60], 20), evaluated(100, [0, 21, 42, 63], 20)
     assert of_one.agreement == of_many.agreement == 0.96
     assert of_one.passed
     assert not of_many.passed
 
 
 def test_more_than_one_label_in_twenty_is_refused_however_few_images_there_are() -> None:
-    assert not judged(22, [3, 4], 22).passed
-    assert not judged(19, [3], 19).passed
+    assert not evaluated(22, [3, 4], 22).passed
+    assert not evaluated(19, [3], 19).passed
 
 
 def test_a_loss_within_the_limits_passes_on_enough_images() -> None:
-    result = judged(800, list(range(0, 800, 160)), 80)
+    result = evaluated(800, list(range(0, 800, 160)), 80)
     assert result.passed
     assert result.unsure == []
 
@@ -134,15 +134,17 @@ def test_logits_that_are_not_finite_are_refused_though_the_labels_agree(held_out
     assert not result.passed
 
 
-def test_allow_drop_lets_it_through_and_says_who_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_allow_drop_ships_it_and_records_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "dr-gray")
-    result = allowed(judged(22, [1, 2, 3], 22))
+    result = allowed(evaluated(22, [1, 2, 3], 22))
     assert not result.passed
     assert result.allowed_drop
     assert result.allowed_by == "dr-gray"
 
 
-def test_without_labels_agreement_alone_is_judged(demo_bundle: Bundle, demo_images: list[Path], tmp_path: Path) -> None:
+def test_without_labels_only_agreement_is_evaluated(
+    demo_bundle: Bundle, demo_images: list[Path], tmp_path: Path
+) -> None:
     unlabeled = [tmp_path / f"tile{number}.jpg" for number in range(4)]
     for path, image in zip(unlabeled, demo_images, strict=False):
         shutil.copyfile(image, path)
@@ -155,7 +157,7 @@ def test_without_labels_agreement_alone_is_judged(demo_bundle: Bundle, demo_imag
     assert result.agreement == 1.0
     # Four images that agree prove little: 0.025 ** (1 / 4).
     assert result.agreement_interval == (pytest.approx(0.398, abs=1e-3), 1.0)
-    assert "agreement alone" in describe(result)
+    assert "no labels" in describe(result)
 
 
 def test_the_command_refuses_wrong_ranges_and_keeps_the_previous_bundle(
@@ -168,7 +170,7 @@ def test_the_command_refuses_wrong_ranges_and_keeps_the_previous_bundle(
     place = tmp_path / "bundle"
     shutil.copytree(demo_bundle.path, place)
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    build = engines_module.build_engine
+    build = bundle_builder.build_engine
 
     def build_wrong(folder: Path, request: EngineRequest, log: Log) -> object:
         calibration = read_calibration(folder / "calibration.json")
@@ -177,24 +179,24 @@ def test_the_command_refuses_wrong_ranges_and_keeps_the_previous_bundle(
         onnx.save(wrong, folder / "model.int8.onnx")
         return build(folder, request, log)
 
-    monkeypatch.setattr(engines_module, "build_engine", build_wrong)
+    monkeypatch.setattr(bundle_builder, "build_engine", build_wrong)
     held = demo_images[0].parent
     asked = ("--precision", "int8", "--float-blocks", "none", "--held-out", held)
     answer = ssr_edge("build-engine", place, *asked)
     assert answer.code == 4
-    assert "openvino int8 lost too much" in answer.err
+    assert "openvino int8" in answer.err.splitlines()[0]
     assert str(refused_place(place)) in answer.err
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "bundle.refused"]
     aside = Bundle.open(refused_place(place))
     assert aside.manifest.refused is not None
-    assert "lost too much" in aside.manifest.refused
+    assert "openvino int8" in aside.manifest.refused
     engine = aside.engine("openvino", "int8")
     assert engine is not None
     assert engine.gate is not None
     assert not engine.gate.passed
 
-    # To a place where nothing stood: nothing stands there after it either, and an older refusal is replaced.
+    # With a new target: nothing is written there, and an older refused bundle is replaced.
     fresh = tmp_path / "fresh"
     for _ in range(2):
         assert ssr_edge("build-engine", place, "--bundle", fresh, *asked).code == 4

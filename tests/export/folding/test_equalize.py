@@ -1,4 +1,4 @@
-"""Equalization is exact in floating point, for any network of the family, and rescues ranges that INT8 loses."""
+"""Equalization is exact in floating point for every network of the family and recovers accuracy lost in INT8."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def architectures(draw: st.DrawFn) -> ArchConfig:
         blocks=tuple(draw(st.integers(1, 4)) for _ in range(4)),  # type: ignore[arg-type]
         stem_width=8,
         group_width=groups * 4,
-        # 8 gives the first stage an identity shortcut, so that the stem writes to its residual stream.
+        # 8 gives the first stage an identity shortcut, so the stem writes to its residual stream.
         out_width=draw(st.sampled_from([8, 16])),
         groups=groups,
         kernels=draw(st.sampled_from(["single", "parallel", "shared"])),
@@ -128,8 +128,9 @@ def test_a_change_of_the_logits_is_refused(
         rescale(Link(link.writers), factor)
 
     monkeypatch.setattr("ssr_export.folding.equalize.rescale", forget_the_readers)
-    with pytest.raises(ExportError, match="moved the FP32 logits"):
+    with pytest.raises(ExportError) as refusal:
         equalize(fold(make_network(TINY)).float(), [pixels(calibration_images[:1])])
+    assert "1e-04" in refusal.value.expected and "--equalize" in refusal.value.next_step
 
 
 def test_int8_survives_branches_whose_channels_differ_a_hundredfold(
@@ -142,12 +143,12 @@ def test_int8_survives_branches_whose_channels_differ_a_hundredfold(
     batches = [pixels([path]) for path in calibration_images]
     after = int8_error(equalize(folded, batches), calibration_images, tmp_path / "after.onnx")
     record_property("errors", (before, after))
-    assert before > 0.05, "the planted ranges do no harm: this test would prove nothing"
+    assert before > 0.05, "the planted ranges do no harm, so this test would prove nothing"
     assert after < before / 6
 
 
 def plant_wide_branches(network: SSResNeXt) -> None:
-    """Branch BatchNorms 1 to 100 times as large by channel; what reads them shrinks, as training would make it."""
+    """Scales branch BatchNorms by 1 to 100 per channel and the weights that read them inversely, as training would."""
     generator = torch.Generator().manual_seed(0)
     for block in network.modules():
         if isinstance(block, Block):
@@ -163,9 +164,9 @@ def plant_wide_branches(network: SSResNeXt) -> None:
 
 
 def int8_error(folded: SSResNeXt, paths: list[Path], file: Path) -> float:
-    """Mean difference of INT8's logits from FP32's over 8 of the calibration images, relative to the mean FP32 logit.
+    """Mean difference of INT8 and FP32 logits over 8 of the calibration images, relative to the mean FP32 logit.
 
-    What is tested is the step's size, not whether 21 images foresee the range of others.
+    This tests the step size, not whether the ranges of 21 images generalize to others.
     """
     export_onnx(folded, file)
     images = np.stack([load(path) for path in paths[:8]])

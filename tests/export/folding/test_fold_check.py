@@ -1,4 +1,4 @@
-"""The certificate measures a fold on real images and refuses one that is not exact."""
+"""The fold check measures a fold on real images and refuses one that is not exact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.folding import fold_check as fold_check
+from ssr_export.folding import fold_check
 from ssr_export.folding.fold import fold
 from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.network import SSResNeXt
@@ -25,16 +25,16 @@ def images(demo_images: list[Path]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("arch", ["ssresnext50_32x4d", "ssresnext50_32x4d/shared", "resnet50"])
-def test_folding_is_within_the_design_limits_on_real_images(
+def test_folding_is_within_the_limits_on_real_images(
     make_network: MakeNetwork, arch: str, images: torch.Tensor
 ) -> None:
-    _, proof = fold_check.fold_with_check(make_network(arch), images)
-    assert proof.images == len(images)
-    assert proof.fp32 <= 1e-5
-    assert proof.fp64 <= 1e-12
-    assert [block.block for block in proof.blocks][:2] == ["stages.0.blocks.0", "stages.0.blocks.1"]
-    assert len(proof.blocks) == 16
-    assert max(block.fp64 for block in proof.blocks) <= 1e-12
+    _, check = fold_check.fold_with_check(make_network(arch), images)
+    assert check.images == len(images)
+    assert check.fp32 <= 1e-5
+    assert check.fp64 <= 1e-12
+    assert [block.block for block in check.blocks][:2] == ["stages.0.blocks.0", "stages.0.blocks.1"]
+    assert len(check.blocks) == 16
+    assert max(block.fp64 for block in check.blocks) <= 1e-12
 
 
 def test_a_wrong_fold_is_refused_and_the_block_named(

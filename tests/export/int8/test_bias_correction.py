@@ -1,4 +1,4 @@
-"""Bias correction: the mean error of each convolution, computed at the borders too, is taken back exactly."""
+"""Bias correction removes the mean error of each convolution exactly, borders included."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import QMAX
 from ssr_export.int8.activations import stream_activations
 from ssr_export.int8.bias_correction import ConvInputs, bias_errors
 from ssr_export.int8.calibrate import calibrate
-from ssr_export.int8.quantize import QMAX, is_quantized_conv, quantize, quantize_weight
+from ssr_export.int8.quantize import is_quantized_conv, quantize, quantize_weight
 
 
 def fake_quantized(values: np.ndarray, largest: float) -> np.ndarray:
@@ -66,7 +67,7 @@ def test_the_error_of_the_mean_input_is_the_mean_of_the_errors(
 def corrected(
     tiny_bundle: Bundle, calibration_images: list[Path]
 ) -> tuple[onnx.ModelProto, onnx.ModelProto, dict[str, float]]:
-    """INT8 before and after correction, and the ranges, which clip much."""
+    """INT8 models before and after correction, and their ranges, which clip many values."""
     model = tiny_bundle.file("model.fp32.onnx")
     ranges = {
         tensor: largest / 2 for tensor, largest in calibrate(model, calibration_images[:4], "minmax").ranges.items()

@@ -1,4 +1,4 @@
-"""Calibration: ranges from real images, a cache that is used only when it fits, memory that stays flat."""
+"""Calibration: ranges from real images, a cache that is used only if it matches, constant memory."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_killed_calibration_leaves_the_cache_as_it_was(
 ) -> None:
     cache = tmp_path / "calibration.json"
     before = calibrate(model, calibration_images[:1], "minmax", cache)
-    # Killed at the worst moment: the new text is written, half of it on disk, and does not yet have its name.
+    # Killed at the worst moment: half of the new text is on disk and the file is not renamed yet.
     program = (
         "import os, signal, sys; from pathlib import Path; from ssr_export.int8.calibrate import calibrate\n"
         "whole = Path.write_text\n"
@@ -103,7 +103,7 @@ def test_a_killed_calibration_leaves_the_cache_as_it_was(
     assert read_calibration(cache) == after != before
 
 
-def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path) -> None:
+def test_a_damaged_cache_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "calibration.json"
     assert read_calibration(file) is None
     for damage in ("", "{", '{"method": "minmax"}', "[]"):
@@ -111,7 +111,7 @@ def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path) -> None:
         assert read_calibration(file) is None
 
 
-def test_an_unreadable_image_is_passed_over(model: Path, calibration_images: list[Path], tmp_path: Path) -> None:
+def test_an_unreadable_image_is_skipped(model: Path, calibration_images: list[Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     with_it = calibrate(model, [calibration_images[0], broken, calibration_images[1]], "minmax")
@@ -121,7 +121,7 @@ def test_an_unreadable_image_is_passed_over(model: Path, calibration_images: lis
 def test_no_readable_image_is_refused(model: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.png"
     empty.write_bytes(b"")
-    with pytest.raises(ExportError, match="none of the 1"):
+    with pytest.raises(ExportError, match="none of the 1 "):
         calibrate(model, [empty], "minmax")
 
 
@@ -159,6 +159,7 @@ def test_auto_chooses_by_tensor_from_three_quarters_of_the_images(model: Path, c
     assert len(found.images) == 8
 
 
-def test_auto_needs_an_image_to_judge_by(model: Path, calibration_images: list[Path]) -> None:
-    with pytest.raises(ExportError, match="one image"):
+def test_auto_needs_a_second_image(model: Path, calibration_images: list[Path]) -> None:
+    with pytest.raises(ExportError, match="--method auto") as refusal:
         calibrate(model, calibration_images[:1], "auto")
+    assert "2 calibration images" in refusal.value.expected

@@ -1,4 +1,4 @@
-"""The fake quantizers are the Q/DQ pairs of the export: the same arithmetic at the same places."""
+"""The fake quantizers match the Q/DQ pairs of the export: the same arithmetic on the same tensors."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def random_network() -> SSResNeXt:
 def model_and_ranges(
     folded: SSResNeXt, calibration_images: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[onnx.ModelProto, dict[str, float]]:
-    """The folded network as FP32 ONNX, and ranges of its activations; `percentile`, so that values are clipped too."""
+    """The folded network as FP32 ONNX, and ranges of its activations; `percentile`, so that some values are clipped."""
     path = tmp_path_factory.mktemp("folded") / "fp32.onnx"
     export_onnx(folded, path)
     return onnx.load(path), calibrate(path, calibration_images[:8], "percentile").ranges
@@ -85,8 +85,8 @@ def test_logits_are_those_of_the_quantized_onnx_file(
     int8_error, difference = np.abs(expected - exact).mean() / scale, np.abs(found - expected).mean() / scale
     record_property("int8 error, difference", (int8_error, difference))
     assert int8_error > 0.02
-    # FP32 sums in another order send a value near the middle between two steps to the other one; nothing else differs.
-    # One skip input or one convolution left in floating point makes 0.035 or more.
+    # A different order of FP32 sums can round a value halfway between two steps the other way; nothing else differs.
+    # Leaving one skip input or one convolution in floating point gives 0.035 or more.
     assert difference < 0.02 * int8_error
 
 
@@ -170,14 +170,14 @@ def test_weights_are_what_the_export_would_store(weight: np.ndarray) -> None:
 def test_activations_are_what_quantize_and_dequantize_linear_make(
     values: np.ndarray, scale: np.float32, halves: int
 ) -> None:
-    # Values in the middle between two steps, which go to the even one, and beyond both ends: -128 is a step, 128 not.
+    # Also values halfway between two steps, which round to even, and beyond both ends: -128 is a step, 128 is not.
     values = np.concatenate([values, np.float32([halves + 0.5, -halves - 0.5, 1e6, -1e6]) * scale])
     found = fake_quantize(torch.from_numpy(values), torch.tensor(scale), -128).numpy()
     assert np.array_equal(found, quantize_dequantize_linear(values, scale))
 
 
 def quantize_dequantize_linear(values: np.ndarray, scale: np.float32) -> np.ndarray:
-    """The two operators in ONNX's own reference implementation."""
+    """The two operators in the ONNX reference implementation."""
     constants = [numpy_helper.from_array(scale, "scale"), numpy_helper.from_array(np.int8(0), "zero_point")]
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero_point"], ["q"]),
@@ -204,7 +204,7 @@ def logits(network: nn.Module, images: np.ndarray) -> np.ndarray:
 
 
 def run(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
-    """Without ONNX Runtime's optimizer: the operators as written."""
+    """Runs the operators as written, without ONNX Runtime's optimizations."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

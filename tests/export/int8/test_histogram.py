@@ -1,4 +1,4 @@
-"""The streaming histogram is the histogram that all the data at once would have."""
+"""The streaming histogram equals the histogram of all the data at once."""
 
 from __future__ import annotations
 

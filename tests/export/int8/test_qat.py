@@ -1,4 +1,4 @@
-"""Fine-tuning with quantization on the tiny tree: from a checkpoint to one that every later stage takes."""
+"""Quantization-aware fine-tuning on the tiny tree: from a checkpoint to one that all later stages accept."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ssr_edge.common.errors import CheckpointError, DataError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import load
+from ssr_export.build_bundle import build_bundle
 from ssr_export.folding.fold import fold
 from ssr_export.int8 import qat
 from ssr_export.int8.qat import qat_start
-from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.plan import BundlePlan
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images
 from ssr_train.evaluation.predict import evaluate_images
@@ -35,7 +36,7 @@ RECIPE = load_recipe("qat").model_copy(update={"epochs": 2, "learning_rate": 1e-
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing in the product catches it."""
+    """Simulates a kill: no code catches it."""
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,9 @@ def start(options: TrainOptions) -> Start:
 
 @pytest.fixture(scope="module")
 def fine_tuned(options: TrainOptions) -> tuple[Path, list[str]]:
-    """The checkpoint of two epochs, and what the run said."""
-    said: list[str] = []
-    return train(options, False, said.append, start(options)), said
+    """The checkpoint after two epochs, and the log lines of the run."""
+    lines: list[str] = []
+    return train(options, False, lines.append, start(options)), lines
 
 
 def test_the_result_is_a_folded_checkpoint_with_its_sources_split(
@@ -79,7 +80,7 @@ def test_the_result_is_a_folded_checkpoint_with_its_sources_split(
     assert Metrics(**card.metrics["val"]) == found
 
 
-def test_the_run_says_int8s_figures_before_and_after(fine_tuned: tuple[Path, list[str]]) -> None:
+def test_the_run_logs_int8_metrics_before_and_after(fine_tuned: tuple[Path, list[str]]) -> None:
     words = [line.split(":")[0] for line in fine_tuned[1] if "macro-F1" in line]
     assert words == ["val before", "val before, INT8", "val", "val, INT8", "test", "test, INT8"]
 
@@ -87,7 +88,7 @@ def test_the_run_says_int8s_figures_before_and_after(fine_tuned: tuple[Path, lis
 def test_calibration_and_training_see_training_images_only(
     options: TrainOptions, source: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Beside the demo weights lies a folder of held-out images that `build-engine` calibrates with; not so here.
+    # `build-engine` calibrates the demo with a folder of held-out images next to its weights; fine-tuning must not.
     shutil.copy(source.checkpoint, tmp_path / "weights.safetensors")
     (tmp_path / "calibration").mkdir()
     seen: list[Path] = []
@@ -104,7 +105,7 @@ def test_calibration_and_training_see_training_images_only(
     assert len({name.label for path in seen if (name := parse_name(path))}) == 8
 
 
-def test_a_killed_run_resumes_as_if_nothing_had_been(
+def test_a_killed_run_resumes_to_the_same_weights(
     fine_tuned: tuple[Path, list[str]], options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*arguments: object) -> None:
@@ -120,19 +121,19 @@ def test_a_killed_run_resumes_as_if_nothing_had_been(
     with pytest.raises(Killed):
         train(options, False, lambda line: None, start(options))
     monkeypatch.undo()
-    said: list[str] = []
-    resumed = train(options, True, said.append, start(options))
-    assert not any("before" in line for line in said)
+    lines: list[str] = []
+    resumed = train(options, True, lines.append, start(options))
+    assert not any("before" in line for line in lines)
     expected, found = (load_checkpoint(path)[0].state_dict() for path in (fine_tuned[0], resumed))
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
-def test_every_later_stage_takes_it(
+def test_all_later_stages_accept_it(
     fine_tuned: tuple[Path, list[str]], demo_images: list[Path], tmp_path: Path
 ) -> None:
     path, _ = fine_tuned
     network, card = load_checkpoint(path)
-    bundle = make_bundle(BundlePlan(path, tmp_path / "bundle", engines=(), method="mse"), lambda line: None)
+    bundle = build_bundle(BundlePlan(path, tmp_path / "bundle", engines=(), method="mse"), lambda line: None)
     manifest = bundle.manifest
     assert (manifest.fold.fp32, manifest.fold.fp64) == (0, 0)
     assert manifest.provenance.fine_tuned_from == card.fine_tuned_from is not None
@@ -152,12 +153,14 @@ def test_a_fine_tuned_checkpoint_can_be_fine_tuned_again(
 
 
 def test_a_checkpoint_that_has_changed_is_refused(source: Source, breakhis_tree: Path) -> None:
-    with pytest.raises(CheckpointError, match="has changed since its fine-tuning was begun"):
+    with pytest.raises(CheckpointError) as refusal:
         qat_start(replace(source, sha256="0" * 64), breakhis_tree, lambda line: None)
+    assert "0" * 64 in refusal.value.expected
 
 
 def test_another_data_set_is_refused(source: Source, breakhis_tree: Path, tmp_path: Path) -> None:
     image = next(breakhis_tree.rglob("*.png"))
     shutil.copy(image, tmp_path / "SOB_B_A-14-22549AB-100-099.png")
-    with pytest.raises(DataError, match="holds none of the images that"):
+    with pytest.raises(DataError) as refusal:
         qat_start(source, tmp_path, lambda line: None)
+    assert str(tmp_path) in refusal.value.found and "--data" in refusal.value.next_step

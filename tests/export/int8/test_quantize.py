@@ -1,4 +1,4 @@
-"""The Q/DQ writer: where it quantizes, what it leaves alone, and that the numbers are right."""
+"""The Q/DQ writer: which tensors it quantizes, which it leaves unchanged, and that the values are correct."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from hypothesis.extra import numpy as hnp
 from onnx import numpy_helper
 
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.bundle.manifest import QMAX
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
-from ssr_export.int8.quantize import QMAX, is_quantized_conv, quantization_points, quantize, quantize_weight
+from ssr_export.int8.quantize import is_quantized_conv, quantization_points, quantize, quantize_weight
 from ssr_export.onnx.qdq_rules import check_qdq
 
 
@@ -37,8 +38,8 @@ def test_a_quantized_weight_is_within_half_a_step_by_channel(weight: np.ndarray)
 
 def test_points_are_the_inputs_of_convolutions_and_skips_outside_the_attention(fp32: onnx.ModelProto) -> None:
     consumers = [point.consumer for point in quantization_points(fp32)]
-    # stem; conv1, spatial, conv3 and the shortcut's addition in each of four blocks. The shortcut convolution reads
-    # conv1's input, so it needs no point of its own.
+    # The stem; conv1, spatial, conv3 and the shortcut's addition in each of four blocks. The shortcut convolution
+    # shares conv1's input and therefore its point.
     assert len(consumers) == 1 + 4 * 4
     assert consumers[0] == "stem"
     assert not any("attention" in consumer for consumer in consumers)
@@ -99,7 +100,7 @@ def test_an_unusable_range_is_refused_by_name(
         quantize(fp32, broken)
 
 
-def test_biases_are_corrected_in_int8_convolutions_and_left_in_islands(
+def test_biases_are_corrected_in_int8_convolutions_and_unchanged_in_float_blocks(
     fp32: onnx.ModelProto, ranges: dict[str, float]
 ) -> None:
     old = {tensor.name: numpy_helper.to_array(tensor) for tensor in fp32.graph.initializer}

@@ -1,4 +1,4 @@
-"""Each method's range, against what its definition gives on data whose answer is known."""
+"""The range of each method, compared with its definition on data with a known result."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from ssr_edge.bundle.manifest import QMAX
 from ssr_export.int8.histogram import MagnitudeHistogram
-from ssr_export.int8.quantize import QMAX
 from ssr_export.int8.ranges import Fixed, choose_method, choose_range
 
 
@@ -20,7 +20,7 @@ def histogram_of(values: np.ndarray) -> MagnitudeHistogram:
 
 @pytest.fixture(scope="module")
 def outliers() -> np.ndarray:
-    """A million normal values and five that are fifty times as large."""
+    """A million normally distributed values and five outliers of 50."""
     values = np.random.default_rng(1).normal(0, 1, 1_000_000)
     values[:5] = 50
     return values
@@ -35,7 +35,7 @@ def test_minmax_is_the_largest_magnitude(outliers: np.ndarray) -> None:
     assert choose_range(histogram_of(outliers), "minmax") == 50
 
 
-def test_percentile_leaves_one_value_in_ten_thousand_out(outliers: np.ndarray) -> None:
+def test_percentile_excludes_one_value_in_ten_thousand(outliers: np.ndarray) -> None:
     found = choose_range(histogram_of(outliers), "percentile")
     assert found == pytest.approx(np.percentile(np.abs(outliers), 99.99), abs=64 / 2048 * 1.01)
 
@@ -74,7 +74,7 @@ def test_scaling_the_data_scales_the_range(method: Fixed, outliers: np.ndarray) 
 
 def test_auto_takes_the_method_with_the_least_error_on_values_it_has_not_seen(outliers: np.ndarray) -> None:
     collected = histogram_of(outliers)
-    # Where only outliers are left to judge, clipping any of them is the worst that can be done.
+    # If only outliers are held out, clipping any of them is the worst choice.
     assert choose_method(collected, histogram_of(outliers[:5])) == "minmax"
     typical = outliers[5:]
     errors = {method: quantization_error(typical, choose_range(collected, method)) for method in get_args(Fixed)}

@@ -1,4 +1,4 @@
-"""Blocks cut out of the graph are the blocks: fed with their true inputs they give the whole graph's outputs."""
+"""Blocks extracted from the graph compute the same outputs as in the whole graph, given the same inputs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import load
 from ssr_export.onnx.blocks import cut, find_blocks, given
-
-
-@pytest.fixture(scope="module")
-def fp32(tiny_bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load(tiny_bundle.file("model.fp32.onnx"))
 
 
 def run(model: onnx.ModelProto, wanted: list[str], feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -66,5 +60,5 @@ def test_a_graph_without_the_blocks_ending_is_refused(fp32: onnx.ModelProto) -> 
     for node in strange.graph.node:
         if node.op_type == "Add":
             node.op_type = "Sub"
-    with pytest.raises(ExportError, match="no Add follows"):
+    with pytest.raises(ExportError, match="Add"):
         find_blocks(strange)

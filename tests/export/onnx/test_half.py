@@ -1,4 +1,4 @@
-"""The FP16 form: same interface, half the size, and logits that FP16's eleven bits allow."""
+"""The FP16 model: same interface, half the size, and logits within the precision of FP16."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_half_logits_are_close(tiny_bundle: Bundle, demo_images: list[Path], nam
     half = to_half(model)
     expected, found = logits(model, images), logits(half, images)
     assert [o.type.tensor_type.elem_type for o in half.graph.output] == [TensorProto.FLOAT] * 2
-    # INT8 rounds at slightly other places once its scales are FP16: it may differ by a few steps.
+    # With FP16 scales, INT8 rounds slightly differently and may differ by a few steps.
     limit = 0.01 if name == "model.fp32.onnx" else 0.05
     assert np.abs(found - expected).max() <= limit * np.abs(expected).max()
 

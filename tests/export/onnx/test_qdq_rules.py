@@ -1,4 +1,4 @@
-"""Quantized files that TensorRT refuses late or computes wrongly are refused before anything is built."""
+"""Quantized files that TensorRT rejects late or computes incorrectly are rejected before anything is built."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_onnxruntimes_int32_biases_are_refused(tiny_bundle: Bundle, demo_images:
 
 @pytest.mark.parametrize("runtime", ["openvino", "tensorrt-rtx"])
 @pytest.mark.parametrize(("activations", "bias", "reason"), [
-    (QuantType.QUInt8, False, "wrong results"),
-    (QuantType.QInt8, True, "biases stay in floating point"),
+    (QuantType.QUInt8, False, "uint8"),
+    (QuantType.QInt8, True, "int32"),
 ])  # fmt: skip
 def test_building_refuses_them_before_it_starts(
     tiny_bundle: Bundle,

@@ -1,4 +1,4 @@
-"""INT8's error by block: the numbers against a computation of our own, and that they point at the guilty block."""
+"""INT8 error by block: the values match an independent computation and identify the block that causes the error."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.histograms import read_histogram
 from ssr_edge.bundle.int8_report import worst_first
-from ssr_edge.bundle.manifest import QuantizationReport
+from ssr_edge.bundle.manifest import QMAX, QuantizationReport
 from ssr_edge.common.errors import ExportError
 from ssr_edge.images.preprocess import MEAN_BGR, STD_BGR, load
 from ssr_export.folding.fold import fold
 from ssr_export.int8.calibrate import collect_histograms
-from ssr_export.int8.quantize import QMAX, quantize, quantize_weight
+from ssr_export.int8.quantize import quantize, quantize_weight
 from ssr_export.int8.ranges import choose_range
 from ssr_export.onnx.to_onnx import export_onnx
 from ssr_export.report.block_error import measure_quantization
@@ -42,7 +42,7 @@ def report(fp32: onnx.ModelProto, ranges: dict[str, float], images: np.ndarray) 
 
 
 def normalized(images: np.ndarray) -> np.ndarray:
-    """uint8 [n, 224, 224, 3] -> the stem's input, float32 [n, 3, 224, 224], computed apart from the graph."""
+    """uint8 BGR [n, 224, 224, 3] -> the stem's input, float32 [n, 3, 224, 224], computed independently of the graph."""
     mean, deviation = np.array(MEAN_BGR), np.array(STD_BGR)
     return np.ascontiguousarray(((images / 255 - mean) / deviation).astype(np.float32).transpose(0, 3, 1, 2))
 
@@ -98,7 +98,7 @@ def test_a_blocks_error_holds_nothing_of_the_other_blocks(
     assert worst_first(worse)[0].block == "stages.1.blocks.0"
 
 
-# Stages where this network's channel 0 passes its ReLU: a dead one blows nothing up.
+# Stages where channel 0 of this network passes its ReLU: a dead channel would have no effect.
 @pytest.mark.parametrize("stage", [2, 3])
 def test_a_batchnorm_of_tiny_variance_makes_its_block_the_worst(
     make_network: Callable[..., SSResNeXt], calibration_images: list[Path], tmp_path: Path, stage: int
@@ -106,7 +106,7 @@ def test_a_batchnorm_of_tiny_variance_makes_its_block_the_worst(
     network = make_network(TINY)
     variance = network.get_submodule(f"stages.{stage}.blocks.0.bn1").running_var
     assert isinstance(variance, torch.Tensor)
-    variance[0] = 1e-6  # folded, this channel's weights grow a thousandfold, and with it the tensor's one range
+    variance[0] = 1e-6  # folding scales this channel's weights, and so the tensor's range, by a factor of 1000
     model = tmp_path / "model.fp32.onnx"
     export_onnx(fold(network).float(), model)
     histograms = collect_histograms(model, calibration_images[:2])
@@ -128,7 +128,7 @@ def test_ranges_and_clipped_values_are_counted(
     stem = next(tensor for tensor in report.tensors if tensor.name == "stem.input")
     assert (stem.block, stem.kind, stem.values) == ("stem", "activation", x.size)
     assert stem.largest == pytest.approx(x.max(), rel=1e-6)
-    middle = float(np.median(x)) + 1e-4  # no pixel's value, so that rounding can't move one across
+    middle = float(np.median(x)) + 1e-4  # not a pixel value, so that rounding can't move one across
     halved, _ = measure_quantization(fp32, ranges | {stem.tensor: middle}, images)
     stem = next(tensor for tensor in halved.tensors if tensor.name == "stem.input")
     assert stem.range == middle
@@ -136,7 +136,7 @@ def test_ranges_and_clipped_values_are_counted(
     assert 0.4 < stem.clipped / stem.values <= 0.5
 
 
-def test_every_quantized_tensor_is_recorded_under_a_name_that_says_where(
+def test_every_quantized_tensor_is_recorded_under_a_name_with_its_place(
     fp32: onnx.ModelProto, ranges: dict[str, float], report: QuantizationReport
 ) -> None:
     activations = {tensor.tensor: tensor for tensor in report.tensors if tensor.kind == "activation"}
@@ -164,7 +164,7 @@ def test_histograms_hold_every_value_once(tiny_bundle: Bundle) -> None:
         counts = np.array(histogram.counts)
         lower = np.arange(len(counts)) * (histogram.limit / len(counts))
         upper = lower + histogram.limit / len(counts)
-        # The bin that the range falls into holds clipped values and others.
+        # The bin that contains the range has both clipped and unclipped values.
         assert counts[lower >= tensor.range].sum() <= tensor.clipped <= counts[upper > tensor.range].sum()
 
 
@@ -174,7 +174,7 @@ def test_parts_that_are_off_stay_in_floating_point(fp32: onnx.ModelProto, ranges
 
     full, weights, activations = nodes(), nodes(activations=False), nodes(weights=False)
     assert weights.count("QuantizeLinear") == 0
-    assert weights.count("DequantizeLinear") == full.count("Conv") - 2 * 4  # all but the attention's
+    assert weights.count("DequantizeLinear") == full.count("Conv") - 2 * 4  # all except the attention's
     assert activations.count("QuantizeLinear") == activations.count("DequantizeLinear") == len(ranges)
     assert full.count("DequantizeLinear") == weights.count("DequantizeLinear") + len(ranges)
 

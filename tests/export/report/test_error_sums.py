@@ -1,4 +1,4 @@
-"""Signal to quantization noise and cosine, against numpy on all the data at once."""
+"""Signal-to-quantization-noise ratio and cosine, compared with NumPy on all the data at once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_known_error() -> None:
         ([1.0, 2.0], [-1.0, -2.0], -6.0206, -1.0),
     ],
 )
-def test_no_noise_and_no_signal_still_give_numbers_that_json_can_say(
+def test_no_noise_and_no_signal_give_finite_numbers_for_json(
     exact: list[float], found: list[float], sqnr_db: float, cosine: float
 ) -> None:
     sums = ErrorSums()

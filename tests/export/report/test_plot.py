@@ -1,4 +1,4 @@
-"""Plots: what the figures hold, not how they look; and that the files are what their suffix says."""
+"""Plots: the content of the figures, not their appearance; files have the format of their suffix."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_bars_are_noise_over_signal_on_a_log_scale(report: QuantizationReport) -
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["stem", "stages.0.blocks.0"]
     widths = {bars.get_label(): [bar.get_width() for bar in bars] for bars in axes.containers}
-    # 20 dB are a factor of ten in amplitude; no error at all is drawn at the scale's end.
+    # 20 dB are a factor of ten in amplitude; zero error is drawn at the end of the scale.
     assert widths == {
         "weights": pytest.approx([1e-3, 1e-5]),
         "activations": pytest.approx([1e-2, 1e-1]),
@@ -72,9 +72,9 @@ def test_the_histogram_shows_the_range_and_what_it_clips() -> None:
     assert (shade.get_x(), shade.get_x() + shade.get_width()) == (2.0, 3.5)
     legend = axes.get_legend()
     assert legend is not None
-    words = [text.get_text() for text in legend.get_texts()]
-    assert "range: 2 maps to 127" in words
-    assert "clipped: 10 of 1,000 (1.0000%)" in words
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert any("range: 2 " in label for label in labels)
+    assert any("10 of 1,000" in label and "1.0000%" in label for label in labels)
     assert axes.get_xlim()[1] > 3.5
 
 
@@ -92,7 +92,9 @@ def test_a_weight_shows_its_narrowest_and_its_widest_channel() -> None:
 @pytest.mark.parametrize(
     ("name", "start"), [("a.png", b"\x89PNG"), ("a.PNG", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")]
 )
-def test_the_file_is_what_its_suffix_says(report: QuantizationReport, tmp_path: Path, name: str, start: bytes) -> None:
+def test_a_file_has_the_format_of_its_suffix(
+    report: QuantizationReport, tmp_path: Path, name: str, start: bytes
+) -> None:
     save(plot_blocks(report), tmp_path / name)
     data = (tmp_path / name).read_bytes()
     assert data.startswith(start)
@@ -109,5 +111,6 @@ def test_other_suffixes_are_refused(report: QuantizationReport, tmp_path: Path, 
 
 def test_a_place_that_cannot_be_written_is_refused(report: QuantizationReport, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="can't be written"):
+    with pytest.raises(UsageError) as refusal:
         save(plot_blocks(report), tmp_path / "file" / "a.png")
+    assert str(tmp_path / "file" / "a.png") in refusal.value.found

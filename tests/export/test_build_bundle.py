@@ -1,9 +1,10 @@
-"""The export stage from top to bottom: what a bundle holds, and that a failure leaves the old one alone."""
+"""The export stage from top to bottom: what a bundle contains, and that a failure leaves the old one unchanged."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ from ssr_edge.common.errors import BuildError, DataError, UsageError
 from ssr_edge.common.files import sha256_of
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
-from ssr_export.corrections import Int8Corrections
+from ssr_export.build_bundle import build_bundle
 from ssr_export.engines.build import EngineRequest
 from ssr_export.engines.tensorrt_builder import TensorRtOptions
-from ssr_export.make_bundle import BundlePlan, make_bundle
+from ssr_export.plan import BundlePlan, Int8Corrections
 
 
-def test_a_bundle_holds_what_the_design_says(demo_bundle: Bundle) -> None:
+def test_a_bundle_contains_all_its_parts(demo_bundle: Bundle) -> None:
     manifest = demo_bundle.manifest
     assert {"model.fp32.onnx", "model.fp16.onnx", "model.int8.onnx", "calibration.json", "histograms.json"} <= {
         f.path for f in manifest.files
@@ -61,7 +62,7 @@ def test_a_bundle_takes_more_engines_without_the_checkpoint(demo_bundle: Bundle,
     target = tmp_path / "more"
     options = TensorRtOptions(targets=("sm_89",))
     plan = BundlePlan(demo_bundle.path, target, (EngineRequest("tensorrt-rtx", "int8", options),), "percentile")
-    made = make_bundle(plan, print)
+    made = build_bundle(plan, print)
     assert {(e.runtime, e.precision) for e in made.manifest.engines} == {
         ("openvino", "int8"), ("openvino", "fp32"), ("tensorrt-rtx", "int8"),
     }  # fmt: skip
@@ -70,68 +71,74 @@ def test_a_bundle_takes_more_engines_without_the_checkpoint(demo_bundle: Bundle,
 
 def test_a_failed_build_leaves_the_old_bundle_untouched(demo_bundle: Bundle, tmp_path: Path) -> None:
     target = tmp_path / "bundle"
-    make_bundle(BundlePlan(demo_bundle.path, target, (), "percentile"), print)
+    build_bundle(BundlePlan(demo_bundle.path, target, (), "percentile"), print)
     before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
     options = TensorRtOptions(targets=("sm_1",))
     with pytest.raises(BuildError):
-        make_bundle(BundlePlan(target, target, (EngineRequest("tensorrt-rtx", "fp16", options),), "percentile"), print)
+        build_bundle(BundlePlan(target, target, (EngineRequest("tensorrt-rtx", "fp16", options),), "percentile"), print)
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 def test_building_again_takes_the_ranges_from_the_cache(
-    tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
+    tiny_bundle: Bundle, tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
 ) -> None:
     plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=calibration_images[0].parent)
-    make_bundle(plan, print)
-    cache = tmp_path / "b" / "calibration.json"
-    fields = json.loads(cache.read_text())
-    fields["ranges"] = dict.fromkeys(fields["ranges"], 7.0)
-    cache.write_text(json.dumps(fields))
-    make_bundle(plan, print)
+    shutil.copytree(tiny_bundle.path, plan.bundle)  # built from the same checkpoint and images
+    cache = with_ranges_of_seven(plan.bundle / "calibration.json")
+    build_bundle(plan, print)
     assert set(json.loads(cache.read_text())["ranges"].values()) == {7.0}
 
 
-def test_a_cache_of_ones_own_is_kept_and_used_for_another_bundle(
-    tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
+def test_a_given_cache_is_used_for_another_bundle(
+    tiny_bundle: Bundle, tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path
 ) -> None:
-    cache, folder = tmp_path / "ranges.json", calibration_images[0].parent
-    plan = BundlePlan(tiny_checkpoint, tmp_path / "a", (), "percentile", images=folder, cache=cache)
-    first = make_bundle(plan, print)
-    assert cache.read_bytes() == (first.path / "calibration.json").read_bytes()
+    shutil.copyfile(tiny_bundle.file("calibration.json"), tmp_path / "ranges.json")
+    cache, folder = with_ranges_of_seven(tmp_path / "ranges.json"), calibration_images[0].parent
+    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, cache=cache)
+    made = build_bundle(plan, print)
+    assert set(json.loads((made.path / "calibration.json").read_text())["ranges"].values()) == {7.0}
+
+
+def with_ranges_of_seven(cache: Path) -> Path:
+    """Replaces every range in the cache by one that no calibration finds."""
     fields = json.loads(cache.read_text())
     fields["ranges"] = dict.fromkeys(fields["ranges"], 7.0)
     cache.write_text(json.dumps(fields))
-    second = make_bundle(dataclasses.replace(plan, bundle=tmp_path / "b"), print)
-    assert set(json.loads((second.path / "calibration.json").read_text())["ranges"].values()) == {7.0}
+    return cache
 
 
 @pytest.mark.parametrize("content", ["my notes", '{"ranges": {}}', ""])
-def test_a_cache_that_is_something_else_is_not_written_over(
+def test_a_file_that_is_no_range_cache_is_not_overwritten(
     tiny_checkpoint: Path, calibration_images: list[Path], tmp_path: Path, content: str
 ) -> None:
     cache = tmp_path / "notes.txt"
     cache.write_text(content)
     folder = calibration_images[0].parent
-    with pytest.raises(UsageError, match="not written over"):
-        make_bundle(BundlePlan(tiny_checkpoint, tmp_path / "b", (), "mse", images=folder, cache=cache), print)
+    with pytest.raises(UsageError, match=re.escape(str(cache))):
+        build_bundle(BundlePlan(tiny_checkpoint, tmp_path / "b", (), "mse", images=folder, cache=cache), print)
     assert cache.read_text() == content
     nowhere = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "mse", images=folder, cache=tmp_path / "no" / "r.json")
-    with pytest.raises(UsageError, match="can't be written"):
-        make_bundle(nowhere, print)
+    with pytest.raises(UsageError, match=re.escape(str(nowhere.cache))):
+        build_bundle(nowhere, print)
+    assert not (tmp_path / "b").exists()
 
 
-def test_remedies_are_recorded_and_change_the_int8_model_alone_in_what_it_computes(
+def test_corrections_are_recorded_and_change_the_results_of_int8_only(
     tiny_checkpoint: Path, calibration_images: list[Path], tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
     folder, corrections = calibration_images[0].parent, Int8Corrections(equalize=True, correct_bias=False)
-    plan = BundlePlan(tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, corrections=corrections)
-    made = make_bundle(plan, print)
+    cache = tmp_path / "ranges.json"
+    plan = BundlePlan(
+        tiny_checkpoint, tmp_path / "b", (), "percentile", images=folder, corrections=corrections, cache=cache
+    )
+    made = build_bundle(plan, print)
+    assert cache.read_bytes() == (made.path / "calibration.json").read_bytes()
     plain, calibration = tiny_bundle.manifest.calibration, made.manifest.calibration
     assert plain is not None and calibration is not None
     assert (plain.equalized, plain.bias_corrected) == (False, True)
     assert (calibration.equalized, calibration.bias_corrected) == (True, False)
-    # The ranges' cache is keyed by the FP32 file, which equalization rewrites: it can't be used for the other one.
+    # The range cache is keyed by the FP32 file, which equalization rewrites, so it can't be used for the other bundle.
     assert sha256_of(made.path / "model.fp32.onnx") != sha256_of(tiny_bundle.path / "model.fp32.onnx")
     images = np.stack([load(path) for path in calibration_images[:4]])
     logits = {}
@@ -148,6 +155,6 @@ def test_a_checkpoint_whose_images_are_not_here_asks_for_a_folder(demo_checkpoin
     alone = tmp_path / "weights.safetensors"
     alone.write_bytes(demo_checkpoint.read_bytes())
     with pytest.raises(DataError) as missing:
-        make_bundle(BundlePlan(alone, tmp_path / "b", (), "percentile"), print)
+        build_bundle(BundlePlan(alone, tmp_path / "b", (), "percentile"), print)
     assert "--calibration-images" in missing.value.next_step
     assert not (tmp_path / "b").exists()
