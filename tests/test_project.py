@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hatchling.builders.wheel import WheelBuilder
+
+from ssr_edge import __version__
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,3 +91,19 @@ def test_the_wheel_holds_the_sample_images_of_every_class(wheel: zipfile.ZipFile
         names = [name for name in wheel.namelist() if name.startswith(f"ssr_edge/demo/{folder}/")]
         classes = {Path(name).name.split("_")[2].partition("-")[0] for name in names}
         assert len(classes) == 8, names
+
+
+def test_the_citation_names_this_version_the_paper_and_the_data_set() -> None:
+    """The keys are those that the Citation File Format 1.2.0 requires."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert (citation["title"], citation["version"]) == (project()["name"], __version__)
+    assert citation["license"] == project()["license"]
+    assert citation["repository-code"] == project()["urls"]["Repository"]
+    paper, data_set = citation["references"]
+    for reference in (paper, data_set):
+        assert {"type", "title", "authors", "year"} <= set(reference)
+    assert [author["family-names"] for author in paper["authors"]] == ["Xu", "Li", "Wu"]
+    assert (paper["year"], data_set["year"]) == (2024, 2016)
+    assert data_set["doi"] == "10.1109/TBME.2015.2496264"
