@@ -214,3 +214,14 @@ def test_links_that_leave_the_documentation_lead_to_the_repository(target: str, 
     page = f"See [this page]({target}), which [that](gpu.md) extends."
     rewritten = hooks.link_to_repository(page, ROOT / "docs", ROOT / "docs", REPOSITORY)
     assert rewritten == page.replace(f"({target})", f"({expected})")
+
+
+def test_commit_hooks_are_programs_that_the_dev_extra_installs() -> None:
+    """A hook of a remote repository would download a second version of ruff, and would need the network."""
+    repositories = read_yaml(".pre-commit-config.yaml")["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    hooks = {hook["id"]: hook for hook in repositories[0]["hooks"]}
+    assert {"ruff-check", "ruff-format", "end-of-file-fixer"} <= set(hooks)
+    assert all(hook["language"] == "system" and hook["entry"].startswith(".venv/bin/") for hook in hooks.values())
+    light = project()["optional-dependencies"]["dev-light"]
+    assert {"ruff", "pre-commit", "pre-commit-hooks"} <= {requirement.partition(">=")[0] for requirement in light}
