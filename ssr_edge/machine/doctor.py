@@ -17,7 +17,7 @@ from ssr_edge.machine.gpu import find_gpu
 # What it is for, the module that does it, the distributions that may bring it, the command that adds it.
 _PARTS = (
     ("infer and bench on a CPU", "openvino", ("openvino",), "pip install ssr-edge"),
-    ("decode images", "cv2", ("opencv-python-headless", "opencv-python"), "pip install ssr-edge"),
+    ("decode images", "cv2", ("opencv-python", "opencv-python-headless"), "pip install ssr-edge"),
     ("train", "torch", ("torch",), "pip install 'ssr-edge[train]'"),
     ("export", "onnxscript", ("onnxscript",), "pip install 'ssr-edge[export]'"),
     ("check numbers", "onnxruntime", ("onnxruntime",), "pip install 'ssr-edge[export]'"),

@@ -120,7 +120,7 @@ def _gstreamer(pipeline: str) -> cv2.VideoCapture:
         raise RuntimeUnavailable(
             f"OpenCV {cv2.__version__} was built without GStreamer, as all of PyPI's are",
             expected="an OpenCV with GStreamer: JetPack's own, or Debian's and Ubuntu's python3-opencv",
-            next_step="pip uninstall opencv-python-headless && sudo apt install python3-opencv  "
+            next_step="pip uninstall opencv-python && sudo apt install python3-opencv  "
             "(and a virtual environment made with --system-site-packages)",
         )
     return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
