@@ -14,6 +14,7 @@ import pytest
 
 from ssr_edge import __version__
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.common.install_hint import install_hint
 from tests.no_network import NO_NETWORK
 
 Run = Callable[..., Any]
@@ -85,7 +86,7 @@ def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
     assert done.stderr == (
         "ssr-edge: torch is not installed\n"
         "  expected: the packages of the extra 'train'\n"
-        "  next: pip install 'ssr-edge[train]'\n"
+        f"  next: {install_hint('train')}\n"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.results import Results
@@ -102,6 +103,6 @@ def test_without_pyarrow_the_extra_is_named_and_nothing_was_touched(tmp_path: Pa
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "pyarrow is not installed\n  expected: the extra 'parquet'\n  next: pip install 'ssr-edge[parquet]'\n"
+        f"pyarrow is not installed\n  expected: the extra 'parquet'\n  next: {install_hint('parquet')}\n"
     )
     assert (tmp_path / "p.csv").read_text() == "of before"
