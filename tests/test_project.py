@@ -122,9 +122,9 @@ def test_ci_tests_every_supported_python_with_the_scripts_that_people_run() -> N
     jobs = read_yaml(".github/workflows/ci.yml")["jobs"]
     assert jobs["test"]["strategy"]["matrix"]["python"] == PYTHONS
     commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert {"scripts/check", "scripts/docs", "scripts/test"} <= set(commands)
-    for command in commands:
-        assert os.access(ROOT / command, os.X_OK), command
+    scripts = [command for command in commands if not command.startswith("sudo apt-get ")]
+    assert sorted(scripts) == ["scripts/check", "scripts/docs", "scripts/test"]
+    assert all(os.access(ROOT / script, os.X_OK) for script in scripts)
 
 
 def test_ci_may_read_only_and_uploads_nothing() -> None:
