@@ -58,7 +58,8 @@ class Classifier:
 
     Raises:
         BundleError: no such bundle, or it lacks the precision.
-        On entry, also RuntimeUnavailable (a missing package or device) and ServerError.
+        RuntimeUnavailable: on entry, a missing package or device.
+        ServerError: on entry, a server that can't be reached or serves another model.
     """
 
     bundle: Bundle | None

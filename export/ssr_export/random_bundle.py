@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import InputError, RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.images.preprocess import load
 from ssr_edge.machine.environment import installed_versions
 
@@ -42,7 +43,7 @@ def random_bundle(arch: str, paths: Sequence[Path], seed: int) -> Iterator[Bundl
         raise RuntimeUnavailable(
             f"--random-weights needs the export stage: {error}",
             expected="the packages of the extra 'export'",
-            next_step="pip install 'ssr-edge[export]'",
+            next_step=install_hint("export"),
         ) from error
     config = arch_by_name(arch)
     with TemporaryDirectory(prefix="ssr-edge-bench-") as temporary:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 
 
 @contextmanager
@@ -21,5 +22,5 @@ def importing(extra: str) -> Iterator[None]:
         raise RuntimeUnavailable(
             f"{error.name or error} is not installed",
             expected=f"the packages of the extra '{extra}'",
-            next_step=f"pip install 'ssr-edge[{extra}]'",
+            next_step=install_hint(extra),
         ) from error

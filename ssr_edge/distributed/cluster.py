@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 
 # Read when Ray is imported. Its reports of use are off, whatever else is set; the rest only keeps the terminal clean.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -35,7 +36,7 @@ def import_ray() -> Any:
         raise RuntimeUnavailable(
             f"{error.name or error} is not installed",
             expected="the packages of the extra 'ray'",
-            next_step="pip install 'ssr-edge[ray]'",
+            next_step=install_hint("ray"),
         ) from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     return ray

@@ -11,25 +11,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssr_edge import __version__
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.machine.environment import machine_facts
 from ssr_edge.machine.gpu import find_gpu
 
-# What it is for, the module that does it, the distributions that may bring it, the command that adds it.
+# Purpose, module, distributions that may contain it, and the extra that installs it.
 _PARTS = (
-    ("infer and bench on a CPU", "openvino", ("openvino",), "pip install ssr-edge"),
-    ("decode images", "cv2", ("opencv-python-headless", "opencv-python"), "pip install ssr-edge"),
-    ("train", "torch", ("torch",), "pip install 'ssr-edge[train]'"),
-    ("export", "onnxscript", ("onnxscript",), "pip install 'ssr-edge[export]'"),
-    ("check numbers", "onnxruntime", ("onnxruntime",), "pip install 'ssr-edge[export]'"),
-    ("build for TensorRT", "tensorrt", ("tensorrt",), "pip install 'ssr-edge[tensorrt]'"),
+    ("infer and bench on a CPU", "openvino", ("openvino",), ""),
+    ("decode images", "cv2", ("opencv-python", "opencv-python-headless"), ""),
+    ("train", "torch", ("torch",), "train"),
+    ("export", "onnxscript", ("onnxscript",), "export"),
+    ("check numbers", "onnxruntime", ("onnxruntime",), "export"),
+    ("build for TensorRT", "tensorrt", ("tensorrt",), "tensorrt"),
     (
         "build for TensorRT for RTX",
         "tensorrt_rtx_bindings",
         ("tensorrt_rtx_cu13_bindings", "tensorrt_rtx_cu12_bindings"),
-        "pip install 'ssr-edge[tensorrt-rtx]'",
+        "tensorrt-rtx",
     ),
-    ("infer on a cluster", "ray", ("ray",), "pip install 'ssr-edge[ray]'"),
-    ("run TensorRT engines", "pycuda", ("pycuda",), "pip install 'ssr-edge[tensorrt]'"),
+    ("infer on a cluster", "ray", ("ray",), "ray"),
+    ("run TensorRT engines", "pycuda", ("pycuda",), "tensorrt"),
 )
 
 
@@ -37,14 +38,14 @@ def examine() -> dict[str, Any]:
     """Machine, GPU and, for each thing ssr-edge can do, the version of its package or the command that adds it."""
     gpu = find_gpu()
     parts = []
-    for purpose, module, distributions, command in _PARTS:
+    for purpose, module, distributions, extra in _PARTS:
         present = find_spec(module) is not None
         parts.append(
             {
                 "purpose": purpose,
                 "package": module,
                 "version": _version(distributions) if present else None,
-                "add": command,
+                "add": install_hint(extra),
             }
         )
     return {

@@ -23,15 +23,10 @@ class Window:
     """
 
     def __init__(self, stop: Event) -> None:
-        if not cv2.currentUIFramework():
+        reason = _why_no_window(cv2.currentUIFramework())
+        if reason:
             raise RuntimeUnavailable(
-                f"OpenCV {cv2.__version__} was built without window support (opencv-python-headless)",
-                expected="the package opencv-python instead, for --show; --save needs no window",
-                next_step="pip uninstall -y opencv-python-headless && pip install opencv-python",
-            )
-        if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise RuntimeUnavailable(
-                "no display: neither DISPLAY nor WAYLAND_DISPLAY is set",
+                f"no window can be opened: {reason}",
                 expected="a desktop session, or ssh -X, for --show",
                 next_step="the same command with --save annotated/ instead of --show",
             )
@@ -47,3 +42,15 @@ class Window:
     def close(self) -> None:
         """Closes the window."""
         cv2.destroyAllWindows()
+
+
+def _why_no_window(framework: str) -> str | None:
+    """The reason as a phrase; None if a window can be opened. framework: OpenCV's, such as `QT`, `GTK3` or empty."""
+    if not framework:
+        return f"this OpenCV {cv2.__version__} is built without windows, as opencv-python-headless is"
+    if not sys.platform.startswith("linux") or os.environ.get("DISPLAY"):
+        return None
+    # opencv-python's Qt has the X11 plugin only, and ends the process where there is no X server.
+    if framework.startswith("QT") or not os.environ.get("WAYLAND_DISPLAY"):
+        return "DISPLAY is not set"
+    return None

@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.rows import fields
 
@@ -21,7 +22,7 @@ try:
     import pyarrow.parquet
 except ImportError as error:
     raise RuntimeUnavailable(
-        "pyarrow is not installed", expected="the extra 'parquet'", next_step="pip install 'ssr-edge[parquet]'"
+        "pyarrow is not installed", expected="the extra 'parquet'", next_step=install_hint("parquet")
     ) from error
 
 ROW_GROUP = 4096

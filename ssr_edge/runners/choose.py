@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.bundle.manifest import PRECISIONS, Choice
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, UsageError
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.runners.base import Outputs, Phases, Runner, TakesOriginals, TimesPhases
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def open_server_runner(address: ServerAddress, slots: int = 1, retry_policy: Ret
         raise RuntimeUnavailable(
             f"the client of KServe v2 servers can't be imported: {error}",
             expected="the packages of the extra 'server'",
-            next_step="pip install 'ssr-edge[server]'",
+            next_step=install_hint("server"),
         ) from error
     return ServerRunner(address, slots, retry_policy)
 

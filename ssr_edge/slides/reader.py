@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.common.errors import InputError
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.images.opencv import cv2
 from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.sources.inputs import Region
@@ -110,9 +111,9 @@ def _open(path: Path) -> Any:
         from tiffslide import TiffSlide
     except ImportError as error:
         raise InputError(
-            f"{path}: {error.name} is not installed: pip install 'ssr-edge[wsi]'",
+            f"{path}: {error.name} is not installed: {install_hint('wsi')}",
             expected="the packages of the extra 'wsi'",
-            next_step="pip install 'ssr-edge[wsi]'",
+            next_step=install_hint("wsi"),
         ) from error
     quiet_tifffile()
     try:

@@ -122,10 +122,10 @@ def _gstreamer(pipeline: str) -> cv2.VideoCapture:
     # hasBackend, because getBackends also lists backends whose plug-in is not installed.
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise RuntimeUnavailable(
-            f"OpenCV {cv2.__version__} was built without GStreamer, as all PyPI packages are",
-            expected="an OpenCV with GStreamer: the one of JetPack, or Debian's and Ubuntu's python3-opencv",
-            next_step="pip uninstall opencv-python-headless && sudo apt install python3-opencv  "
-            "(in a virtual environment created with --system-site-packages)",
+            f"OpenCV {cv2.__version__} was built without GStreamer, as all of PyPI's are",
+            expected="an OpenCV with GStreamer: JetPack's own, or Debian's and Ubuntu's python3-opencv",
+            next_step="pip uninstall opencv-python && sudo apt install python3-opencv  "
+            "(and a virtual environment made with --system-site-packages)",
         )
     return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
 

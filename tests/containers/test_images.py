@@ -1,4 +1,4 @@
-"""The images without an engine to build them: what their Dockerfiles say, and the wheel of exactly what they copy."""
+"""Checks the Dockerfiles without building them, and the wheel built from exactly the files they copy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parse(dockerfile: Path) -> DockerfileParser:
 
 
 def last_stage(dockerfile: Path) -> dict[str, list[str]]:
-    """The values of each instruction in the stage that is shipped."""
+    """Values of each instruction in the last stage, which becomes the image."""
     values: dict[str, list[str]] = {}
     for step in parse(dockerfile).structure:
         values = {} if step["instruction"] == "FROM" else values
@@ -44,7 +44,7 @@ def last_stage(dockerfile: Path) -> dict[str, list[str]]:
 
 
 def copied_from_here(dockerfile: Path) -> list[str]:
-    """What COPY takes from the folder that the image is built in."""
+    """Sources of every COPY from the build context."""
     copies = [shlex.split(step["value"]) for step in parse(dockerfile).structure if step["instruction"] == "COPY"]
     return [source for *sources, _ in copies if not sources[0].startswith("--from=") for source in sources]
 
@@ -55,7 +55,7 @@ def health_check(dockerfile: Path) -> list[str]:
     return command
 
 
-def test_there_is_an_image_for_each_kind_of_device() -> None:
+def test_each_kind_of_device_has_an_image() -> None:
     assert [path.name for path in DOCKERFILES] == ["cpu.Dockerfile", "jetson.Dockerfile", "tensorrt.Dockerfile"]
 
 
@@ -75,7 +75,7 @@ def test_the_base_is_pinned_and_the_same_release_builds_and_runs(dockerfile: Pat
 
 
 @each_image
-def test_what_is_shipped_is_not_root_says_what_it_is_and_can_be_asked(dockerfile: Path) -> None:
+def test_the_image_runs_unprivileged_with_labels_and_a_health_check(dockerfile: Path) -> None:
     stage = last_stage(dockerfile)
     assert stage["USER"] == ["10001"]
     assert stage["ENTRYPOINT"] == ['["ssr-edge"]']
@@ -86,7 +86,7 @@ def test_what_is_shipped_is_not_root_says_what_it_is_and_can_be_asked(dockerfile
 
 
 @each_image
-def test_everything_that_is_installed_has_its_version(dockerfile: Path) -> None:
+def test_every_installed_package_is_pinned(dockerfile: Path) -> None:
     for name in [source for source in copied_from_here(dockerfile) if source.endswith(".txt")]:
         lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
         assert lines
@@ -94,16 +94,16 @@ def test_everything_that_is_installed_has_its_version(dockerfile: Path) -> None:
 
 
 @each_image
-def test_what_is_copied_is_there_and_let_through(dockerfile: Path) -> None:
-    let_through = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+def test_copied_files_exist_and_pass_dockerignore(dockerfile: Path) -> None:
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for source in copied_from_here(dockerfile):
         assert (ROOT / source).exists(), source
-        assert any(Path(source).match(pattern) for pattern in let_through), source
+        assert any(Path(source).match(pattern) for pattern in allowed), source
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built of nothing but what the CPU image's build stage copies, and unpacked."""
+    """The unpacked wheel, built only from the files that the CPU image's build stage copies."""
     here, made = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("image")
     for source in copied_from_here(DOCKERFILES[0]):
         if (ROOT / source).is_dir():
@@ -111,7 +111,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             (here / source).parent.mkdir(exist_ok=True)
             shutil.copyfile(ROOT / source, here / source)
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", made]
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(made)]
     subprocess.run(build, cwd=here, check=True, capture_output=True)
     (wheel,) = made.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(made / "site")
@@ -124,14 +124,14 @@ def test_the_wheel_holds_every_file_of_the_four_packages(installed: Path) -> Non
 
 
 @each_image
-def test_the_health_check_tells_whether_the_image_can_run(dockerfile: Path, installed: Path, tmp_path: Path) -> None:
+def test_the_health_check_succeeds_if_the_image_can_run(dockerfile: Path, installed: Path, tmp_path: Path) -> None:
     program, *arguments = health_check(dockerfile)
     assert f"{program} = ssr_edge.cli.main:run" in next(installed.glob("*.dist-info/entry_points.txt")).read_text()
     done = run(installed, tmp_path, *arguments)
     if arguments[-1] == "openvino":
         assert (done.returncode, done.stderr) == (0, "")
     elif find_gpu() is None:
-        # As in a container that was started without a GPU.
+        # The same as a container started without a GPU.
         assert done.returncode == 1
         assert "next: " in done.stderr
 
@@ -151,3 +151,8 @@ def run(installed: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProc
 def files_below(folder: Path) -> set[str]:
     every = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(folder).as_posix() for path in every}
+
+
+def test_images_have_the_opencv_that_needs_no_system_libraries() -> None:
+    packages = (ROOT / "containers/requirements.txt").read_text().splitlines()
+    assert [line.partition("==")[0] for line in packages if line.startswith("opencv")] == ["opencv-python-headless"]

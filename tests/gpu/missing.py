@@ -9,6 +9,7 @@ import sys
 from importlib.util import find_spec
 
 from ssr_edge.common.errors import SsrEdgeError
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.tensorrt.cuda import open_cuda
 from ssr_edge.runners.tensorrt.engine import import_tensorrt
@@ -43,7 +44,7 @@ def missing() -> list[str]:
         found += without
     for package in ("torch", "onnxruntime", "onnxscript"):
         if find_spec(package) is None:
-            found.append(f"{package} is not installed; next: pip install 'ssr-edge[export]'")
+            found.append(f"{package} is not installed; next: {install_hint('export')}")
     return found
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.machine.gpu import Gpu
 from tests.doubles.install import install
 from tests.doubles.machine import Machine
@@ -36,4 +37,6 @@ def test_each_missing_part_comes_with_its_command(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(missing, "find_gpu", lambda: Gpu("Double RTX", "8.9", "13.0"))
     found = missing.missing()
     assert [line.split(" can't be imported")[0] for line in found] == ["pycuda", "tensorrt", "tensorrt_rtx"]
-    assert all("; next: pip install 'ssr-edge[tensorrt" in line for line in found)
+    assert [line.partition("; next: ")[2] for line in found] == [
+        install_hint(extra) for extra in ("tensorrt", "tensorrt", "tensorrt-rtx")
+    ]

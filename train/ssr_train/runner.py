@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Runner
 
@@ -42,7 +43,7 @@ class TorchRunner(Runner):
             raise RuntimeUnavailable(
                 f"the PyTorch baseline can't be imported: {error}",
                 expected=f"the packages of the {extra} extra",
-                next_step=f"pip install 'ssr-edge[{extra}]'",
+                next_step=install_hint(extra),
             ) from error
         self._torch, self._dataset = torch, dataset
         self.runtime, self.precision, self.slots = form, "fp32", 1

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ssr_edge.bundle.manifest import OnnxParity
 from ssr_edge.common.errors import ExportError
 from ssr_edge.common.files import replacing
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.images.preprocess import IMAGE_SIZE, MEAN_BGR, STD_BGR, Image
 from ssr_edge.runners.onnxruntime import import_onnxruntime
 from ssr_train.models.network import Network
@@ -88,7 +89,7 @@ def export_onnx(folded: Network, path: Path, cam: bool = False) -> None:
         raise ExportError(
             f"the network can't be written as ONNX: {str(error).splitlines()[0]}",
             expected=f"a network that opset {OPSET} can express",
-            next_step="pip install 'ssr-edge[export]' --upgrade",
+            next_step=f"{install_hint('export')} --upgrade",
         ) from error
     with replacing(path) as temporary:
         onnx.save(model, temporary)
@@ -111,7 +112,7 @@ def check_onnx(path: Path, folded: Network, images: Image) -> OnnxParity:
         raise ExportError(
             f"the logits of {path.name} differ from PyTorch by {error:.1e}, relative to the largest",
             expected=f"at most {PARITY_LIMIT:.0e}",
-            next_step="pip install 'ssr-edge[export]' --upgrade",
+            next_step=f"{install_hint('export')} --upgrade",
         )
     return OnnxParity(images=len(images), relative_error=error)
 

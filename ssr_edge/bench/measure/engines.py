@@ -13,6 +13,7 @@ from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.bundle.manifest import PRECISIONS
 from ssr_edge.common.errors import UsageError
 from ssr_edge.common.files import sha256_of
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.base import Runner
 from ssr_edge.runners.choose import RUNTIMES, open_runner, open_server_runner
@@ -25,7 +26,7 @@ OPENVINO = "openvino-fp32"
 BASELINES = (TORCH, OPENVINO)
 # OpenVINO computes in FP32 what an FP16 file holds: it would be the FP32 engine once more.
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
-_NO_TORCH = "PyTorch or the training stage is not installed: pip install 'ssr-edge[train]'"
+_NO_TORCH = f"PyTorch or the training stage is not installed: {install_hint('train')}"
 
 
 @dataclass(frozen=True)

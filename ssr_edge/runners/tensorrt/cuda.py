@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.machine.gpu_memory import allocating
 
 
@@ -76,7 +77,7 @@ def import_pycuda(extra: str) -> Any:
         raise RuntimeUnavailable(
             f"pycuda can't be imported: {error}",
             expected="pycuda, which compiles itself against CUDA's headers",
-            next_step=f"pip install 'ssr-edge[{extra}]'",
+            next_step=install_hint(extra),
         ) from error
     except ImportError as error:
         raise _no_gpu(str(error)) from error

@@ -11,6 +11,7 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.runners.tensors import CAM, INPUT, TENSORS, Tensors
 
 # The wheel with TensorRT for RTX's bindings has the second name; the first comes with a package that only renames it.
@@ -32,7 +33,7 @@ def import_tensorrt(runtime: str) -> Any:
     raise RuntimeUnavailable(
         f"{_MODULES[runtime][0]} can't be imported: {reason}",
         expected=f"the package of the extra '{runtime}' (on Jetson JetPack's: python -m venv --system-site-packages)",
-        next_step=f"pip install 'ssr-edge[{runtime}]'",
+        next_step=install_hint(runtime),
     ) from reason
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ssr_edge import __version__
+from ssr_edge.common.install_hint import install_hint
 
 Run = Callable[..., Any]
 
@@ -47,7 +48,7 @@ def test_a_runtime_that_can_not_run_ends_with_1_and_what_adds_it(
     answer = ssr_edge("doctor", "--runtime", "tensorrt")
     assert answer.code == 1
     assert "openvino" in answer.out
-    assert "pip install 'ssr-edge[tensorrt]'" in answer.err
+    assert install_hint("tensorrt") in answer.err
 
 
 def test_an_unknown_runtime_is_wrong_usage(ssr_edge: Run) -> None:

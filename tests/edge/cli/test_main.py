@@ -14,6 +14,7 @@ import pytest
 
 from ssr_edge import __version__
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.common.install_hint import install_hint
 from tests.no_network import NO_NETWORK
 
 Run = Callable[..., Any]
@@ -86,7 +87,7 @@ def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
     found, expected, next_step = done.stderr.splitlines()
     assert found.startswith("ssr-edge: torch ")
     assert expected.startswith("  expected: ") and "'train'" in expected
-    assert next_step == "  next: pip install 'ssr-edge[train]'"
+    assert next_step == f"  next: {install_hint('train')}"
 
 
 def test_nothing_phones_home(

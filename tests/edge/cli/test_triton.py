@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.common.install_hint import install_hint
 
 Run = Callable[..., Any]
 
@@ -29,7 +30,7 @@ def test_what_is_missing_for_the_verb_is_named(
     monkeypatch.setitem(sys.modules, "grpc", None)
     answer = ssr_edge("triton", tiny_bundle.path, tmp_path)
     assert answer.code == 1
-    assert "grpc is not installed" in answer.err and "pip install 'ssr-edge[triton]'" in answer.err
+    assert "grpc is not installed" in answer.err and install_hint("triton") in answer.err
 
 
 @pytest.mark.parametrize(

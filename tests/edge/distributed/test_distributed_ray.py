@@ -14,6 +14,7 @@ import cv2
 import pytest
 
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.distributed.cluster import import_ray
 
 Run = Callable[..., Any]
@@ -142,7 +143,7 @@ def test_without_ray_the_command_that_installs_it_is_said(
     monkeypatch.setitem(sys.modules, "ray", None)
     answer = ssr_edge("infer", demo_images[0], "--bundle", tiny_bundle.path, "--ray")
     assert answer.code == 1
-    assert "ray is not installed\n" in answer.err and "next: pip install 'ssr-edge[ray]'\n" in answer.err
+    assert "ray is not installed\n" in answer.err and f"next: {install_hint('ray')}\n" in answer.err
 
 
 def test_no_cluster_is_said_at_once(ssr_edge: Run, tiny_bundle: Bundle, demo_images: list[Path]) -> None:

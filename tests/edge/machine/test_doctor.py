@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from ssr_edge import __version__
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.machine import doctor
 from ssr_edge.machine.doctor import examine, show
 from ssr_edge.machine.gpu import Gpu
@@ -31,7 +32,7 @@ def test_what_is_missing_has_the_command_that_adds_it(
     show(examine())
     lines = capsys.readouterr().out.splitlines()
     (training,) = [line for line in lines if "torch" in line]
-    assert "missing" in training and "pip install 'ssr-edge[train]'" in training
+    assert "missing" in training and install_hint("train") in training
     (inference,) = [line for line in lines if " openvino " in line]
     assert "missing" not in inference and "pip install" not in inference
     assert "no NVIDIA GPU: engines run on the CPU through OpenVINO" in lines

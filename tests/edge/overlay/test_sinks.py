@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from threading import Event
 
@@ -118,32 +119,49 @@ def test_what_can_not_be_saved_is_refused_before_the_run(tmp_path: Path, video: 
         assert "--save" in error.value.next_step
 
 
-def test_without_windows_or_a_display_the_error_names_a_way_out(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux desktops set DISPLAY")
+@pytest.mark.parametrize(
+    ("framework", "display", "found"),
+    [
+        ("", ":0", cv2.__version__),
+        ("QT", None, "DISPLAY"),
+        # PyPI's opencv-python has Qt's X11 plugin only: on Wayland alone it ends the process.
+        ("QT", "wayland-0", "DISPLAY"),
+        ("GTK3", None, "DISPLAY"),
+    ],
+)
+def test_show_is_refused_where_no_window_can_be_opened(
+    framework: str, display: str | None, found: str, monkeypatch: pytest.MonkeyPatch, video: Path
+) -> None:
+    set_display(display, monkeypatch)
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: framework)
     with pytest.raises(RuntimeUnavailable) as error, open_sinks(opened(video), str(video), None, True, Event()):
         pass
-    if cv2.currentUIFramework():
-        pytest.skip("this OpenCV has windows")
-    assert "opencv-python-headless" in error.value.found and "pip install opencv-python" in error.value.next_step
-    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "QT5")
+    assert found in error.value.found and "--save" in error.value.next_step
+
+
+def set_display(display: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a desktop session sets it: `:0` for X11, `wayland-0` for Wayland, None without a screen."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(RuntimeUnavailable) as error, open_sinks(opened(video), str(video), None, True, Event()):
-        pass
-    assert "DISPLAY" in error.value.found
-    assert "--save" in error.value.next_step
+    if display:
+        monkeypatch.setenv("WAYLAND_DISPLAY" if display.startswith("wayland") else "DISPLAY", display)
 
 
-def test_q_in_the_window_ends_the_run(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
-    """A real window needs a display, so its five functions are replaced."""
+@pytest.mark.parametrize(("framework", "display"), [("QT", ":0"), ("GTK3", ":0"), ("GTK3", "wayland-0")])
+def test_q_in_the_window_ends_the_run(
+    framework: str, display: str, monkeypatch: pytest.MonkeyPatch, video: Path
+) -> None:
+    """Windows need a screen: OpenCV's functions for them are replaced."""
     shown: list[np.ndarray] = []
     keys = iter([-1, ord("q")])
-    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "QT5")
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: framework)
     monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
     monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image))
     monkeypatch.setattr(cv2, "waitKey", lambda _: next(keys))
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0)
     monkeypatch.setattr(cv2, "destroyAllWindows", lambda: None)
-    monkeypatch.setenv("DISPLAY", ":0")
+    set_display(display, monkeypatch)
     stop = Event()
     with open_sinks(opened(video), str(video), None, True, stop) as (window,):
         window.add(gray(1)[0], prediction())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.inference.pipeline import Failure
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.results.results import Results
@@ -104,5 +105,5 @@ def test_without_pyarrow_the_extra_is_named_and_nothing_is_changed(tmp_path: Pat
     found, expected, next_step = done.stdout.splitlines()
     assert "pyarrow" in found
     assert "'parquet'" in expected
-    assert next_step == "pip install 'ssr-edge[parquet]'"
+    assert next_step == install_hint("parquet")
     assert (tmp_path / "p.csv").read_text() == "earlier results"

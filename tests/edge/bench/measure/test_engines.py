@@ -11,6 +11,7 @@ from ssr_edge.bench.measure.engines import plan_engines
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import UsageError
+from ssr_edge.common.install_hint import install_hint
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_without_torch_openvino_is_the_baseline(bundle: Bundle, monkeypatch: pyt
     monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "torch" else find_spec(name))
     plan = plan_engines(bundle, (), ("int8",))
     assert [spec.name for spec in plan.specs] == ["openvino-fp32", "openvino-int8"]
-    assert "pip install 'ssr-edge[train]'" in plan.not_run["torch-fp32"]
+    assert install_hint("train") in plan.not_run["torch-fp32"]
 
 
 def test_filters_keep_the_baseline(bundle: Bundle) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import RuntimeUnavailable, ServerError
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.runners.base import Runner
 from ssr_edge.runners.choose import open_server_runner
 from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
@@ -243,4 +244,4 @@ def test_without_the_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "tritonclient.grpc", None)
     with pytest.raises(RuntimeUnavailable, match="client of KServe v2 servers can't be imported") as error:
         open_server_runner(ServerAddress("127.0.0.1:1", MODEL))
-    assert error.value.next_step == "pip install 'ssr-edge[server]'"
+    assert error.value.next_step == install_hint("server")

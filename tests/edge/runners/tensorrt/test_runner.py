@@ -19,6 +19,7 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
 from ssr_edge.common.errors import BundleError, RuntimeUnavailable, SsrEdgeError, UsageError
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.runners.base import Outputs
 from ssr_edge.runners.choose import open_runner
 from ssr_edge.runners.tensorrt import cuda
@@ -370,11 +371,11 @@ def test_missing_tensorrt_in_words(runtime: str, module: str, bundle: Bundle, mo
     with pytest.raises(RuntimeUnavailable) as refused:
         open_runner(bundle, runtime, "fp32")
     assert refused.value.found.startswith(f"{module} can't be imported: ")
-    assert refused.value.next_step == f"pip install 'ssr-edge[{runtime}]'"
+    assert refused.value.next_step == install_hint(runtime)
 
 
 NO_CUDA = {
-    "no pycuda": ("pycuda.driver", ModuleNotFoundError("No module named 'pycuda'"), "pip install 'ssr-edge[tensorrt]'"),
+    "no pycuda": ("pycuda.driver", ModuleNotFoundError("No module named 'pycuda'"), install_hint("tensorrt")),
     "no driver": ("pycuda.driver", ImportError("libcuda.so.1: cannot open shared object file"), "--runtime openvino"),
     "no GPU": ("pycuda.autoprimaryctx", RuntimeError("on any of the 0 detected devices"), "--runtime openvino"),
 }
