@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def brief_choice_of_engines() -> Iterator[None]:
-    """Bundles are built without the seconds of timing that choose between their engines; tests of that time for real."""
+    """Bundles are built without the seconds of timing that choose between their engines."""
     from dataclasses import replace
 
     from ssr_export.engines import choose

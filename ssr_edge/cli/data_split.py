@@ -13,6 +13,7 @@ from rich.table import Table
 from ssr_edge.breakhis.names import CLASS_NAMES, CLASSES
 from ssr_edge.cli.extras import importing
 from ssr_edge.common.errors import UsageError
+from ssr_edge.common.files import cannot_write
 
 if TYPE_CHECKING:
     from ssr_train.data.breakhis import Record
@@ -72,11 +73,7 @@ def _write(split: Split, file: Path) -> None:
     try:
         split.write(file)
     except OSError as error:
-        raise UsageError(
-            f"{file} can't be written: {error.strerror}",
-            expected="a file in a folder that you may write to",
-            next_step="ssr-edge data split FOLDER -o split.csv",
-        ) from error
+        raise cannot_write(file, error, "ssr-edge data split FOLDER -o split.csv") from error
 
 
 def _splits(asked: SplitRequest, records: list[Record]) -> dict[int, Split]:

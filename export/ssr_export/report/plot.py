@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ssr_edge.bundle.histograms import Histogram
 from ssr_edge.bundle.manifest import QuantizationReport, QuantizedTensor
 from ssr_edge.common.errors import UsageError
-from ssr_edge.common.files import replacing
+from ssr_edge.common.files import cannot_write, replacing
 
 # Color-blind safe (Okabe and Ito 2008).
 _COLORS = {"weights": "#56B4E9", "activations": "#E69F00", "both": "#000000"}
@@ -88,8 +88,4 @@ def save(figure: Figure, file: Path) -> None:
         with replacing(file) as temporary:
             figure.savefig(temporary, format=kind[1:], dpi=150)
     except OSError as error:
-        raise UsageError(
-            f"{file} can't be written: {error.strerror}",
-            expected="--plot with a file in a writable folder",
-            next_step="the same command with another --plot",
-        ) from error
+        raise cannot_write(file, error, "the same command with another --plot") from error

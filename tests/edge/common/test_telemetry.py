@@ -48,9 +48,7 @@ def test_openvino_finds_no_telemetry(without_network: dict[str, str], tmp_path: 
     assert not list((tmp_path / "home").iterdir())
 
 
-def test_onnxruntime_writes_no_device_id(
-    without_network: dict[str, str], tmp_path: Path, tiny_bundle: Bundle
-) -> None:
+def test_onnxruntime_writes_no_device_id(without_network: dict[str, str], tmp_path: Path, tiny_bundle: Bundle) -> None:
     _run(_SESSION, without_network, tiny_bundle.path / "model.fp32.onnx")
     assert not list((tmp_path / "home").rglob("*"))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.breakhis.labels import ImagesWithTruth
-from ssr_edge.common.errors import UsageError
-from ssr_edge.common.files import replacing
+from ssr_edge.common.files import cannot_write, replacing
 from ssr_edge.evaluation.accuracy import Predicted
 from ssr_edge.evaluation.contact_sheet import MOST, contact_sheet
 from ssr_edge.evaluation.mistakes import worst_mistakes
@@ -68,11 +67,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"{folder} can't be written: {error.strerror}",
-            expected="a folder that you may write to",
-            next_step="the same command with another folder",
-        ) from error
+        raise cannot_write(folder, error, "the same command with another folder") from error
 
 
 def _write(path: Path, image: Image) -> Path:
