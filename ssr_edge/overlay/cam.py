@@ -1,4 +1,4 @@
-"""Draws a class activation map over its image: as `ssr_kernels/cam_overlay.cu` does, on a CPU."""
+"""Draws a class activation map over its image, on the CPU."""
 
 from __future__ import annotations
 
