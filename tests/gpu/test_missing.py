@@ -1,4 +1,4 @@
-"""A machine without a GPU must not seem to have passed the tests that need one. Runs everywhere."""
+"""A machine without a GPU must not appear to pass the GPU tests. Runs everywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_without_a_gpu_the_exit_code_is_no_pass(
     with pytest.raises(SystemExit) as end:
         missing.main()
     assert end.value.code == 77
-    assert "no NVIDIA GPU, or no driver for it; next: nvidia-smi" in capsys.readouterr().err
+    assert "next: nvidia-smi" in capsys.readouterr().err
 
 
 def test_everything_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,5 +35,5 @@ def test_each_missing_part_comes_with_its_command(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setattr(missing, "find_gpu", lambda: Gpu("Double RTX", "8.9", "13.0"))
     found = missing.missing()
-    assert [line.split(" can't be imported")[0] for line in found] == ["pycuda", "tensorrt", "tensorrt_rtx"]
+    assert [line.partition(" ")[0] for line in found] == ["pycuda", "tensorrt", "tensorrt_rtx"]
     assert all("; next: pip install 'ssr-edge[tensorrt" in line for line in found)

@@ -1,4 +1,4 @@
-"""Training on a real GPU against the CPU: the views, the figures, a run that is gone on with."""
+"""Training on a real GPU compared with the CPU: augmented views, metrics, a resumed run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_figures_are_computed_in_fp32(breakhis_tree: Path) -> None:
     images = load_images(read(breakhis_tree, 100)[:16], 224)
     torch.manual_seed(0)
     network = build_network(arch_by_name("ssresnext50_32x4d"))
-    # As random weights leave it, each block is its shortcut.
+    # With initial weights each block equals its shortcut.
     for name, parameter in network.named_parameters():
         if name.endswith("bn3.weight"):
             torch.nn.init.constant_(parameter, 0.2)
@@ -78,7 +78,7 @@ def test_graphs_compute_what_single_launches_do() -> None:
                 assert (found - expected).norm() < 1e-3 * expected.norm()
     for name, expected in plain.named_buffers():
         torch.testing.assert_close(graphed.get_buffer(name), expected, rtol=1e-3, atol=1e-4)
-    # To judge, the network takes any batch.
+    # In evaluation the network takes any batch.
     three = torch.randn(3, 3, 224, 224).cuda()
     with torch.inference_mode():
         torch.testing.assert_close(graphed.eval()(three), plain.eval()(three), rtol=1e-3, atol=1e-3)

@@ -1,4 +1,4 @@
-"""What a TensorRT engine reports of its layers, on the contract double."""
+"""Layer times of a TensorRT engine, on the contract double."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAYERS = [
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    """A GPU on which every test leaves nothing behind."""
+    """A GPU on which every test must free everything."""
     machine = Machine(capability=(8, 9))
     yield machine
     machine.demand_clean()
