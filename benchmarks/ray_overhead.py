@@ -4,7 +4,7 @@
 
 FOLDER: microscope images, repeated where there are fewer, so that they come from the page cache and not from a disk.
 
-Each round runs the command itself, in a process of its own: locally, then with `--ray` as one actor a core and as one
+Each round runs the command itself, in a process of its own: locally, then with `--ray local` as one actor a core and as one
 actor of all cores. Start: from the command to its first result; with Ray to as many parts as there are actors, so that
 all are at work. Rate: of the images behind that, up to the last one's arrival. Rest: from there to the command's end,
 with Ray the making of the one table.
@@ -92,7 +92,7 @@ def parts(size: int, total: int) -> Callable[[Path], int]:
 def print_driver(bundle: Bundle) -> None:
     """Prints what the process that hands out parts can do in a second."""
     missing = [f"/missing/{number}.png" for number in range(PARTS)]
-    options = ["--bundle", str(bundle.path), "--ray", "--part-size", "1"]
+    options = ["--bundle", str(bundle.path), "--ray", "local", "--part-size", "1"]
     by_part = timed(missing, options, parts(1, PARTS)).rate
     inputs = [still(Path(f"/archive/slide{number // 5000:05d}/tile{number:09d}.jpg")) for number in range(PATHS)]
     started = time.perf_counter()
@@ -136,7 +136,7 @@ def main() -> None:
     bundle = Bundle.open(asked.bundle) if asked.bundle else Bundle.newest()
     images = list(islice(cycle(str(path.resolve()) for path in find_sources(asked.folder)), asked.images))
     cores, by_part = usable_cores(), parts(asked.part_size, asked.images)
-    ray = ["--ray", "--part-size", str(asked.part_size)]
+    ray = ["--ray", "local", "--part-size", str(asked.part_size)]
     ways: dict[str, tuple[list[str], Callable[[Path], int], int]] = {
         "local": ([], lines, 1),
         f"Ray, {cores} actors of 1 core": (ray, by_part, cores * asked.part_size),
