@@ -4,7 +4,7 @@
 
 FOLDER: microscope images, repeated where there are fewer, so that they come from the page cache and not from a disk.
 
-Each round runs the command itself, in a process of its own: locally, then with `--ray local` as one actor a core, and one
+Each round runs the command in its own process: locally, then with `--ray local` as one actor per core, and as one actor
 of all cores. Start: from the command to its first result; with Ray to as many parts as there are actors, so that
 all are at work. Rate: of the images behind that, up to the last one's arrival. Rest: from there to the command's end,
 with Ray the making of the one table.

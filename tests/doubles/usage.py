@@ -135,8 +135,10 @@ class _Reader:
             found = self._read(node.value)
             for target in node.targets:
                 # All items of a list have the same type.
-                items = isinstance(node.value, ast.ListComp) and isinstance(target, ast.Tuple)
-                self._bind(target, found * len(target.elts) if items else found)
+                if isinstance(node.value, ast.ListComp) and isinstance(target, ast.Tuple):
+                    self._bind(target, found * len(target.elts))
+                else:
+                    self._bind(target, found)
         elif isinstance(node, (ast.For, ast.comprehension)):
             self._bind(node.target, self._read(node.iter))
         elif isinstance(node, ast.FunctionDef):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from ssr_edge.common.errors import SsrEdgeError
@@ -24,10 +25,11 @@ def missing() -> list[str]:
     gpu = find_gpu()
     if gpu is None:
         return ["no NVIDIA GPU, or no driver for it; next: nvidia-smi"]
-    found = []
-    checks = [
+    found: list[str] = []
+    capability = gpu.compute_capability.replace(".", "")
+    checks: list[Callable[[], object]] = [
         lambda: open_cuda("tensorrt"),
-        lambda: compile_kernel(RESIZE_AREA, gpu.compute_capability.replace(".", "")),
+        lambda: compile_kernel(RESIZE_AREA, capability),
     ]
     for check in checks:
         try:

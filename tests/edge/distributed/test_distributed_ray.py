@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +26,10 @@ def cluster() -> Iterator[Any]:
     """Two nodes of one core each; this process runs on the first."""
     pytest.importorskip("ray", reason="the extra 'ray'")
     import_ray()
-    from ray.cluster_utils import Cluster
+    cluster_utils: Any = importlib.import_module("ray.cluster_utils")
 
-    size = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args=size | {"include_dashboard": False})
+    size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=size | {"include_dashboard": False})
     cluster.add_node(**size)
     cluster.wait_for_nodes()
     yield cluster

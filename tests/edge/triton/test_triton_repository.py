@@ -245,11 +245,11 @@ def test_another_model_is_another_version_and_the_old_one_stays(
     write(bundle, models, precisions=["int8", "fp32"])
     (models / "demo_int8" / "7").mkdir()  # not written by ssr-edge
     before = listing(models)
-    (bundle.path / "engines" / "2.plan").write_bytes(b"built anew")
+    (bundle.path / "engines" / "2.plan").write_bytes(b"rebuilt")
     write_manifest(bundle.path, bundle.manifest)
     lines = write(Bundle.open(bundle.path), models, precisions=["int8", "fp32"])
     after = listing(models)
-    assert after["demo_int8/8/model.plan"][0] == b"built anew"
+    assert after["demo_int8/8/model.plan"][0] == b"rebuilt"
     assert {name: after[name] for name in before if "ssr-edge.json" not in name} == {
         name: content for name, content in before.items() if "ssr-edge.json" not in name
     }
@@ -262,9 +262,9 @@ def test_another_model_is_another_version_and_the_old_one_stays(
 def test_a_version_that_was_changed_is_written_anew(with_engines: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = with_engines(*PLANS)
     write(bundle, tmp_path / "models", precisions=["int8"])
-    (tmp_path / "models" / "demo_int8" / "1" / "model.plan").write_bytes(b"somebody's")
+    (tmp_path / "models" / "demo_int8" / "1" / "model.plan").write_bytes(b"changed")
     write(bundle, tmp_path / "models", precisions=["int8"])
-    assert (tmp_path / "models" / "demo_int8" / "1" / "model.plan").read_bytes() == b"somebody's"
+    assert (tmp_path / "models" / "demo_int8" / "1" / "model.plan").read_bytes() == b"changed"
     assert (tmp_path / "models" / "demo_int8" / "2" / "model.plan").read_bytes() == bundle.file(
         "engines/2.plan"
     ).read_bytes()
@@ -277,7 +277,7 @@ def test_a_folder_that_is_not_ssr_edges_is_refused_before_anything_is_written(
     models, name = tmp_path / "models", f"{tiny_bundle.path.name}_int8"
     file = models / name / there
     file.parent.mkdir(parents=True)
-    file.write_text('{"written_by": "somebody"}')
+    file.write_text('{"written_by": "another program"}')
     before = listing(models)
     with pytest.raises(UsageError, match=name) as refused:
         write(tiny_bundle, models)
