@@ -103,7 +103,7 @@ def test_two_nodes_give_the_rows_of_a_local_run_and_go_on_by_part(
 
 
 @pytest.mark.slow
-def test_a_node_that_is_killed_costs_no_row(
+def test_no_row_is_lost_with_a_killed_node(
     ssr_edge: Run, cluster: Any, images: Path, local: Path, tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
     output, finished_before = tmp_path / "p.csv", []

@@ -102,7 +102,7 @@ def test_a_plain_call_makes_no_event(
             runner.phases(images(1))
 
 
-def test_a_call_that_fails_costs_itself(bundle_for: Callable[[str], Bundle], machine: Machine) -> None:
+def test_a_failed_call_leaves_the_runner_usable(bundle_for: Callable[[str], Bundle], machine: Machine) -> None:
     with TensorRtRunner(bundle_for("10.13.3"), "fp32") as runner:
         with pytest.raises(UsageError, match=r"uint8 \[5, 224, 224, 3\]"):
             runner.phases(images(5))
