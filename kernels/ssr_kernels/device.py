@@ -1,4 +1,4 @@
-"""What both launchers need of the GPU: a compiled kernel, and a block of memory that grows with the batch."""
+"""GPU side of the launcher: loads a compiled kernel, and a device buffer that grows with the batch."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.machine.gpu_memory import allocating
 from ssr_kernels.compile import compile_kernel
+from ssr_kernels.errors import OutOfMemory
 
 
 def load(driver: Any, source: Path, arguments: str) -> Any:
-    """Compiles a .cu file for the current context's GPU and returns its function of the same name, ready to be called.
+    """Compiles a .cu file for the current context's GPU and returns its function of the same name, prepared.
 
-    `arguments` are struct codes ("P" pointer, "i" int32, "f" float32). Only prepared calls are safe: pycuda's plain
-    call caches packed arguments by value, takes int32 1 for int64 1, and never lets go of the buffers it was given.
+    arguments: struct codes ("P" pointer, "i" int32). Only prepared calls are safe: pycuda's plain call caches packed
+    arguments by value, takes int32 1 for int64 1, and never releases the buffers that it was given.
 
     Raises:
-        BuildError, RuntimeUnavailable: as `compile_kernel`.
+        CompileError, CompilerMissing: see `compile_kernel`.
     """
     major, minor = driver.Context.get_device().compute_capability()
     module = driver.module_from_buffer(compile_kernel(source, f"{major}{minor}"))
@@ -27,9 +27,9 @@ def load(driver: Any, source: Path, arguments: str) -> Any:
 
 
 class GrowingBuffer:
-    """A page-locked block on the host and its twin on the GPU, both grown as needed, copied on one stream.
+    """A page-locked host buffer and a device buffer of the same size, grown on demand, copied on one stream.
 
-    what: its content, in words, for the error of a GPU that is full.
+    what: a description of the content, for the out-of-memory error.
     """
 
     def __init__(self, driver: Any, stream: Any, what: str) -> None:
@@ -42,33 +42,30 @@ class GrowingBuffer:
 
     @property
     def address(self) -> int:
-        """Where the block lies on the GPU."""
+        """Device address of the buffer."""
         return int(self._device)
 
     def reserve(self, size: int) -> npt.NDArray[np.uint8]:
-        """The host block, uint8 [size], free to be written: waits until its last upload has left it.
+        """Returns the host buffer, uint8 [size], ready to be written: waits until its last upload has finished.
 
         Raises:
-            MemoryError: the GPU, or page-locked memory, has no room for it.
+            OutOfMemory: the GPU, or page-locked memory, has no room for it.
         """
         self._uploaded.synchronize()
         if size > self._host.size:
-            # Kernels still queued read the old block.
+            # Queued kernels still read the old buffer.
             self._stream.synchronize()
-            # Given back first, so that old and new need not both fit; and both or none, whatever fails.
+            # Freed first, so that old and new need not both fit. Assigned together, so that a failure leaves neither.
             self._host, self._device = np.empty(0, np.uint8), None
-            with allocating(self._driver, self._what, size):
+            try:
                 device = self._driver.mem_alloc(size)
                 self._host, self._device = self._driver.pagelocked_empty(size, np.uint8), device
+            # pycuda's MemoryError does not derive from Python's.
+            except self._driver.MemoryError as error:
+                raise OutOfMemory(self._what, size, str(error)) from error
         return self._host[:size]
 
     def upload(self, size: int) -> None:
         """Queues the copy of the first `size` bytes to the GPU."""
         self._driver.memcpy_htod_async(self.address, self._host[:size], self._stream)
         self._uploaded.record(self._stream)
-
-    def download(self, size: int) -> npt.NDArray[np.uint8]:
-        """Copies the first `size` bytes back and waits for them: uint8 [size], valid until the next `reserve`."""
-        self._driver.memcpy_dtoh_async(self._host[:size], self.address, self._stream)
-        self._stream.synchronize()
-        return self._host[:size]

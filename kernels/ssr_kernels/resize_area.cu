@@ -1,38 +1,40 @@
-// Resizes a batch of images of any size as OpenCV's INTER_AREA does, so that the engine sees what training saw.
+// Resizes a batch of images of any size like OpenCV's INTER_AREA, so that inference and training use the same resize.
 //
-// Reading the source is most of the work, so it is read in order, in words of eight bytes: first the threads of a block
-// sum the source rows that each destination row covers into shared memory, then each sums the columns that its own
-// destination bytes cover. As many destination rows as fit take each step together, because barriers are dear; what is
-// too wide for one row to fit goes through in chunks.
+// Reading the source dominates the run time, so it is read sequentially, in words of eight bytes: first the threads of
+// a block sum the source rows covered by each destination row into shared memory, then each thread sums the columns
+// covered by its own destination bytes. As many destination rows as fit share each step, because barriers are
+// expensive; rows too wide for shared memory are processed in chunks.
 //
-// The sums over rows are integers: converting bytes to floats would take longer than summing them.
+// Row sums are integers: converting bytes to floats would take longer than summing them.
+//
+// Compiled with --fmad=false (compile.py); fused multiply-adds are written as fmaf. So the GPU and the tests' host
+// build compute the same bits, and agreement with OpenCV shown on the host also holds on the device.
 //
 // Launch: block (THREADS, 1, 1), grid (ceil(out_width / TILE), ceil(out_height / ROWS), images).
-#include "pixel.cuh"
-
-constexpr int TILE = 32;  // destination pixels of a block along a row
-constexpr int ROWS = 8;   // destination rows of a block
+constexpr int CHANNELS = 3;
+constexpr int TILE = 32;  // destination pixels per block along a row
+constexpr int ROWS = 8;   // destination rows per block
 constexpr int THREADS = TILE * CHANNELS;
 constexpr int BYTES_A_THREAD = 8;
-constexpr int BLOCKS = 12;  // of a multiprocessor, which limits the registers
-constexpr int STEP = 8;  // pixels; as many bytes as it takes for both pixels and words to be whole
-constexpr int PIXELS = 150 * STEP;  // of sums in shared memory: ROWS rows of 144 pixels, or 2 of 600, ...
+constexpr int BLOCKS = 12;  // per multiprocessor; limits the registers
+constexpr int STEP = 8;  // pixels; their bytes are a whole number of words
+constexpr int PIXELS = 150 * STEP;  // sums in shared memory, in pixels: ROWS rows of 144 pixels, or 2 of 600, ...
 constexpr int WORDS = PIXELS * CHANNELS / BYTES_A_THREAD;
-constexpr int AHEAD = 3 * CHANNELS;  // how far behind the last sum of a row sum_columns may read
-constexpr unsigned WHOLE = 1u << 16;  // what the weights of a cell add up to, nearly: see Span
+constexpr int AHEAD = 3 * CHANNELS;  // sum_columns may read this far past the last sum of a row
+constexpr unsigned WHOLE = 1u << 16;  // approximate sum of the weights of a cell: see Span
 constexpr unsigned LARGEST = WHOLE - 1;  // a weight has 16 bits
 
-// uint8 [height, width, 3] in device memory; pitch is the bytes from one row to the next. Where address and pitch are
-// multiples of eight, rows are read in whole words, up to seven bytes past their end. staging.IMAGE is its twin.
+// uint8 [height, width, 3] in device memory; pitch: bytes from one row to the next. If address and pitch are multiples
+// of eight, rows are read in whole words, up to seven bytes past their end. Must match staging.IMAGE.
 struct Image {
     const unsigned char* pixels;
     long long pitch;
     int width, height;
 };
 
-// The source cells first..last that one destination cell is made of along one axis, and their weights; tail is 0 where
-// there is one cell only. The weights' proportions are right and their sum is not quite WHOLE: whoever uses them divides
-// by the sum, so that the rounding of many equal weights does not add up.
+// The source cells first..last that one destination cell covers along one axis, and their weights; tail is 0 if there
+// is only one cell. The weights' proportions are exact, but their sum is not exactly WHOLE: users divide by the sum, so
+// that the rounding errors of many equal weights do not accumulate.
 struct alignas(16) Span {
     int first, last;
     unsigned head, body, tail;
@@ -40,7 +42,7 @@ struct alignas(16) Span {
 
     __device__ __forceinline__ unsigned between() const { return first < last ? last - first - 1 : 0; }
 
-    // What of it lies in the cells begin..end - 1; nothing has no weight.
+    // The part of the span inside the cells begin..end - 1; an empty part has weight 0.
     __device__ __forceinline__ Span within(int begin, int end) const {
         const int from = max(first, begin), to = min(last, end - 1);
         const unsigned front = from == first ? head : from == last ? tail : body;
@@ -54,17 +56,17 @@ __device__ __forceinline__ Span with_scale(Span span) {
     return span;
 }
 
-// The source rows of one destination row, as sum_rows needs them; pairs of weights are packed for __dp2a.
+// The source rows of one destination row, in the form that sum_rows needs; pairs of weights are packed for __dp2a.
 struct alignas(16) Band {
     const unsigned char *first, *last;
     unsigned ends, body, between;
     float scale;
 };
 
-// Shrinking: every source cell weighs as much as the destination cell covers of it. `from` * `to` has to stay under 2^31
-// and `from` / `to` under WHOLE.
+// Shrinking: a source cell's weight is the fraction of it that the destination cell covers. `from` * `to` must stay
+// below 2^31 and `from` / `to` below WHOLE.
 __device__ __forceinline__ Span area_span(int cell, int from, int to) {
-    // Where the destination cell begins and ends, in units of 1 / to of a source cell.
+    // Start and end of the destination cell, in units of 1 / to of a source cell.
     const unsigned side = to, begin = cell * from, end = begin + from;
     const unsigned first = begin / side, last = (end - 1) / side;
     const float body = floorf(fminf(WHOLE * static_cast<float>(to) / static_cast<float>(from), LARGEST));
@@ -75,8 +77,8 @@ __device__ __forceinline__ Span area_span(int cell, int from, int to) {
                 static_cast<unsigned>(body), static_cast<unsigned>(tail), 0.0f};
 }
 
-// Enlarging along either axis: OpenCV's two-tap variant for INTER_AREA. In doubles and in OpenCV's order of operations,
-// because its rounding moves some cells by a whole source pixel (cell 168 of 36 -> 224, for one) and has to be met.
+// Enlarging along either axis: OpenCV's two-tap variant of INTER_AREA. In doubles and in OpenCV's order of operations,
+// because its rounding shifts some cells by a whole source pixel (e.g. cell 168 of 36 -> 224) and must be reproduced.
 __device__ __forceinline__ Span linear_span(int cell, int from, int to) {
     const double enlargement = static_cast<double>(to) / from;
     int first = static_cast<int>(floor(cell * (1.0 / enlargement)));
@@ -103,13 +105,13 @@ __device__ __forceinline__ Band band_of(const Image& image, const Span& rows) {
                 rows.scale};
 }
 
-// How a block goes through its part of the source: the pixels begin..end - 1 of a row, in chunks of `words` words, for
+// How a block iterates over its part of the source: the pixels begin..end - 1 of a row, in chunks of `words` words, for
 // `together` destination rows at a time.
 struct alignas(16) Plan {
     int begin, end, together;
     unsigned words, inverse;
 
-    // x / words: exact as long as x * words is under 2^19.
+    // x / words: exact while x * words is below 2^19.
     __device__ __forceinline__ unsigned divide(unsigned x) const { return x * inverse >> 20; }
 };
 
@@ -120,18 +122,18 @@ __device__ __forceinline__ Plan plan_of(int first, int last) {
     return Plan{begin, end, min(static_cast<int>(WORDS / words), ROWS), words, inverse};
 }
 
-// Eight bytes of a row, of which the first `count` are wanted.
+// Eight bytes of a row, of which the first `count` are used.
 template <bool ALIGNED>
 __device__ __forceinline__ unsigned long long load(const unsigned char* source, int count) {
     if (ALIGNED) return __ldg(reinterpret_cast<const unsigned long long*>(source));
     unsigned long long word = 0;
-    // Rolled up: unrolled it costs every block registers, and few need it.
+    // Not unrolled: unrolling costs every block registers, and few need this path.
 #pragma unroll 1
     for (int i = min(count, BYTES_A_THREAD) - 1; i >= 0; --i) word = word << 8 | __ldg(source + i);
     return word;
 }
 
-// Adds to four totals the bytes of two words, weighted with the low and the high half of `weights`.
+// Adds the bytes of two words to four totals, weighted by the low and the high half of `weights`.
 __device__ __forceinline__ void add_four(unsigned* totals, unsigned upper, unsigned lower, unsigned weights) {
     const unsigned left = __byte_perm(upper, lower, 0x5140), right = __byte_perm(upper, lower, 0x7362);
     totals[0] = __dp2a_lo(weights, left, totals[0]);
@@ -150,10 +152,10 @@ struct alignas(16) Sums {
     float values[BYTES_A_THREAD];
 };
 
-// The weighted sums over a band of the eight bytes at byte `at` of a row, of which the first `count` are wanted.
+// The weighted sums over a band of the eight bytes at byte `at` of a row, of which the first `count` are used.
 template <bool ALIGNED>
 __device__ __forceinline__ Sums sum_rows(const Band& band, long long pitch, int at, int count) {
-    // All loads before the first use, so that they wait together.
+    // All loads come before the first use, so that their latencies overlap.
     const unsigned char* source = band.first + at;
     const unsigned long long first = load<ALIGNED>(source, count), last = load<ALIGNED>(band.last + at, count);
     unsigned long long odd = 0;
@@ -176,7 +178,7 @@ __device__ __forceinline__ Sums sum_rows(const Band& band, long long pitch, int 
     return sums;
 }
 
-// Fills `sums` with the plan's words of each of `count` bands, from pixel `chunk` of the rows on.
+// Fills `sums` with the plan's words of each of `count` bands, starting at pixel `chunk` of the rows.
 template <bool ALIGNED>
 __device__ __forceinline__ void sum_bands(const Band* bands, int count, long long pitch, const Plan& plan, int chunk,
                                           float* sums) {
@@ -189,8 +191,8 @@ __device__ __forceinline__ void sum_bands(const Band* bands, int count, long lon
     }
 }
 
-// The columns of one destination pixel as sum_columns needs them. What is left when the cells between are taken four at a
-// time gets weights of its own, so that the usual few cells take no loop.
+// The columns of one destination pixel, in the form that sum_columns needs. The cells between head and tail are taken
+// four at a time; the remainder has its own weights, so that the common case of few cells needs no loop.
 struct Taps {
     float head, body, tail, left[3];
     int tail_at, fours_at, fours;
@@ -208,7 +210,7 @@ __device__ __forceinline__ Taps taps_of(const Span& columns) {
                 between / 4};
 }
 
-// The weighted sum of every third of `sums`. FEW: there are no fours.
+// The weighted sum of every third element of `sums`. FEW: there are no groups of four.
 template <bool FEW>
 __device__ __forceinline__ float sum_columns(const Taps& taps, const float* sums) {
     float total = fmaf(taps.tail, sums[taps.tail_at], taps.head * sums[0]);
@@ -224,12 +226,13 @@ __device__ __forceinline__ float sum_columns(const Taps& taps, const float* sums
     return fmaf(taps.body, between, total);
 }
 
-// As to_byte, for values from 0 to 255 and a little: adding 2^23 leaves a float no bits below the point.
+// Rounds to the nearest integer, ties to even like OpenCV's saturate_cast<uchar>, for values from 0 to 255 plus
+// rounding error: adding 2^23 leaves a float no fraction bits.
 __device__ __forceinline__ unsigned char scale_to_byte(float total, float scale) {
     return static_cast<unsigned char>(__float_as_uint(fmaf(total, scale, 8388608.0f)));
 }
 
-// One destination byte below the other: `count` of them, each from the `stride` sums of a band.
+// Writes a column of `count` destination bytes, each from the `stride` sums of a band.
 template <bool FEW>
 __device__ __forceinline__ void write_bytes(const Taps& taps, const Band* bands, int count, float scale, float before,
                                             const float* sums, int stride, unsigned char* target, int pitch) {
@@ -241,7 +244,7 @@ __device__ __forceinline__ void write_bytes(const Taps& taps, const Band* bands,
     }
 }
 
-// images: one descriptor an image; out: uint8 [images, out_height, out_width, 3], same channel order as the sources.
+// images: one descriptor per image; out: uint8 [images, out_height, out_width, 3], same channel order as the sources.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     resize_area(const Image* __restrict__ images, unsigned char* __restrict__ out, int out_width, int out_height) {
     __shared__ Span columns[TILE];
@@ -254,7 +257,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     const bool shrinks = image.width >= out_width && image.height >= out_height;
     const bool aligned = (reinterpret_cast<size_t>(image.pixels) | image.pitch) % BYTES_A_THREAD == 0;
     if (thread < width) columns[thread] = span_of(left + thread, image.width, out_width, shrinks);
-    // In other warps than the columns, so that all is worked out at the same time.
+    // In other warps than the columns, so that both are computed concurrently.
     if (row >= 0 && row < height) bands[row] = band_of(image, span_of(top + row, image.height, out_height, shrinks));
     if (thread == THREADS - 1) {
         plan = plan_of(span_of(left, image.width, out_width, shrinks).first,
@@ -264,7 +267,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 
     const int x = thread / CHANNELS, channel = thread % CHANNELS;
     const bool writes = x < width;
-    // No column has four whole cells between its ends, then, and a chunk holds them all.
+    // Then no column has four whole cells between its ends, and one chunk holds all columns.
     const bool few = image.width < 4 * static_cast<long long>(out_width);
     const Span mine = columns[writes ? x : 0];
     const int pitch = out_width * CHANNELS, stride = plan.words * BYTES_A_THREAD;
@@ -278,7 +281,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
             } else {
                 sum_bands<false>(bands + y, count, image.pitch, plan, chunk, sums);
             }
-            // What sum_columns reads too much has no weight, but must not be a NaN.
+            // The extra values that sum_columns reads have weight 0, but must not be NaN.
             if (thread < AHEAD) sums[count * stride + thread] = 0.0f;
             __syncthreads();
             const Span here = few ? mine : mine.within(chunk, chunk + PIXELS);

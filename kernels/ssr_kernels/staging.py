@@ -1,4 +1,4 @@
-"""Lays images of any size out in one block of memory, so that a batch crosses to the GPU in a single copy."""
+"""Packs images of any size into one block of memory, so that a batch is copied to the GPU in a single transfer."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssr_edge.common.errors import InputError
+from ssr_kernels.errors import UnsupportedImage
 
 Image = npt.NDArray[np.uint8]
 
-# Twin of `struct Image` in resize_area.cu; a test compares the sizes.
+# Must match `struct Image` in resize_area.cu; a test compares the sizes.
 IMAGE = np.dtype([("pixels", "<u8"), ("pitch", "<i8"), ("width", "<i4"), ("height", "<i4")])
-# Rows on multiples of eight let the kernel read whole words; images start on 16 so that they share no word.
+# Rows are aligned to 8 bytes so that the kernel can read whole words; images to 16 so that they share no word.
 PITCH_STEP = 8
 IMAGE_STEP = 16
-# The kernel works out in 32 bits where a cell lies: side of the source times side of the destination.
+# The kernel computes cell positions in 32 bits: source side times destination side.
 LARGEST_SIDE = 1 << 20
 
 
 def plan(images: Sequence[Image]) -> tuple[npt.NDArray[Any], int]:
-    """Gives every image, uint8 [h, w, 3], a place in a block that begins with the table of descriptors itself.
+    """Assigns every image, uint8 [h, w, 3], a place in a block that starts with the table of descriptors itself.
 
-    Returns the table, IMAGE [n], whose `pixels` count bytes from the block's beginning, and the block's size in bytes.
+    Returns the table, IMAGE [n], whose `pixels` are byte offsets into the block, and the block's size in bytes.
 
     Raises:
-        InputError: an image of another dtype or shape, without pixels, or with a side over LARGEST_SIDE.
+        UnsupportedImage: an image has another dtype or shape, has no pixels, or a side over LARGEST_SIDE.
     """
     table = np.zeros(len(images), IMAGE)
     end = table.nbytes
     for number, image in enumerate(images):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size > 0:
-            raise _refused(number, image)
+            raise _unsupported(number, image)
         height, width = image.shape[:2]
         if max(height, width) > LARGEST_SIDE:
-            raise _refused(number, image)
+            raise _unsupported(number, image)
         start, pitch = _round_up(end, IMAGE_STEP), _round_up(width * 3, PITCH_STEP)
         table[number] = (start, pitch, width, height)
         end = start + height * pitch
@@ -44,7 +44,7 @@ def plan(images: Sequence[Image]) -> tuple[npt.NDArray[Any], int]:
 
 
 def pack(images: Sequence[Image], table: npt.NDArray[Any], block: Image, address: int) -> None:
-    """Copies the table and the images of `plan` into the block, uint8 [size], that will lie at `address` on the GPU."""
+    """Copies table and images from `plan` into the block, uint8 [size]. address: the block's device address."""
     placed = table.copy()
     placed["pixels"] += np.uint64(address)
     block[: placed.nbytes] = placed.view(np.uint8)
@@ -63,8 +63,8 @@ def _round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def _refused(number: int, image: Image) -> InputError:
-    return InputError(
+def _unsupported(number: int, image: Image) -> UnsupportedImage:
+    return UnsupportedImage(
         f"image {number} of the batch is {image.dtype} {list(image.shape)}",
         expected=f"uint8 [height, width, 3], BGR, with sides from 1 to {LARGEST_SIDE:,}",
         next_step="read images with ssr_edge.images.preprocess.decode",

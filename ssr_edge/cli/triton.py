@@ -1,4 +1,4 @@
-"""`ssr-edge triton`: bundle -> model repository of Triton Inference Server."""
+"""`ssr-edge triton`: bundle -> model repository for Triton Inference Server."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ssr_edge.cli.extras import importing
 def triton(
     bundle: Annotated[Path, typer.Argument(help="Bundle.", show_default=False)],
     repository: Annotated[
-        Path, typer.Argument(help="Folder for --model-repository; models that are there stay.", show_default=False)
+        Path, typer.Argument(help="Folder for --model-repository; existing models stay.", show_default=False)
     ],
     runtime: Annotated[
         str | None,
         typer.Option(
-            help="tensorrt, openvino or onnxruntime. (default: the best that the bundle has, by precision)",
+            help="tensorrt, openvino or onnxruntime. (default: the best in the bundle for each precision)",
             show_default=False,
         ),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="Only this precision; repeatable.", show_default=False)
+        list[str] | None, typer.Option(help="Serve only this precision; repeatable.", show_default=False)
     ] = None,
     bench: Annotated[
         Path | None,
         typer.Option(
-            help="bench.json of this bundle: batch sizes and waiting time are chosen from what it measured.",
+            help="bench.json of this bundle, to choose batch sizes and maximum wait from its measurements.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write a bundle as a model repository for Triton: one model for each precision, bundle_precision."""
+    """Write a bundle as a Triton model repository, with one model per precision, named BUNDLE_PRECISION."""
     with importing("triton"):
-        import grpc  # noqa: F401  (tritonclient says RuntimeError where it is missing)
+        import grpc  # noqa: F401  (tritonclient raises RuntimeError if it is missing)
 
         from ssr_edge.triton.repository import write_repository
     from ssr_edge.bench.report.schema import read_bench

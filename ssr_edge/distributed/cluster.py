@@ -1,4 +1,4 @@
-"""Starts or joins Ray, quietly and without its usage reports, and says for how many actors it has room."""
+"""Starts or joins Ray, without output or usage reports, and computes how many actors fit."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from typing import Any
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.common.install_hint import install_hint
 
-# Read when Ray is imported. Its reports of use are off, whatever else is set; the rest only keeps the terminal clean.
+# Read when Ray is imported. Usage reports are always off; the _QUIET defaults only reduce terminal output.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 _QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
-_LONGEST_KNOCK_S = 5.0
+_CONNECT_TIMEOUT_S = 5.0
+# The address that starts Ray on this machine.
+LOCAL = "local"
 
 
 def import_ray() -> Any:
     """The package, with Ray Data.
 
     Raises:
-        RuntimeUnavailable: it is missing.
+        RuntimeUnavailable: it is not installed.
     """
     os.environ.update(_ENVIRONMENT)
     for name, value in _QUIET.items():
@@ -44,25 +46,25 @@ def import_ray() -> Any:
 
 @contextmanager
 def joined(address: str) -> Iterator[Any]:
-    """Yields Ray's module, connected. address: HOST:PORT of a cluster; empty for a Ray that ends with the block.
+    """Yields Ray's module, connected. address: HOST:PORT of a cluster, or `local` to start Ray here for the block only.
 
     Raises:
-        RuntimeUnavailable: no Ray, or no cluster there.
+        RuntimeUnavailable: Ray is not installed, or there is no cluster at the address.
     """
     ray = import_ray()
     try:
-        if address:
-            _knock(address)
+        if address != LOCAL:
+            _check_reachable(address)
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
         with _no_stderr():
-            ray.init(address=address or "local", **quiet)
+            ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise RuntimeUnavailable(
-            f"no Ray at {address or 'this machine'}: {str(error).strip().splitlines()[0]}",
-            expected="HOST:6379 of a cluster that this machine is a node of, with the same Ray and Python versions",
-            next_step="ray start --head --disable-usage-stats  (on the first node), or --ray without an address",
+            f"can't connect to Ray at {address}: {str(error).strip().splitlines()[0]}",
+            expected="HOST:6379 of a cluster that includes this machine, with the same Ray and Python versions",
+            next_step="ray start --head --disable-usage-stats  (on the first node), or --ray local",
         ) from error
-    # Ray prints what becomes of its processes to stdout, where results may be meant to go.
+    # Ray prints process events to stdout, which may be the destination of the results.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             yield ray
@@ -72,7 +74,7 @@ def joined(address: str) -> Iterator[Any]:
 
 @contextmanager
 def _no_stderr() -> Iterator[None]:
-    """Ray's core writes to the descriptor, to say that it will be quiet; what goes wrong it raises as well."""
+    """Silences stderr at the file descriptor, which Ray's core writes to. Errors are raised as exceptions too."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -84,22 +86,22 @@ def _no_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _knock(address: str) -> None:
-    """Ray itself tries for many minutes."""
+def _check_reachable(address: str) -> None:
+    """Fails fast: Ray itself retries for many minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ValueError("this is not HOST:PORT")
-    with socket.create_connection((host, int(port)), _LONGEST_KNOCK_S):
+        raise ValueError("not HOST:PORT")
+    with socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S):
         pass
 
 
 def nodes(ray: Any) -> list[dict[str, float]]:
-    """What each node that is alive has: `CPU`, `GPU` and more."""
+    """Resources of each live node: `CPU`, `GPU` and more."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def room(ray: Any, cores: int, gpus: float) -> int:
-    """How many actors of a size fit on the nodes, if nobody else uses them."""
+    """How many actors of a given size fit on otherwise idle nodes."""
     return sum(_fit(resources, cores, gpus) for resources in nodes(ray))
 
 

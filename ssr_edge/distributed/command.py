@@ -1,4 +1,4 @@
-"""What `ssr-edge infer --ray` does: computes the parts that are missing, then makes one table of all."""
+"""`ssr-edge infer --ray`: computes the missing parts, then merges all parts into one table."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RayOptions:
-    """address: of a cluster; empty for a Ray on this machine. actors: None for as many as there is room for.
+    """address: HOST:PORT of a cluster, or `local` for Ray on this machine. actors: None for as many as fit.
 
-    cores, gpus: of each actor. part_size: images.
+    cores, gpus: per actor. part_size: images per part.
     """
 
     address: str
@@ -41,7 +41,7 @@ class RayOptions:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """The verb's other arguments that mean the same on a cluster as locally."""
+    """The arguments of `infer` that mean the same on a cluster as locally."""
 
     source: str
     bundle: Bundle
@@ -55,11 +55,11 @@ class InferRequest:
 
 
 def infer_on_ray(request: InferRequest, options: RayOptions, results: Results) -> tuple[int, float]:
-    """Fills `results`; returns how many images were computed just now, and in how many seconds.
+    """Writes `results`; returns the number of images computed by this run, and the seconds that took.
 
     Raises:
-        UsageError: a source or options that can't be, or parts of another job. RuntimeUnavailable: no Ray, or a node
-            that can't compute. KeyboardInterrupt, SystemExit: stopped; finished parts are kept.
+        UsageError: invalid source or options, or parts of another job. RuntimeUnavailable: no Ray, or a node that can't
+            compute. KeyboardInterrupt, SystemExit: stopped; finished parts are kept.
     """
     stop = Event()
     inputs = open_files(request.source, stop, request.every)
@@ -84,21 +84,21 @@ def infer_on_ray(request: InferRequest, options: RayOptions, results: Results) -
         done = _compute(ray, plan, work, actors, folder, stop)
         took = time.perf_counter() - started
         if (lost := nodes_before - len(nodes(ray))) > 0:
-            print(f"nodes lost on the way: {lost}; their parts were computed on others", file=sys.stderr)
+            print(f"nodes lost during the run: {lost}; their parts were computed on other nodes", file=sys.stderr)
     if not plan.count:
-        raise UsageError("the source names no image", expected="at least one path", next_step="ssr-edge infer FOLDER")
+        raise UsageError("the source has no images", expected="at least one path", next_step="ssr-edge infer FOLDER")
     folder.check_end(plan.count)
     with results:
         results.begin(folder.record())
         for result in folder.results(plan.count):
             results.add(result)
     if len(folder.devices) > 1:
-        print("computed on different devices: " + "; ".join(sorted(folder.devices)), file=sys.stderr)
+        print("computed on several devices: " + "; ".join(sorted(folder.devices)), file=sys.stderr)
     return done, took
 
 
 class _Plan:
-    """Yields the parts that are missing. count: parts met so far; kept: images of those that were there."""
+    """Yields the missing parts. count: parts seen so far; kept: images in parts that were already finished."""
 
     def __init__(self, parts: Iterable[Part], folder: PartsFolder) -> None:
         self._parts, self._folder = parts, folder
@@ -129,12 +129,12 @@ def _compute(ray: Any, plan: _Plan, work: Work, actors: int, folder: PartsFolder
     except (KeyboardInterrupt, SystemExit):
         print(
             f"stopped after {plan.kept + done} images; finished parts are in {folder.path}; "
-            "the same command with --resume goes on from there",
+            "run the same command with --resume to continue",
             file=sys.stderr,
         )
         raise
     if plan.kept:
-        print(f"{plan.kept} images were finished before", file=sys.stderr)
+        print(f"{plan.kept} images were already finished", file=sys.stderr)
     return done
 
 
@@ -145,7 +145,7 @@ def _actors(ray: Any, options: RayOptions) -> int:
         raise UsageError(
             f"no node of the cluster has {size}",
             expected="a node with room for an actor",
-            next_step="--num-cpus and --num-gpus of what a node has: ray status shows it",
+            next_step="set --num-cpus and --num-gpus to what a node has (ray status lists it)",
         )
     actors = options.actors or fit
     print(f"{actors} actors of {size}; the cluster has room for {fit}", file=sys.stderr)

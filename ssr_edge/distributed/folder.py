@@ -1,4 +1,4 @@
-"""The folder of a job's finished parts: what a killed job goes on from, and what the one table is made of."""
+"""The folder of a job's finished parts, from which a killed job resumes and the final table is merged."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ssr_edge.results.record import RunRecord
 from ssr_edge.results.writers import writable
 
 _JOB = "job.json"
-_ANEW = "the same command without --resume  (begins anew and deletes the finished parts)"
+_RESTART = "the same command without --resume  (starts over and deletes the finished parts)"
 
 
 class JobRecord(BaseModel):
-    """What a command asks for, as far as results depend on it. bundle: SHA-256 of its manifest. None: not said."""
+    """The options that results depend on. bundle: SHA-256 of its manifest. precision: None for automatic."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,9 +33,9 @@ class JobRecord(BaseModel):
 
 
 class PartsFolder:
-    """Finished parts of one job; a part appears in one step, whole. Call `begin` or `resume` once before anything else.
+    """Finished parts of one job; each part file appears atomically. Call `begin` or `resume` once before other methods.
 
-    devices: those that computed the parts met so far, in words.
+    devices: names of the devices that computed the parts seen so far.
     """
 
     def __init__(self, path: Path, job: JobRecord) -> None:
@@ -45,7 +45,7 @@ class PartsFolder:
         self.devices: set[str] = set()
 
     def begin(self) -> None:
-        """Deletes an older job's parts.
+        """Deletes the parts of an earlier job.
 
         Raises:
             UsageError: the folder can't be written.
@@ -58,10 +58,10 @@ class PartsFolder:
                 temporary.write_text(self._job.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def resume(self) -> None:
-        """Goes on with an older job's parts; where there are none this is `begin`.
+        """Continues an earlier job; without any parts, same as `begin`.
 
         Raises:
-            UsageError: they are of a job that asked for something else.
+            UsageError: the parts are from a job with other options.
         """
         if not self._files():
             self.begin()
@@ -71,40 +71,42 @@ class PartsFolder:
             earlier = JobRecord.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
             raise UsageError(
-                f"{file} does not say what made the parts beside it", expected="the file as written", next_step=_ANEW
+                f"{file} is missing or damaged: the job of the parts in this folder is unknown",
+                expected="the file as written",
+                next_step=_RESTART,
             ) from error
         for name, ours in self._job:
             theirs = getattr(earlier, name)
             if theirs != ours:
                 raise UsageError(
-                    f"{self.path}: the finished parts are of {_said(name, theirs)}, this run has {_said(name, ours)}",
-                    expected="the command that is to be resumed, with the same bundle and options",
-                    next_step=_ANEW,
+                    f"{self.path}: the finished parts have {_shown(name, theirs)}, this run has {_shown(name, ours)}",
+                    expected="the command to resume, with the same bundle and options",
+                    next_step=_RESTART,
                 )
 
     def has(self, part: Part) -> bool:
         """Whether a part is finished.
 
         Raises:
-            UsageError: the part of this number is of other inputs, or was made with another engine than others.
+            UsageError: the part of this number has other inputs, or another engine than the other parts.
         """
         record = read_record(self._file(part.number))
         if record is None:
             return False
         if record.inputs != part.digest:
             raise UsageError(
-                f"{self._file(part.number)} is of other images than those that begin with {part.inputs[0].source}",
-                expected="the inputs of the job that is to be resumed, in the same order",
-                next_step=_ANEW,
+                f"{self._file(part.number)} has other images than here, where it starts with {part.inputs[0].source}",
+                expected="the inputs of the job to resume, in the same order",
+                next_step=_RESTART,
             )
         self._agree(part.number, record)
         return True
 
     def add(self, number: int, record: PartRecord, data: bytes) -> None:
-        """Keeps a finished part. data: from `to_parquet`.
+        """Writes a finished part. data: from `to_parquet`.
 
         Raises:
-            UsageError: it was made with another engine than the others. OutputError: it can't be written.
+            UsageError: it has another engine than the other parts. OutputError: it can't be written.
         """
         self._agree(number, record)
         try:
@@ -113,25 +115,25 @@ class PartsFolder:
         except OSError as error:
             raise OutputError(
                 f"{self._file(number)} can't be written: {(error.strerror or str(error)).lower()}",
-                expected="room for it",
-                next_step="make room, then the same command with --resume",
+                expected="a writable folder with free space",
+                next_step="free some space, then run the same command with --resume",
             ) from error
 
     def check_end(self, count: int) -> None:
-        """Makes sure that a job of `count` parts has no more of them here.
+        """Checks that the folder has no more than the job's `count` parts.
 
         Raises:
-            UsageError: it has.
+            UsageError: it has more.
         """
         if len(self._files()) > count:
             raise UsageError(
-                f"{self.path} has {len(self._files()):,} parts, the inputs now end after {count:,}",
-                expected="the inputs of the job that is to be resumed",
-                next_step=_ANEW,
+                f"{self.path} has {len(self._files()):,} parts, but the inputs now make {count:,}",
+                expected="the inputs of the job to resume",
+                next_step=_RESTART,
             )
 
     def record(self) -> RunRecord:
-        """What made the results of all parts; several devices are named one after the other."""
+        """The run record for all parts; several devices are joined by semicolons."""
         assert self._first is not None
         facts = self._first.model_dump(exclude={"inputs", "device"})
         return RunRecord(**facts, device="; ".join(sorted(self.devices)))
@@ -146,9 +148,9 @@ class PartsFolder:
         for name in ("bundle", "engine", "version"):
             if getattr(record, name) != getattr(first, name):
                 raise UsageError(
-                    f"part {number} was made with {name} {getattr(record, name)}, others with {getattr(first, name)}",
-                    expected="one engine for one table: the same packages on every node",
-                    next_step="the same command with --runtime and --precision said aloud",
+                    f"part {number} has {name} {getattr(record, name)}, the other parts have {getattr(first, name)}",
+                    expected="one engine for all parts: the same packages on every node",
+                    next_step="run the same command with explicit --runtime and --precision",
                 )
         self.devices.add(record.device)
 
@@ -159,5 +161,5 @@ class PartsFolder:
         return list(self.path.glob("part-*.parquet"))
 
 
-def _said(name: str, value: object) -> str:
+def _shown(name: str, value: object) -> str:
     return f"{name.replace('_', ' ')} {'auto' if value is None else value}"

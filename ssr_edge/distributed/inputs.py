@@ -1,4 +1,4 @@
-"""Inputs that a process on another machine can read for itself: images and pages of TIFFs, by their path."""
+"""Inputs that a process on another machine can read: images and TIFF pages, by path."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ssr_edge.sources.inputs import Input, unreadable
 
 
 def open_files(source: str, stop: Event, every: int = 1) -> Iterator[Input]:
-    """What `open_source` finds, in its order. A slide or a video among other files is an input that fails.
+    """The inputs of `open_source`, in its order. A slide or a video among other files becomes an input that fails.
 
     Raises:
-        UsageError: the source names nothing, or is itself a slide, a video, a camera or a stream.
+        UsageError: the source is empty, or is itself a slide, a video, a camera or a stream.
     """
     opened = open_source(source, stop, every, tiles_of=_refused, frames_of=lambda path, _stop, _every: _refused(path))
     if opened.moving:
         raise UsageError(
-            f"--ray with {opened.shown}: frames are read one after the other, on one machine",
+            f"--ray does not support {opened.shown}: frames are read in sequence, on one machine",
             expected="a folder, a glob, or paths of images on stdin",
             next_step=f"ssr-edge infer {opened.shown}",
         )
@@ -28,4 +28,4 @@ def open_files(source: str, stop: Event, every: int = 1) -> Iterator[Input]:
 
 
 def _refused(path: Path) -> Iterable[Input]:
-    return [unreadable(str(path), "with --ray only images are read: ssr-edge infer " + str(path))]
+    return [unreadable(str(path), "--ray reads images only: ssr-edge infer " + str(path))]

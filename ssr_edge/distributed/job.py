@@ -1,4 +1,4 @@
-"""Hands parts to a pool of actors through Ray Data, and yields them as they are finished, in any order."""
+"""Distributes parts to a pool of actors with Ray Data, and yields them as they finish, in any order."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.distributed.parts import Part, pack_inputs
 from ssr_edge.distributed.worker import PartWorker, Work
 
-# Parts known to Ray at once: what bounds this process's memory. Actors start anew with each such window.
+# Parts submitted to Ray at once; bounds this process's memory. Actors restart for each window.
 WINDOW = 10_000
-# The one being computed, and the next: what a node that dies holds is computed again last.
-_PARTS_AT_AN_ACTOR = 2
-# Nodes and processes that an actor may outlive: an image that kills the process it is decoded in has to end the job.
-# Retries of a part are not counted, because many are used up before Ray knows that a node is gone.
+# The current part and the next one. Parts lost with a node are recomputed last.
+_PARTS_PER_ACTOR = 2
+# Restarts of an actor after lost nodes or processes, limited so that an image that crashes its process ends the job.
+# Retries of a part are not limited: many fail before Ray detects a lost node.
 _RESTARTS = 8
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A part's number, how many images it has, and its file's content."""
+    """A part's number, its number of images, and its file's content."""
 
     number: int
     images: int
@@ -34,12 +34,12 @@ class Finished:
 
 
 def compute(ray: Any, parts: Iterable[Part], work: Work, actors: int) -> Iterator[Finished]:
-    """Yields each part once, in the order in which they are finished.
+    """Yields each part once, in the order of completion.
 
-    A node that dies costs time: what it had not handed over is computed again elsewhere.
+    If a node is lost, its unfinished parts are recomputed on other nodes.
 
     Raises:
-        SsrEdgeError: what an actor raised when it opened the bundle. RuntimeUnavailable: actors die again and again.
+        SsrEdgeError: an actor's error while opening the bundle. RuntimeUnavailable: actors crash repeatedly.
     """
     packed = map(_pack, parts)
     while window := list(islice(packed, WINDOW)):
@@ -55,7 +55,7 @@ def _pack(part: Part) -> pyarrow.Table:
 
 def _compute(ray: Any, blocks: list[pyarrow.Table], work: Work, actors: int) -> Iterator[Finished]:
     with warnings.catch_warnings():
-        # Ray 2.60 warns of options that have no name of their own yet, such as the last one.
+        # Ray 2.60 warns about options that are passed through **kwargs, such as the last one.
         warnings.simplefilter("ignore")
         results = _mapped(ray.data.from_arrow(blocks), ray, len(blocks), work, actors)
     for table in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
@@ -71,7 +71,7 @@ def _mapped(parts: Any, ray: Any, count: int, work: Work, actors: int) -> Any:
         fn_constructor_args=(work,),
         batch_size=None,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=min(actors, count), max_tasks_in_flight_per_actor=_PARTS_AT_AN_ACTOR),
+        compute=ray.data.ActorPoolStrategy(size=min(actors, count), max_tasks_in_flight_per_actor=_PARTS_PER_ACTOR),
         num_cpus=work.cores,
         num_gpus=work.gpus,
         max_restarts=_RESTARTS,
@@ -79,9 +79,9 @@ def _mapped(parts: Any, ray: Any, count: int, work: Work, actors: int) -> Any:
 
 
 def _lost(error: Exception) -> RuntimeUnavailable:
-    words = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return RuntimeUnavailable(
-        f"Ray gave up: {words[-1].partition('. ')[0] if words else type(error).__name__}",
-        expected="nodes with ssr-edge installed, that outlive a part and can read its images",
-        next_step="the same command with --resume  (finished parts are kept); Ray's logs: /tmp/ray/session_latest",
+        f"Ray stopped: {lines[-1].partition('. ')[0] if lines else type(error).__name__}",
+        expected="nodes with ssr-edge installed that can read the images and have enough memory",
+        next_step="run the same command with --resume  (finished parts are kept); logs: /tmp/ray/session_latest",
     )

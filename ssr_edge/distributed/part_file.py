@@ -1,4 +1,4 @@
-"""A finished part as a Parquet file: its results in order, failures among them, and what they were made of and with."""
+"""A finished part as a Parquet file: its results and failures in order, and a record of inputs and engine."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ssr_edge.results.parquet import SCHEMA
 from ssr_edge.results.record import RunRecord
 from ssr_edge.results.rows import fields, prediction_of
 
-# Names as bytes, because a file's name need not be UTF-8; a failure has a source and a reason and nothing else.
+# Names are bytes, because file names need not be UTF-8. A failure has only source and reason.
 _SCHEMA = SCHEMA.set(0, pyarrow.field("source", pyarrow.binary())).append(pyarrow.field("reason", pyarrow.binary()))
 _RECORD = b"ssr_edge"
 
 
 class PartRecord(RunRecord):
-    """What made a part. inputs: `Part.digest`."""
+    """The run record of a part. inputs: `Part.digest`."""
 
     inputs: str
 
 
 def to_parquet(results: Iterable[Prediction | Failure], record: PartRecord) -> bytes:
-    """The whole file of a part."""
+    """The content of a part's file."""
     schema = _SCHEMA.with_metadata({_RECORD: record.model_dump_json()})
     file = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(map(_row, results)), schema), file)
@@ -38,17 +38,17 @@ def to_parquet(results: Iterable[Prediction | Failure], record: PartRecord) -> b
 
 
 def record_in(file: Path | bytes) -> PartRecord:
-    """What made a part. file: its path, or its content.
+    """The record in a part. file: its path, or its content.
 
     Raises:
-        OSError, KeyError, pyarrow.ArrowException, ValidationError: it is not a whole part.
+        OSError, KeyError, pyarrow.ArrowException, ValidationError: it is not a complete part.
     """
     source = io.BytesIO(file) if isinstance(file, bytes) else file
     return PartRecord.model_validate_json(pyarrow.parquet.read_schema(source).metadata[_RECORD])
 
 
 def read_record(path: Path) -> PartRecord | None:
-    """What made the part in a file; None where there is no file, or not a whole one."""
+    """The record in a part's file; None if the file is missing or incomplete."""
     try:
         return record_in(path)
     except (OSError, KeyError, TypeError, pyarrow.ArrowException, ValidationError):
@@ -56,7 +56,7 @@ def read_record(path: Path) -> PartRecord | None:
 
 
 def read_results(path: Path) -> Iterator[Prediction | Failure]:
-    """The results in a file, as they went into it as far as `rows` rounds them."""
+    """The results in a file, with the rounding of `rows`."""
     for row in pyarrow.parquet.read_table(path).to_pylist():
         source = os.fsdecode(row["source"])
         if row["reason"] is None:

@@ -1,4 +1,4 @@
-"""Cuts inputs into parts whose content depends on nothing but the inputs and the size."""
+"""Splits inputs into parts that depend only on the inputs and the part size."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ssr_edge.sources.inputs import Input
 
 @dataclass(frozen=True)
 class Part:
-    """Inputs that one actor classifies in one go. number: from 0, in the order of the inputs."""
+    """Inputs that one actor classifies in one task. number: from 0, in the order of the inputs."""
 
     number: int
     inputs: Sequence[Input]
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of the inputs' names and frames: what tells two parts of the same number apart."""
+        """Hex SHA-256 of the inputs' names and frames; distinguishes parts with the same number."""
         digest = hashlib.sha256()
         for item in self.inputs:
             digest.update(b"%s\0%d\0" % (os.fsencode(item.source), item.frame))
@@ -30,7 +30,7 @@ class Part:
 
 
 def cut(inputs: Iterable[Input], size: int) -> Iterator[Part]:
-    """Yields parts of `size` inputs, the last with what is left."""
+    """Yields parts of `size` inputs; the last may be smaller."""
     iterator, number = iter(inputs), 0
     while some := tuple(islice(iterator, size)):
         yield Part(number, some)
@@ -38,10 +38,10 @@ def cut(inputs: Iterable[Input], size: int) -> Iterator[Part]:
 
 
 def pack_inputs(part: Part) -> bytes:
-    """A part's inputs for another process: a list of paths, which are much alike, in some ten bytes each."""
+    """A part's inputs, compressed for another process: similar paths take about ten bytes each."""
     return zlib.compress(pickle.dumps(part.inputs), 1)
 
 
 def unpack(number: int, packed: bytes) -> Part:
-    """The part that `pack_inputs` packed; only what this program sent may be unpacked."""
+    """The inverse of `pack_inputs`. Uses pickle: only for data sent by this program."""
     return Part(number, pickle.loads(zlib.decompress(packed)))

@@ -1,4 +1,4 @@
-"""What runs on the nodes: an actor opens the bundle once and classifies parts with the pipeline of a local run."""
+"""Runs on the nodes: an actor opens the bundle once and classifies parts with the pipeline of a local run."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """What every actor does, whichever node it is on. folder: the command's, against which paths are relative.
+    """The configuration shared by all actors. folder: the command's working folder, for relative paths.
 
-    manifest: SHA-256 of the bundle's. cores: of an actor; its engine and its decoders have so many threads each.
-    gpus: of an actor, or a share of one. batch, requests: as in a local run.
+    manifest: SHA-256 of the bundle's manifest. cores: per actor; threads of its engine, and of its decoders.
+    gpus: per actor, may be a fraction. batch, requests: as in a local run.
     """
 
     folder: Path
@@ -45,10 +45,10 @@ class Work:
 
 
 class PartWorker:
-    """Takes a table of `part` (number) and `inputs` (packed), yields one of `part`, `images`, `data`, `error` for each.
+    """Takes a table of `part` (number) and `inputs` (packed); yields one of `part`, `images`, `data`, `error` per row.
 
-    data: the part's file (`part_file`). error: a pickled SsrEdgeError that stands in its place. It is no exception,
-    because Ray would start the actor again and wrap what it says in tracebacks.
+    data: the part's file (see `part_file`). error: a pickled SsrEdgeError instead of data. It is not raised, because
+    Ray would restart the actor and wrap the message in tracebacks.
     """
 
     def __init__(self, work: Work) -> None:
@@ -88,18 +88,18 @@ def _open(work: Work) -> tuple[Bundle, Runner]:
         os.chdir(work.folder)
     except OSError as error:
         raise RuntimeUnavailable(
-            f"node {node} can't enter {work.folder}: {(error.strerror or str(error)).lower()}",
-            expected="the command's folder, the images and the bundle under the same paths on every node",
-            next_step="cd SHARED_FOLDER, then the same command",
+            f"node {node} can't open the working folder {work.folder}: {(error.strerror or str(error)).lower()}",
+            expected="working folder, images and bundle at the same paths on every node",
+            next_step="cd SHARED_FOLDER, then run the same command",
         ) from error
     bundle = Bundle.open(work.bundle)
     if sha256_of(bundle.path / MANIFEST) != work.manifest:
         raise BundleError(
-            f"{bundle.path} on node {node} is another bundle than the one here",
-            expected="the same bundle under the same path on every node",
+            f"{bundle.path} on node {node} differs from the bundle on this machine",
+            expected="the same bundle at the same path on every node",
             next_step=f"rsync -a {bundle.path.resolve()}/ {node}:{bundle.path.resolve()}/",
         )
-    # Every decoding thread would have as many of OpenCV's as the node has cores.
+    # Otherwise every decoding thread would start one OpenCV thread per core of the node.
     cv2.setNumThreads(1)
     if not work.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -1,4 +1,4 @@
-"""What every runtime looks like to the pipeline and the benchmark."""
+"""The runner interface that the pipeline and the benchmark use for every runtime."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ssr_edge.images.preprocess import Image
 
 @dataclass(frozen=True)
 class Outputs:
-    """What an engine says of n images. logits, probabilities: float32 [n, 8], columns in the order of CLASSES.
+    """An engine's results for n images. logits, probabilities: float32 [n, 8], columns in the order of CLASSES.
 
-    cam: class activation maps, float32 [n, 8, h, w], of an engine that was built with them.
+    cam: class activation maps, float32 [n, 8, h, w], if the engine was built with them.
     """
 
     logits: npt.NDArray[np.float32]
@@ -28,13 +28,13 @@ class Outputs:
 
 
 class Runner(ABC):
-    """An engine, loaded. Use it as a context manager; leaving it frees the device.
+    """A loaded engine. Use it as a context manager; leaving it frees the device.
 
-    runtime: `openvino`, `tensorrt` ... precision: of manifest.PRECISIONS; of a server, its model's name.
-    version: of the runtime. device: in words.
-    max_batch: most images in one call. slots: calls that may be under way at once.
-    origin: where the engine came from, for the user ("engines/....blob", "compiled from model.int8.onnx").
-    threads: that it computes with; None where it does not on this processor.
+    runtime: `openvino`, `tensorrt` ... precision: one of manifest.PRECISIONS; for a server, the model's name.
+    version: the runtime's. device: its name.
+    max_batch: maximum number of images per call. slots: maximum number of calls in flight.
+    origin: the engine's source, for display ("engines/....blob", "compiled from model.int8.onnx").
+    threads: number of compute threads; None if it does not run on this CPU.
     """
 
     runtime: str
@@ -57,18 +57,18 @@ class Runner(ABC):
 
     @abstractmethod
     def submit(self, images: Image) -> int:
-        """Starts a call on uint8 BGR [n, 224, 224, 3] and returns its ticket; the array must not change meanwhile.
+        """Submits uint8 BGR [n, 224, 224, 3] and returns its ticket; the array must not change until `collect`.
 
         At most `slots` tickets may be open; collect one before submitting more.
         """
 
     @abstractmethod
     def collect(self, ticket: int) -> Outputs:
-        """Waits for a call and returns its result; each ticket is collected once."""
+        """Waits for a call and returns its result. Collect each ticket once."""
 
     @abstractmethod
     def close(self) -> None:
-        """Frees the engine. Open tickets are lost."""
+        """Frees the engine and discards open tickets."""
 
     def __enter__(self) -> Self:
         return self
@@ -81,18 +81,18 @@ class Runner(ABC):
 
 @runtime_checkable
 class TakesOriginals(Protocol):
-    """A runner that resizes images itself, where it runs: they go to it as decoded."""
+    """A runner that resizes images on its own device: it takes them as decoded."""
 
     def submit_originals(self, images: Sequence[Image]) -> int:
-        """As `Runner.submit`, of 1 to `max_batch` uint8 BGR [height, width, 3] of any sizes."""
+        """Like `Runner.submit`, for 1 to `max_batch` uint8 BGR [height, width, 3] images of any sizes."""
 
 
 @dataclass(frozen=True)
 class Phases:
-    """Where a call's time went on a GPU, in ms. h2d: copy to the GPU. compute: between the copies. d2h: copies back.
+    """Times of a GPU call's phases in ms. h2d: copy to the GPU. compute: between the copies. d2h: copies back.
 
-    enqueue: of the host, to queue all three. Where it is longer than they are, the GPU waits for the host, and its
-    waiting is inside their times.
+    enqueue: host time to queue all three. If it exceeds their sum, the GPU waits for the host, and their times include
+    that wait.
     """
 
     h2d_ms: float
@@ -103,7 +103,7 @@ class Phases:
 
 @runtime_checkable
 class TimesPhases(Protocol):
-    """A runner on a GPU, whose calls are made of phases."""
+    """A GPU runner that can time the phases of a call."""
 
     def phases(self, images: Image) -> Phases:
-        """Makes one call on uint8 BGR [n, 224, 224, 3], as `Runner.infer`, and times its phases; needs a free slot."""
+        """Runs one call on uint8 BGR [n, 224, 224, 3], like `Runner.infer`, and times its phases. Needs a free slot."""

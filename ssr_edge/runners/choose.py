@@ -1,4 +1,4 @@
-"""Engines behind one interface, and the choice between them."""
+"""Opens runners, and chooses runtime and precision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
     "open_server_runner",
 ]
 
-# Imported only when chosen: each pulls in a runtime of its own.
+# Imported on demand: each imports its own runtime.
 _RUNNERS = {
     "openvino": "ssr_edge.runners.openvino.runner:OpenVinoRunner",
     "tensorrt": "ssr_edge.runners.tensorrt.runner:TensorRtRunner",
@@ -38,13 +38,13 @@ _RUNNERS = {
 RUNTIMES = tuple(_RUNNERS)
 Runtime = Literal["auto", "openvino", "tensorrt", "tensorrt-rtx", "onnxruntime"]
 _ON_PROCESSOR = ("openvino", "onnxruntime")
-# Those that take images as decoded and resize them.
+# Take images as decoded and resize them on the GPU.
 _ORIGINALS_RUNNERS = {
     "tensorrt": "ssr_edge.runners.tensorrt.runner:TensorRtOriginalsRunner",
     "tensorrt-rtx": "ssr_edge.runners.tensorrt.runner:TensorRtRtxOriginalsRunner",
 }
 
-# Those that are faster where every call is of one image.
+# Faster if every call has one image.
 _SINGLE_RUNNERS = {"openvino": "ssr_edge.runners.openvino.runner:OpenVinoSingleRunner"}
 
 
@@ -58,14 +58,14 @@ def open_runner(
     single: bool = False,
     threads: int | None = None,
 ) -> Runner:
-    """Loads an engine of a bundle. runtime: one of RUNTIMES. slots: calls that may be under way at once.
+    """Loads an engine of a bundle. runtime: one of RUNTIMES. slots: maximum number of calls in flight.
 
-    resize: `cpu`, or `gpu` for a runner that TakesOriginals. single: every call will be of one image. threads: that an
-    engine on the processor may compute with; None for one a core.
+    resize: `cpu`, or `gpu` for a runner that TakesOriginals. single: every call has exactly one image. threads: number
+    of compute threads of a CPU engine; None for one per core.
 
     Raises:
-        UsageError: no such runtime, or one that can't compute so. RuntimeUnavailable: no package or device.
-        BundleError: the bundle has no such model or engine, or it was changed.
+        UsageError: unknown runtime, or one that does not support the precision or `resize`. RuntimeUnavailable: a
+            package or the device is missing. BundleError: the bundle lacks the model or engine, or it was modified.
     """
     if runtime not in _RUNNERS:
         raise UsageError(f"runtime {runtime!r} is not known", expected=", ".join(RUNTIMES), next_step="ssr-edge doctor")
@@ -79,7 +79,7 @@ def open_runner(
         raise UsageError(
             f"{runtime} resizes no images: it runs on the CPU",
             expected="--resize gpu with " + " or ".join(_ORIGINALS_RUNNERS),
-            next_step="--resize cpu, or ssr-edge doctor to see what a GPU run lacks",
+            next_step="--resize cpu, or ssr-edge doctor to see what a GPU run needs",
         )
     runners = _ORIGINALS_RUNNERS if resize == "gpu" else _RUNNERS | (_SINGLE_RUNNERS if single else {})
     module, name = runners[runtime].split(":")
@@ -89,10 +89,10 @@ def open_runner(
 
 
 def open_server_runner(address: ServerAddress, slots: int = 1, retry_policy: RetryPolicy | None = None) -> Runner:
-    """Connects to a served model. slots: requests that may be under way at once. retry_policy: None for its defaults.
+    """Connects to a served model. slots: maximum number of requests in flight. retry_policy: None for the defaults.
 
     Raises:
-        ServerError: no answer, no such model, or another than a bundle's. RuntimeUnavailable: no package.
+        ServerError: no answer, no such model, or not a bundle's model. RuntimeUnavailable: a package is missing.
     """
     try:
         from ssr_edge.runners.server.runner import ServerRunner
@@ -106,12 +106,12 @@ def open_server_runner(address: ServerAddress, slots: int = 1, retry_policy: Ret
 
 
 def choose_precision(bundle: Bundle, asked: str | None, runtime: str = "auto") -> str:
-    """The precision asked for if the bundle has its model, or what the manifest says was chosen for the runtime.
+    """The requested precision if the bundle has its model; without a request, the manifest's choice for the runtime.
 
-    A bundle in which nothing was chosen for the runtime gives int8, unless the gate dropped it, else fp32.
+    If the manifest has no choice for the runtime: int8, or fp32 if int8 is missing or was dropped by the gate.
 
     Raises:
-        BundleError: the bundle lacks the precision asked for.
+        BundleError: the bundle lacks the requested precision.
     """
     available = [precision for precision in PRECISIONS if bundle.has(model_file(precision))]
     if asked is None:
@@ -127,7 +127,7 @@ def choose_precision(bundle: Bundle, asked: str | None, runtime: str = "auto") -
 
 
 def _usable(runtime: str) -> list[str]:
-    """The runtimes that `choose_runtime` would consider, preferred first."""
+    """The runtimes that `choose_runtime` considers, preferred first."""
     if runtime != "auto":
         return [runtime]
     from ssr_edge.machine.gpu import find_gpu
@@ -136,7 +136,7 @@ def _usable(runtime: str) -> list[str]:
 
 
 def _runnable(choice: Choice) -> str:
-    """The choice, or the next best where it was bf16 and this CPU, other than the one it was timed on, has none."""
+    """The chosen precision; if it is bf16 and this CPU, unlike the one it was timed on, lacks BF16, the next best."""
     if choice.precision != "bf16":
         return choice.precision
     from ssr_edge.runners.openvino.core import has_bf16, openvino_core
@@ -153,9 +153,9 @@ def _without_choice(bundle: Bundle, available: Sequence[str]) -> str:
 
 
 def choose_runtime(bundle: Bundle, asked: str, precision: str) -> tuple[str, str]:
-    """Resolves `auto`: TensorRT where the bundle has an engine that this GPU can run, else OpenVINO.
+    """Resolves `auto`: TensorRT if there is a GPU and the bundle has a TensorRT engine, else OpenVINO.
 
-    Returns: the runtime and the reason, in words.
+    Returns the runtime and the reason, as a phrase.
     """
     if asked != "auto":
         return asked, "asked for"

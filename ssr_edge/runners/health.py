@@ -1,4 +1,4 @@
-"""Says whether this machine can run a runtime's engines now: what a container's health check asks."""
+"""Checks whether this machine can currently run a runtime's engines, for a container's health check."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ssr_edge.runners.tensorrt.engine import import_tensorrt
 def check_runtime(runtime: str) -> None:
     """Loads a runtime's packages with their libraries and, for TensorRT, looks for the GPU.
 
-    It takes no memory of the GPU: asked every few minutes, it must not disturb the run that it asks about.
+    Allocates no GPU memory: it runs every few minutes and must not disturb the run that it checks.
 
     Raises:
-        UsageError: no such runtime. RuntimeUnavailable: a package, a library or the GPU is missing.
+        UsageError: unknown runtime. RuntimeUnavailable: a package, a library or the GPU is missing.
     """
     if runtime not in _CHECKS:
         raise UsageError(f"runtime {runtime!r} is not known", expected=", ".join(_CHECKS), next_step="ssr-edge doctor")
@@ -36,8 +36,8 @@ def _tensorrt(runtime: str) -> None:
     if find_gpu() is None:
         raise RuntimeUnavailable(
             "the driver finds no NVIDIA GPU",
-            expected="one that this process may use",
-            next_step="nvidia-smi; for a container docker run --gpus all, on a Jetson with --runtime nvidia",
+            expected="a GPU that is visible to this process",
+            next_step="nvidia-smi; in a container: docker run --gpus all, on a Jetson also --runtime nvidia",
         )
 
 

@@ -1,4 +1,4 @@
-"""Runs a bundle's ONNX file in ONNX Runtime: the independent check of the numbers, not the fast path."""
+"""Runs a bundle's ONNX file in ONNX Runtime: an independent numerical reference, not the fast path."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MAX_BATCH = 64
 
 
 def import_onnxruntime() -> Any:
-    """The package, told to report nothing.
+    """The package, with telemetry off.
 
     Raises:
-        RuntimeUnavailable: it is missing.
+        RuntimeUnavailable: it is not installed.
     """
     silence()
     try:
@@ -34,7 +34,7 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxRuntimeRunner(Runner):
-    """Synchronous: `submit` computes, `collect` hands over."""
+    """Synchronous: `submit` computes, `collect` returns the result."""
 
     def __init__(self, bundle: Bundle, precision: str, slots: int = 1, threads: int | None = None) -> None:
         onnxruntime = import_onnxruntime()

@@ -1,4 +1,4 @@
-"""Names, shapes and types of an engine's inputs and outputs, the same in every runtime."""
+"""Names, shapes and dtypes of an engine's inputs and outputs, the same for every runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.images.preprocess import IMAGE_SIZE
 
-# The tensors of an engine: shape after the batch, and type.
+# An engine's tensors: shape without the batch axis, and dtype.
 INPUT = "images"
 IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
 Tensors = dict[str, tuple[tuple[int, ...], npt.DTypeLike]]
@@ -17,5 +17,5 @@ TENSORS: Tensors = {
     "logits": ((len(CLASSES),), np.float32),
     "probabilities": ((len(CLASSES),), np.float32),
 }
-# Of an engine that was built with class activation maps, whose size is the network's.
+# Output of an engine built with class activation maps; their size depends on the network.
 CAM = "cam"

@@ -1,4 +1,4 @@
-"""Writes a model's config.pbtxt, by the protobuf that Triton's own client ships."""
+"""Builds a model's config.pbtxt with the protobuf definitions of Triton's client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ssr_edge.triton.tensors import Tensor, Tensors
 CONFIG = "config.pbtxt"
 LABELS = "labels.txt"
 WARM_UP = "sample.raw"
-# The output whose positions are classes.
+# The output whose indices are classes.
 _CLASSES_OF = "probabilities"
 _LINE = 120
 
@@ -39,11 +39,11 @@ _BACKENDS = {
 
 
 def batch_limits(model: ServedModel) -> tuple[int, int]:
-    """Smallest and largest batch that the server may make of requests; (0, 0) where it may make none.
+    """Smallest and largest batch that the server may form from requests; (0, 0) if it must not batch.
 
-    None with OpenVINO: told of a batch, Triton's backend fixes the model to the largest and either refuses all others
-    or computes as many (openvino_backend, src/openvino.cc, `ov::set_batch` and ENABLE_BATCH_PADDING). Left alone, the
-    batch is an axis like the others, and a request may have as many images as it likes.
+    No batching with OpenVINO: given a maximum batch, Triton's backend fixes the model to it and either rejects other
+    sizes or pads to it (openvino_backend, src/openvino.cc, `ov::set_batch` and ENABLE_BATCH_PADDING). Without one, the
+    batch is an ordinary dynamic axis, and a request may have any number of images.
     """
     if model.runtime == "openvino":
         return 0, 0
@@ -53,7 +53,7 @@ def batch_limits(model: ServedModel) -> tuple[int, int]:
 
 
 def model_config(model: ServedModel, tensors: Tensors, batching: Batching | None) -> pb.ModelConfig:
-    """The configuration of a model. batching: as measured; None leaves it to Triton, which waits for nobody."""
+    """A model's configuration. batching: from measurements; None for Triton's default, which does not wait."""
     names = _BACKENDS[model.runtime]
     least, most = batch_limits(model)
     config = pb.ModelConfig(
@@ -85,7 +85,7 @@ def model_config(model: ServedModel, tensors: Tensors, batching: Batching | None
 
 
 def as_text(config: pb.ModelConfig, comments: Sequence[str]) -> str:
-    """config.pbtxt: the comments in front, each wrapped, then the fields."""
+    """The text of config.pbtxt: wrapped comments, then the fields."""
     wrapped = [line for comment in comments for line in textwrap.wrap(comment, _LINE - 2, break_on_hyphens=False)]
     fields: str = text_format.MessageToString(config, use_short_repeated_primitives=True)
     return "".join(f"# {line}\n" for line in wrapped) + fields
@@ -96,12 +96,12 @@ def _kind(tensor: Tensor) -> int:
 
 
 def _dims(tensor: Tensor, most: int, batch: int) -> list[int]:
-    """Of a model that the server makes batches for, its shape leaves the batch out."""
+    """If the server batches the model, its shape omits the batch axis."""
     return list(tensor.shape) if most else [batch, *tensor.shape]
 
 
 def _warm_up(tensors: Tensors, size: int, most: int) -> pb.ModelWarmup:
-    """The sample image, `size` times over: warmup/sample.raw, the input's bytes in row-major order."""
+    """The sample image repeated `size` times: warmup/sample.raw, the input's bytes in row-major order."""
     inputs = {
         one.name: pb.ModelWarmup.Input(data_type=_kind(one), dims=_dims(one, most, 1), input_data_file=WARM_UP)
         for one in tensors.inputs
@@ -110,7 +110,7 @@ def _warm_up(tensors: Tensors, size: int, most: int) -> pb.ModelWarmup:
 
 
 def _parameters(model: ServedModel) -> dict[str, str]:
-    """As `runners/openvino.py` compiles, as far as Triton's backend lets it."""
+    """The options of `ssr_edge.runners.openvino`, as far as Triton's backend supports them."""
     if model.runtime != "openvino":
         return {}
     return {"PERFORMANCE_HINT": "LATENCY"} | ({"HINT_BF16": "YES"} if model.precision == "bf16" else {})

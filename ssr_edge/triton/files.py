@@ -1,4 +1,4 @@
-"""Makes the files of a model's version folder, under the names that Triton's backends look for."""
+"""Writes the files of a model's version folder, with the names that Triton's backends expect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IR = "model.xml"
 
 
 def form_of(model: ServedModel) -> str:
-    """What is done to the bundle's file, for the record: the same file in another form is another version."""
+    """The form in which the bundle's file is served, for the record: another form is another version."""
     if model.runtime != "openvino":
         return "as it is"
     from ssr_edge.runners.openvino.core import openvino_version
@@ -24,17 +24,17 @@ def form_of(model: ServedModel) -> str:
 
 
 def weight_bits() -> int:
-    """Of INT8 weights that OpenVINO computes rightly with on this processor: 7 for want of VNNI, else 8."""
+    """Bits of INT8 weights with which OpenVINO is correct on this CPU: 7 without VNNI, else 8."""
     from ssr_edge.runners.openvino.saturation import int8_saturates
 
     return 7 if int8_saturates() else 8
 
 
 def write_files(bundle: Bundle, model: ServedModel, folder: Path) -> None:
-    """Writes model.plan or model.onnx as the bundle has it, or model.xml and model.bin, into an existing folder.
+    """Writes a copy as model.plan or model.onnx, or model.xml and model.bin, into an existing folder.
 
     Raises:
-        BundleError: the bundle's file is missing or was changed. RuntimeUnavailable: OpenVINO is missing.
+        BundleError: the bundle's file is missing or was modified. RuntimeUnavailable: OpenVINO is missing.
     """
     source = bundle.file(model.source)
     if model.runtime != "openvino":
@@ -46,5 +46,5 @@ def write_files(bundle: Bundle, model: ServedModel, folder: Path) -> None:
     read = read_network(openvino_core(), source, model.precision)
     import openvino
 
-    # Its default would round FP32 weights to FP16.
+    # The default rounds FP32 weights to FP16.
     openvino.save_model(read, folder / _IR, compress_to_fp16=False)

@@ -1,4 +1,4 @@
-"""What a reader of config.pbtxt and of the terminal should know of a model: where it came from, and what it needs."""
+"""Comments in config.pbtxt and lines in the terminal: a model's origin and requirements."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ from ssr_edge.triton.models import ServedModel
 
 
 def heading(bundle: Bundle, model: ServedModel) -> list[str]:
-    """What it is, and what its input must be."""
+    """Origin of the model, and its input format."""
     manifest = bundle.manifest
     return [
         f"Written by ssr-edge triton from {model.source} of {manifest.name}, {manifest.created}. Decision support for "
         "research, not a medical device.",
-        "Input: BGR as OpenCV gives it, area-resized to 224x224, 0 to 255; normalized inside. labels.txt: BreaKHis's "
+        "Input: BGR as decoded by OpenCV, area-resized to 224x224, 0 to 255; normalized inside. labels.txt: BreaKHis "
         "classes.",
     ]
 
 
 def runtime_messages(model: ServedModel) -> list[str]:
-    """What the server must have."""
+    """Requirements on the server."""
     if model.engine is not None:
         return container_messages(model.engine)
     if model.runtime == "onnxruntime":
-        return ["ONNX Runtime on the CPU: any container; for its CUDA provider change KIND_CPU to KIND_GPU"]
-    words = ["OpenVINO on the CPU: a container for x86, 24.03 or later; a request is one call, of any number of images"]
+        return ["ONNX Runtime on the CPU: any container; for the CUDA provider change KIND_CPU to KIND_GPU"]
+    lines = ["OpenVINO on the CPU: an x86 container, 24.03 or later; a request is one call, with any number of images"]
     if model.precision != "bf16":
-        words.append(
-            "on a server with BF16 OpenVINO computes in BF16 what is FP32 here; Triton's backend can't be told not to, "
-            "and ONNX Runtime does not"
+        lines.append(
+            "on servers with BF16, OpenVINO computes FP32 operations in BF16, which Triton's backend can't disable; "
+            "ONNX Runtime does not"
         )
     if model.precision == "int8" and weight_bits() == 7:
-        words.append(
-            "weights of 7 bits, for want of VNNI on this processor: right on any, a little less exact with VNNI"
+        lines.append(
+            "7-bit weights, because this CPU has no VNNI: correct on any server, slightly less accurate with VNNI"
         )
     elif model.precision == "int8":
-        words.append(
-            "weights of 8 bits: right on servers with VNNI, as here, and wrong without; for those run ssr-edge triton "
-            "on such a processor"
+        lines.append(
+            "8-bit weights: correct only on servers with VNNI, like this CPU; for servers without, run ssr-edge triton "
+            "on a CPU without VNNI"
         )
-    return words
+    return lines
 
 
 def batching_messages(
     bundle: Bundle, model: ServedModel, batching: Batching | None, bench: BenchFile | None
 ) -> list[str]:
-    """What the server's dynamic batcher was told, and from which measurement."""
+    """The settings of the server's dynamic batcher, and the measurement behind them."""
     least, most = batch_limits(model)
     if most <= 1:
         return []
-    words = [f"a plan for no fewer than {least} images a call: smaller requests fail"] if least > 1 else []
+    lines = [f"a plan for at least {least} images per call: smaller requests fail"] if least > 1 else []
     how = how_to_measure(str(bundle.path), model.runtime, model.precision)
     if bench is None:
         return [
-            *words,
-            f"no batch sizes and no waiting time, for they were not measured: {how}, then --bench bench.json",
+            *lines,
+            f"no batch sizes and no maximum wait, because nothing was measured: {how}, then --bench bench.json",
         ]
     if batching is None:
-        return [*words, f"no batch sizes and no waiting time: the bench.json has no {model.bench_name}: {how}"]
+        return [*lines, f"no batch sizes and no maximum wait: the bench.json has no {model.bench_name}: {how}"]
     device = bench.engines[model.bench_name].device
     measured = f"{batching.why}; measured {bench.created} on {device}"
     if bench.disturbed:
-        measured += ", where other programs disturbed: measure again on a quiet machine"
+        measured += ", disturbed by other programs: measure again on an idle machine"
     if not batching.preferred:
-        return [*words, f"no batch sizes and no waiting time: {measured}"]
+        return [*lines, f"no batch sizes and no maximum wait: {measured}"]
     sizes = ", ".join(map(str, batching.preferred))
-    return [*words, f"batches of {sizes}; a request waits {batching.delay_us} us at most: {measured}"]
+    return [*lines, f"batches of {sizes}; maximum wait of a request {batching.delay_us} us: {measured}"]

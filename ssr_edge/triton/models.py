@@ -1,4 +1,4 @@
-"""Decides which of a bundle's engines Triton serves, one for each precision, and says what it can't serve."""
+"""Selects the engines of a bundle that Triton serves, one per precision, and lists those that it can't."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ssr_edge.bundle.manifest import PRECISIONS, EngineEntry
 from ssr_edge.common.errors import BundleError, UsageError
 
 RUNTIMES = ("tensorrt", "openvino", "onnxruntime")
-# Preferred first. Not OpenVINO for fp32: where the processor has BF16 it would compute in that, and Triton's backend
-# has no parameter against it. ONNX Runtime last for int8: it is slow with Q/DQ as TensorRT wants it.
+# Preferred first. OpenVINO last for fp32: on CPUs with BF16 it computes in BF16, and Triton's backend has no parameter
+# to disable that. ONNX Runtime last for int8: it is slow with the Q/DQ placement that TensorRT needs.
 _PREFERRED = {
     "fp32": ("tensorrt", "onnxruntime", "openvino"),
     "bf16": ("openvino",),
@@ -23,9 +23,9 @@ _PREFERRED = {
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model of the repository. name: its folder's, `demo_int8`. source: the bundle's file that it is made from.
+    """A model of the repository. name: of its folder, `demo_int8`. source: the bundle's file that it is made from.
 
-    engine: the plan's entry in the manifest; None for a model that the server compiles itself.
+    engine: the plan's entry in the manifest; None for a model that the server compiles.
     """
 
     name: str
@@ -42,19 +42,19 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is served, and what is not and why, in words."""
+    """The models to serve, and a line with the reason for each one left out."""
 
     models: list[ServedModel]
     left_out: list[str]
 
 
 def plan_models(bundle: Bundle, runtime: str | None = None, precisions: Sequence[str] = ()) -> Plan:
-    """One model for each precision of the bundle. runtime: the only one to take; None for the best that there is.
+    """One model for each precision of the bundle. runtime: use only this one; None for the best available.
 
-    precisions: the only ones; empty for all but those that the bundle's gate or its timing dropped.
+    precisions: serve only these; empty for all that were not dropped by the bundle's gate or timing.
 
     Raises:
-        UsageError: an unknown runtime or precision. BundleError: nothing of what was asked for can be served.
+        UsageError: an unknown runtime or precision. BundleError: nothing that was requested can be served.
     """
     _check_known("--runtime", [runtime] if runtime else [], RUNTIMES)
     _check_known("--precision", precisions, PRECISIONS)
@@ -64,7 +64,7 @@ def plan_models(bundle: Bundle, runtime: str | None = None, precisions: Sequence
         found = [name for name in _PREFERRED[precision] if runtime in (None, name) and _has(bundle, name, precision)]
         dropped = _dropped(bundle, found[0], precision) if found and not precisions else None
         if dropped is not None:
-            left_out.append(f"{precision} is left out: {dropped} (--precision {precision} takes it all the same)")
+            left_out.append(f"{precision} is left out: {dropped} (--precision {precision} serves it anyway)")
         elif found:
             models.append(_served(bundle, found[0], precision))
         elif precisions:
@@ -85,14 +85,14 @@ def _served(bundle: Bundle, runtime: str, precision: str) -> ServedModel:
 
 
 def _has(bundle: Bundle, runtime: str, precision: str) -> bool:
-    if runtime == "tensorrt" or precision == "bf16":  # bf16 is built only on a processor that has it
+    if runtime == "tensorrt" or precision == "bf16":  # bf16 is built only on CPUs with BF16
         return bundle.engine(runtime, precision) is not None
     return bundle.has(model_file(precision))
 
 
 def _of_rtx(bundle: Bundle) -> list[str]:
     return [
-        f"{entry.file} is left out: Triton loads plans of TensorRT, not of TensorRT for RTX "
+        f"{entry.file} is left out: Triton loads TensorRT plans, not those of TensorRT for RTX "
         f"(ssr-edge build-engine {bundle.path} --runtime tensorrt --precision {entry.precision}, on the server's GPU)"
         for entry in bundle.manifest.engines
         if entry.runtime == "tensorrt-rtx"

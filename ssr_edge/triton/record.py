@@ -1,4 +1,4 @@
-"""Keeps account of the version folders that ssr-edge wrote, so that it touches no other and repeats none."""
+"""Records the version folders written by ssr-edge, so that others are not touched and unchanged ones not rewritten."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Entry(BaseModel):
 
 
 class MadeFrom(_Entry):
-    """The bundle's file that a version is made from, its SHA-256 there, and what was done to it, in words."""
+    """Origin of a version. source: the bundle's file. sha256: of that file. form: see `form_of`."""
 
     source: str
     sha256: str
@@ -40,10 +40,10 @@ class Record(_Entry):
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record of a model's folder; None where there is no folder, or an empty one.
+    """The record of a model's folder; None if the folder is missing or empty.
 
     Raises:
-        UsageError: the folder is not one that ssr-edge wrote.
+        UsageError: the folder was not written by ssr-edge.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
@@ -51,14 +51,14 @@ def read_record(folder: Path) -> Record | None:
         return Record.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError) as error:
         raise UsageError(
-            f"{folder} was not written by ssr-edge, and writing there would overwrite it",
-            expected=f"no {folder.name} in the repository, or a folder with the {RECORD} that ssr-edge writes",
-            next_step="ssr-edge triton BUNDLE OTHER_REPOSITORY  (tritonserver takes several --model-repository)",
+            f"{folder} was not written by ssr-edge and would be overwritten",
+            expected=f"no {folder.name} in the repository, or a folder with ssr-edge's {RECORD}",
+            next_step="ssr-edge triton BUNDLE OTHER_REPOSITORY  (tritonserver accepts several --model-repository)",
         ) from error
 
 
 def current_version(folder: Path, record: Record, made_from: MadeFrom) -> int | None:
-    """The newest version, if it is the one asked for and its files are as they were written."""
+    """The newest version, if it has the requested origin and its files are unmodified; else None."""
     newest = newest_version(folder)
     version = record.versions.get(newest)
     if version is None or version.made_from != made_from:
@@ -67,7 +67,7 @@ def current_version(folder: Path, record: Record, made_from: MadeFrom) -> int | 
 
 
 def newest_version(folder: Path) -> int:
-    """The highest number among a model's version folders, whoever wrote them; 0 where there is none."""
+    """The highest number among all version folders of a model, also those not written by ssr-edge; 0 if none."""
     numbers = [int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
     return max(numbers, default=0)
 

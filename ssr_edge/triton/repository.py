@@ -1,4 +1,4 @@
-"""Writes a bundle's models into a Triton model repository; the same bundle again changes nothing."""
+"""Writes a bundle's models into a Triton model repository. Idempotent."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from ssr_edge.triton.tensors import read_tensors
 
 
 def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchFile | None, log: Log) -> None:
-    """Writes or refreshes a folder for each of the plan's models; nothing before all of them were found writable.
+    """Writes or updates a folder for each model of the plan, after checking that all of them may be written.
 
-    A model whose file is another than that of its newest version gets a new version folder; those that are there stay.
-    bench: where the batches and waiting times come from; None leaves them out. say: is given each line of the account.
+    A model whose file differs from that of its newest version gets a new version folder; existing ones stay. bench:
+    source of batch sizes and maximum wait; None leaves them out. log: receives each line of the report.
 
     Raises:
-        UsageError: the repository is a bundle, a folder of a model's name is not ssr-edge's, or the bench.json is of
-            another bundle.
-        BundleError: a file of the bundle is missing or was changed. OutputError: the repository can't be written.
+        UsageError: the repository is a bundle, a model's folder was not written by ssr-edge, or the bench.json belongs
+            to another bundle.
+        BundleError: a file of the bundle is missing or was modified. OutputError: the repository can't be written.
     """
     if (repository / MANIFEST).exists():
         raise UsageError(
             f"{repository} is a bundle",
-            expected="a folder for Triton's models alone",
+            expected="a folder for Triton models only",
             next_step=f"ssr-edge triton {bundle.path} model_repository",
         )
     if bench is not None:
@@ -63,7 +63,7 @@ def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchF
     except OSError as error:
         raise OutputError(
             f"{repository} can't be written: {error.strerror or error}",
-            expected="a folder on a disk with room that you may write to",
+            expected="a writable folder on a disk with free space",
             next_step=f"ssr-edge triton {bundle.path} OTHER_REPOSITORY",
         ) from error
 
@@ -71,17 +71,17 @@ def write_repository(bundle: Bundle, repository: Path, plan: Plan, bench: BenchF
 def _write_model(
     bundle: Bundle, folder: Path, model: ServedModel, record: Record, bench: BenchFile | None, log: Log
 ) -> None:
-    # A plan says no more of its tensors than the model that it was built from.
+    # A plan has the same tensors as the model that it was built from.
     tensors = read_tensors(bundle.file(model_file(model.precision)))
     batching = _batching(model, bench)
     version, new = _write_version(bundle, folder, model, record)
-    words = [*runtime_messages(model), *batching_messages(bundle, model, batching, bench)]
+    lines = [*runtime_messages(model), *batching_messages(bundle, model, batching, bench)]
     _write_text(folder / LABELS, "".join(f"{label}\n" for label in bundle.manifest.classes))
     _write_bytes(folder / "warmup" / WARM_UP, load(min(DEMO_IMAGES.glob("*.jpg"))).tobytes())
-    # Last: a server that watches the repository loads what the configuration names.
-    _write_text(folder / CONFIG, as_text(model_config(model, tensors, batching), [*heading(bundle, model), *words]))
+    # Last: a server that watches the repository loads the model when the configuration appears.
+    _write_text(folder / CONFIG, as_text(model_config(model, tensors, batching), [*heading(bundle, model), *lines]))
     log(f"{model.name}/{version}: {model.source} with {model.runtime}, {'written' if new else 'unchanged'}")
-    for line in words:
+    for line in lines:
         log(f"  {line}")
 
 
@@ -92,7 +92,7 @@ def _batching(model: ServedModel, bench: BenchFile | None) -> Batching | None:
 
 
 def _write_version(bundle: Bundle, folder: Path, model: ServedModel, record: Record) -> tuple[int, bool]:
-    """The number of the version that is served, and whether it is new."""
+    """The number of the served version, and whether it is new."""
     entry = next(entry for entry in bundle.manifest.files if entry.path == model.source)
     made_from = MadeFrom(source=model.source, sha256=entry.sha256, form=form_of(model))
     current = current_version(folder, record, made_from)
@@ -109,7 +109,7 @@ def _write_version(bundle: Bundle, folder: Path, model: ServedModel, record: Rec
 
 @contextmanager
 def _folder(place: Path, *, new: bool) -> Iterator[Path]:
-    """Yields a folder to write in: `place` itself, or where it is new one beside it that takes its place at the end."""
+    """Yields the folder to write to: `place`, or if new, a temporary folder that is renamed to `place` at the end."""
     if not new:
         yield place
         return
@@ -127,7 +127,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file unless it says so already: a watching server would load the model anew for nothing."""
+    """Writes a file unless its content is unchanged: a watching server would reload the model for nothing."""
     if path.is_file() and path.read_bytes() == data:
         return
     with replacing(path) as temporary:

@@ -1,4 +1,4 @@
-"""Reads what goes into an ONNX file and what comes out, so that a server's configuration says the same."""
+"""Reads an ONNX file's inputs and outputs for the server's configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KINDS = {"uint8": "TYPE_UINT8", "float16": "TYPE_FP16", "float32": "TYPE_FP32"}
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or an output. kind: Triton's name of its type. shape: behind the batch axis; -1 where it may vary."""
+    """An input or output. kind: Triton's name of its type. shape: without the batch axis; -1 for dynamic axes."""
 
     name: str
     kind: str
@@ -27,7 +27,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Tensors:
-    """Inputs and outputs of a model whose first axis is the batch, of any size."""
+    """Inputs and outputs of a model; their first axis is a dynamic batch."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -37,7 +37,7 @@ def read_tensors(model: Path) -> Tensors:
     """Reads an ONNX file's inputs and outputs.
 
     Raises:
-        BundleError: a tensor is of a type that the bundle's models do not have, or its batch is fixed.
+        BundleError: a tensor has a type that bundles do not use, or a fixed batch.
     """
     import onnx
 
@@ -56,7 +56,7 @@ def _tensor(model: Path, value: onnx.ValueInfoProto) -> Tensor:
     if dtype not in _KINDS or batch != -1:
         raise BundleError(
             f"{model}: {value.name} is {dtype} {[batch, *shape]}",
-            expected=f"one of {', '.join(_KINDS)} with a batch axis of any size, as ssr-edge export writes it",
+            expected=f"one of {', '.join(_KINDS)} with a dynamic batch axis, as written by ssr-edge build-engine",
             next_step="ssr-edge build-engine",
         )
     return Tensor(value.name, _KINDS[dtype], tuple(shape))

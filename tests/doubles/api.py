@@ -1,4 +1,4 @@
-"""What TensorRT and pycuda offer: names, members, enum values and signatures, as recorded from the real packages."""
+"""The APIs of TensorRT and pycuda: names, members, enum values and signatures, recorded from the real packages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TESTS = Path(__file__).parents[1]
 VERSIONS = ("10.3.0", "10.13.3", "10.16.1", "11.4.0", "rtx-1.7.1")
 TENSORRT = VERSIONS[:4]
 RTX = VERSIONS[4]
-# Imported with a stand-in for libcuda to be recorded.
+# Recorded with a stub for libcuda.
 PYCUDA = "pycuda-2026.1"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """parameters: names without self; None where overloads hide them. returns: a class's name, or what was written."""
+    """parameters: names without self; None for overloads. returns: a class's name, or the text as recorded."""
 
     parameters: tuple[str, ...] | None
     returns: str
@@ -27,7 +27,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Api:
-    """One version. members: of each class that was recorded; a class without an entry is known by name only."""
+    """One version. members: of each recorded class; a class without an entry is known by name only."""
 
     version: str
     names: frozenset[str]
@@ -54,6 +54,6 @@ def _signature(text: str) -> Signature:
     if called is None:
         return Signature(None, "")
     names = re.findall(r"(\w+): ", re.sub(r"<[^>]*>|\[[^\]]*\]", "", called["parameters"]))
-    # "list[pkg.Dims]" is a list of what the last word names; "nvinfer1::IRuntimeCache" is C++'s way to say it.
+    # The last word is the class, in "list[pkg.Dims]" as in C++'s "nvinfer1::IRuntimeCache".
     returns = re.findall(r"\w+", called["returns"])[-1]
     return Signature(tuple(name for name in names if name != "self"), returns)

@@ -1,4 +1,4 @@
-"""Builds the kernels for the CPU and runs them there through ctypes: tests need numpy arrays and no GPU."""
+"""Builds the kernel for the CPU and runs it through ctypes on numpy arrays: no GPU needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from ssr_kernels.compile import HERE
 from ssr_kernels.launch import ROWS, THREADS, TILE
-from ssr_kernels.launch_overlay import BLOCK, OVERLAY
 from ssr_kernels.staging import IMAGE, Image
 
 
@@ -22,11 +21,11 @@ class Dim(ctypes.Structure):
 
 
 HOST = Path(__file__).parent / "host"
-CODES = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float}
+CODES = {"P": ctypes.c_void_p, "i": ctypes.c_int}
 
 
 def build(folder: Path) -> HostKernels:
-    """Compiles the .cu files into `folder` with g++, which must not fuse multiply-adds either (see pixel.cuh)."""
+    """Compiles the .cu file into `folder` with g++, which must not fuse multiply-adds either (see resize_area.cu)."""
     library = folder / "kernels.so"
     flags = [
         "-std=c++17",
@@ -44,7 +43,7 @@ def build(folder: Path) -> HostKernels:
 
 
 class HostKernels:
-    """The kernels of the .cu files, run on the CPU over numpy arrays."""
+    """The kernel of the .cu file, run on the CPU on numpy arrays."""
 
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
@@ -82,33 +81,12 @@ class HostKernels:
         self.launch("resize_area", grid, (THREADS, 1, 1), "PPii", arguments, backwards)
         return out
 
-    def overlay(
-        self,
-        images: Sequence[Image],
-        outs: Sequence[Image],
-        cams: npt.NDArray[np.float32],
-        limits: tuple[float, float],
-        colors: Image,
-        alpha: float,
-    ) -> None:
-        """Draws cams, float32 [n, h, w], over images into outs, uint8 [h, w, 3] with the images' row strides."""
-        table = np.zeros(len(images), OVERLAY)
-        for entry, image, out in zip(table, images, outs, strict=True):
-            entry["image"], entry["out"], entry["pitch"] = image.ctypes.data, out.ctypes.data, image.strides[0]
-            entry["height"], entry["width"] = image.shape[:2]
-            entry["low"], entry["high"] = limits
-        widest, highest = table["width"].max(), table["height"].max()
-        grid = (int(-(-widest // BLOCK[0])), int(-(-highest // BLOCK[1])), len(images))
-        _, height, width = cams.shape
-        arguments = (table.ctypes.data, cams.ctypes.data, width, height, colors.ctypes.data, alpha)
-        self.launch("cam_overlay", grid, BLOCK, "PPiiPf", arguments)
-
 
 def noise(height: int, width: int, seed: int = 0) -> Image:
-    """uint8 [height, width, 3] of independent values: the hardest input for a resize."""
+    """uint8 [height, width, 3] of independent values: the worst case for a resize."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def distance(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """How many gray levels two uint8 arrays are apart, value by value."""
+    """Elementwise absolute difference of two uint8 arrays, in gray levels."""
     return np.abs(first.astype(np.int64) - second.astype(np.int64))

@@ -1,4 +1,4 @@
-"""Puts the stand-ins where `import` finds them, and writes bundles that they can run."""
+"""Installs the test doubles in `sys.modules`, and writes bundles that they can run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.doubles.machine import Machine
 
 
 def install(monkeypatch: pytest.MonkeyPatch, version: str, machine: Machine) -> Any:
-    """Installs TensorRT of a version and pycuda for the rest of the test, and returns TensorRT's module."""
+    """Installs a version of TensorRT, and pycuda, for the rest of the test; returns the TensorRT module."""
     for name in ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"):
         monkeypatch.setitem(sys.modules, name, None)
     module = tensorrt.make_module(version, machine)
@@ -32,9 +32,9 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str, machine: Machine) -> 
 
 
 def tiny_network(classes: int = len(CLASSES), cam: bool = False) -> onnx.ModelProto:
-    """A network with the tensors of a bundle's: logits are a linear function of an image's mean color.
+    """A network with a bundle's tensors: logits are a linear function of the image's mean color.
 
-    cam: of the colors of four by four places, too.
+    cam: also a linear function of the mean colors of a 4x4 grid.
     """
     weights = np.random.default_rng(0).standard_normal((3, classes)).astype(np.float32) / 64
     nodes = [
@@ -66,7 +66,7 @@ def tiny_network(classes: int = len(CLASSES), cam: bool = False) -> onnx.ModelPr
 
 
 def write_bundle(path: Path, network: onnx.ModelProto, engines: list[tuple[EngineEntry, bytes]]) -> Bundle:
-    """Writes a bundle with the network and the engines, each an entry and what is in its file."""
+    """Writes a bundle with the network and the engines, each an entry and its file's content."""
     manifest = Manifest(
         name="tiny",
         created="2026-11-23T00:00:00Z",
@@ -90,5 +90,5 @@ def write_bundle(path: Path, network: onnx.ModelProto, engines: list[tuple[Engin
 
 
 def fake_plan(network: Path, batch: tuple[int, int, int] = (1, 2, 4), **changes: Any) -> bytes:
-    """A plan that the double deserializes. scratch: bytes that an execution context takes on the GPU."""
+    """A plan that the double can deserialize. scratch: GPU bytes that an execution context allocates."""
     return json.dumps({"onnx": str(network), "batch": batch, "scratch": 1 << 16, **changes}).encode()

@@ -1,4 +1,4 @@
-"""A KServe v2 server in this process that says and does what a test tells it, over real gRPC on loopback."""
+"""A scripted KServe v2 server in this process, over real gRPC on loopback."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Tensor = tuple[str, str, list[int]]
 
 @dataclass
 class Script:
-    """What the server says of itself, and what it does with the next requests.
+    """The server's metadata and its behavior for the next requests.
 
-    failures: a status or, in seconds, a delay, each for one request for inference; then all are answered at once.
-    asked: the requests for inference so far. most_at_once: of those.
+    failures: a status or a delay in seconds, one for each inference request; later requests are answered at once.
+    asked: the inference requests so far. most_at_once: their maximum concurrency.
     """
 
     inputs: list[Tensor] = field(default_factory=lambda: [("images", "UINT8", [-1, 224, 224, 3])])
@@ -83,7 +83,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
             trouble = self.script.failures.popleft() if self.script.failures else self.script.always
         try:
             if isinstance(trouble, grpc.StatusCode):
-                context.abort(trouble, "as the test wants it")
+                context.abort(trouble, "scripted failure")
             if trouble is not None:
                 self.stopped.wait(trouble)
             return self._answer(request)
@@ -106,13 +106,13 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         return answer
 
     def _classification(self, found: np.ndarray) -> Any:
-        """As Triton's extension has it: the most probable first, `value:index` or `value:index:label`."""
+        """Triton's classification extension: most probable first, `value:index` or `value:index:label`."""
         order = np.argsort(-found, kind="stable")
         labels = self.script.labels
-        said = [f"{found[i]:f}:{i}" + (f":{labels[i]}" if labels else "") for i in order]
+        entries = [f"{found[i]:f}:{i}" + (f":{labels[i]}" if labels else "") for i in order]
         answer = pb.ModelInferResponse(model_name=MODEL, model_version=self.script.version)
-        answer.outputs.add(name="probabilities", datatype="BYTES", shape=[1, len(said)])
-        answer.raw_output_contents.append(b"".join(len(s).to_bytes(4, "little") + s.encode() for s in said))
+        answer.outputs.add(name="probabilities", datatype="BYTES", shape=[1, len(entries)])
+        answer.raw_output_contents.append(b"".join(len(s).to_bytes(4, "little") + s.encode() for s in entries))
         return answer
 
 

@@ -1,4 +1,4 @@
-"""A GPU on host memory: work queued on a stream runs only when the stream is waited for, and misuse raises at once."""
+"""A GPU simulated in host memory: queued work runs only when its stream is synchronized; misuse raises immediately."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Four of these bytes are a float32 NaN, which no result contains.
+# Four of these bytes form a float32 NaN, which no result contains.
 POISON = 0xFF
-# As cuMemAlloc aligns.
+# The alignment of cuMemAlloc.
 ALIGNMENT = 256
 Bytes = npt.NDArray[np.uint8]
 
 
 class ContractViolation(AssertionError):
-    """Something that a real GPU would answer with wrong results, a crash or nothing at all."""
+    """Misuse that on a real GPU leads to wrong results, a crash or no visible error."""
 
 
 def demand(kept: bool, otherwise: str) -> None:
@@ -30,7 +30,7 @@ def demand(kept: bool, otherwise: str) -> None:
 
 @dataclass(eq=False)
 class Memory:
-    """A block on the GPU. writer: the stream whose queued work makes its content; fresh: not yet read since."""
+    """A device buffer. writer: the stream whose queued work writes it; fresh: not read since the last write."""
 
     address: int
     data: Bytes
@@ -42,16 +42,16 @@ class Memory:
         self.writer, self.fresh = queue, True
 
     def read_by(self, queue: Queue, what: str) -> None:
-        demand(self.fresh, f"{what} reads memory that nothing has written since it was read last")
-        demand(self.writer in (None, queue), f"{what} reads what another stream is still writing")
+        demand(self.fresh, f"{what} reads memory that was not written since the last read")
+        demand(self.writer in (None, queue), f"{what} reads memory that another stream is still writing")
         self.fresh = False
 
 
 @dataclass(eq=False)
 class Queue:
-    """What a stream has to do. Each step: what it is, the memory it uses, and the work. finished: steps done so far.
+    """A stream's work. Each step: its name, the memory it uses, and a function. finished: number of completed steps.
 
-    clock_ms: when each of those was done, after the stream's beginning.
+    clock_ms: completion time of each, since the stream's creation.
     """
 
     handle: int
@@ -64,10 +64,10 @@ class Queue:
 
 
 class Machine:
-    """The GPU's state. events: everything that happened, as (what, stream handle). memory: bytes it has.
+    """The GPU's state. events: log of (what, stream handle). memory: capacity in bytes.
 
-    kernels: what runs a kernel on the CPU, for the tests that need one: `launch(name, grid, block, codes, arguments)`.
-    step_ms: how long events say that a step takes, by its name.
+    kernels: runs a kernel on the CPU, for tests that need it: `launch(name, grid, block, codes, arguments)`.
+    step_ms: simulated duration of a step, by its name.
     """
 
     def __init__(self, capability: tuple[int, int] = (8, 9), memory: int = 1 << 30) -> None:
@@ -98,11 +98,11 @@ class Machine:
         return self._next
 
     def used(self) -> int:
-        """Bytes taken on the GPU, the scratch memory of execution contexts included."""
+        """Allocated bytes, including the scratch memory of execution contexts."""
         return sum(len(block.data) for block in self.blocks.values()) + sum(int(o.size) for o in self.objects)
 
     def allocate(self, size: int) -> Memory | None:
-        """Memory at its true address, so that a kernel built for the CPU can follow the pointers in it."""
+        """Memory at its real host address, so that a kernel built for the CPU can follow its pointers."""
         if self.used() + size > self.memory:
             return None
         data = np.full(size + ALIGNMENT, POISON, np.uint8)
@@ -119,9 +119,9 @@ class Machine:
         del self.blocks[block.address]
 
     def block(self, address: int) -> Memory:
-        """The block that an address lies in."""
+        """The block that contains an address."""
         found = [block for block in self.blocks.values() if 0 <= address - block.address < len(block.data)]
-        demand(len(found) == 1, f"no memory lies at {address:#x}")
+        demand(len(found) == 1, f"no memory at {address:#x}")
         return found[0]
 
     def enqueue(self, queue: Queue, name: str, uses: tuple[Any, ...], work: Callable[[], None]) -> None:
@@ -136,7 +136,7 @@ class Machine:
         self.events.append(("synchronize", queue.handle))
 
     def run_until(self, queue: Queue, position: int) -> None:
-        """Does what was queued up to a position, counted from the stream's beginning, and no more."""
+        """Runs the queued steps up to a position, counted from the stream's creation."""
         while queue.finished < position:
             name, _, work = queue.steps.pop(0)
             work()
@@ -147,12 +147,12 @@ class Machine:
         return any(item is used for queue in self.queues.values() for _, uses, _ in queue.steps for item in uses)
 
     def fault(self, happened: bool, what: str) -> None:
-        """For destructors, whose exceptions nobody sees: kept for `demand_clean`."""
+        """For destructors, whose exceptions Python ignores: recorded for `demand_clean`."""
         if happened:
             self.faults.append(what)
 
     def demand_clean(self) -> None:
-        """Nothing is left: no queued work, no memory, no TensorRT object, no context but the one pycuda pushed."""
+        """Checks that no queued work, memory or TensorRT object is left, and only the context that pycuda pushed."""
         gc.collect()
         demand(not self.faults, "; ".join(self.faults))
         for queue in self.queues.values():

@@ -1,4 +1,4 @@
-"""Stands in for `pycuda.driver` and `pycuda.autoprimaryctx` on a Machine; names and defaults are pycuda's."""
+"""Test doubles of `pycuda.driver` and `pycuda.autoprimaryctx` on a Machine; names and defaults are pycuda's."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import numpy.typing as npt
 
 from tests.doubles.machine import POISON, Bytes, Machine, Queue, demand
 
-# Which pointers a kernel reads, and which it writes, by their place among its arguments.
+# The pointers that a kernel reads and writes, by argument index.
 KERNELS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "resize_area": ((0,), (1,)),
-    "cam_overlay": ((0, 1, 4), ()),
 }
-# What a GPU of any architecture since Turing takes.
+# Limits of every architecture since Turing.
 MOST_THREADS, MOST_BLOCKS = (1024, 1024, 64), ((1 << 31) - 1, 65_535, 65_535)
 
 
 class Error(Exception):
-    """As pycuda.driver.Error."""
+    """pycuda.driver.Error."""
 
 
 class LogicError(Error):
@@ -36,7 +35,7 @@ class CudaRuntimeError(Error):
 
 
 class CudaMemoryError(Error):
-    """As pycuda's MemoryError, which is not Python's: wrap_cudadrv.cpp derives it from Error alone."""
+    """pycuda's MemoryError, which does not derive from Python's: wrap_cudadrv.cpp derives it from Error only."""
 
 
 class PageLocked:
@@ -61,7 +60,7 @@ class PageLocked:
 
 
 def owner(array: npt.NDArray[Any]) -> Any:
-    """The PageLocked behind an array or a view of it; None for ordinary memory."""
+    """The PageLocked object behind an array or a view; None for pageable memory."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
@@ -75,7 +74,7 @@ def _bytes(array: npt.NDArray[Any], what: str) -> Bytes:
 
 
 def make_modules(machine: Machine) -> dict[str, ModuleType]:
-    """The modules by the name they are imported with."""
+    """The modules, by import name."""
 
     def demand_context() -> None:
         if not machine.contexts:
@@ -96,7 +95,7 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
             machine.synchronize(self.queue)
 
         def __del__(self) -> None:
-            # Without a queue the constructor failed.
+            # No queue: the constructor failed.
             machine.fault(bool(hasattr(self, "queue") and self.queue.steps), "a stream was destroyed with work in it")
 
     class DeviceAllocation:
@@ -173,8 +172,8 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
             for given, most in ((grid, MOST_BLOCKS), (block, MOST_THREADS)):
                 demand(all(0 < size <= limit for size, limit in zip(given, most, strict=True)), f"launches {given}")
             for code, argument in zip(self.codes, args, strict=True):
-                demand(type(argument) is (float if code == "f" else int), "pycuda packs Python's own numbers")
-            # By identity: several arguments may point into one block.
+                demand(code in "Pi" and type(argument) is int, "pycuda packs Python's own integers")
+            # Deduplicated by identity: several arguments may point into one block.
             sources, targets = (
                 list({id(block): block for block in (machine.block(args[place]) for place in places)}.values())
                 for places in KERNELS[self.name]
@@ -250,7 +249,7 @@ def make_modules(machine: Machine) -> dict[str, ModuleType]:
     driver.memcpy_htod_async, driver.memcpy_dtoh_async = memcpy_htod_async, memcpy_dtoh_async
     primary: Any = ModuleType("pycuda.autoprimaryctx")
     primary.context, primary.device = Context(), device
-    # As the real module does when it is imported.
+    # Like the real module on import.
     primary.context.push()
     package: Any = ModuleType("pycuda")
     package.driver, package.autoprimaryctx = driver, primary

@@ -1,7 +1,7 @@
-"""Stands in for `tensorrt` and `tensorrt_rtx` of a chosen version: runs ONNX on a Machine, offers only what is real.
+"""Test double of a given version of `tensorrt` or `tensorrt_rtx`: runs ONNX on a Machine, with only the real API.
 
-A plan is JSON that names the ONNX file. What the real version has and no test needs raises NotImplementedError; what it
-has not raises AttributeError, as on a machine that has that version.
+A plan is JSON with the path of the ONNX file. Members that the real version has but no test needs raise
+NotImplementedError; members that it lacks raise AttributeError, as with the real package.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Severity = enum.Enum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING", "INFO", 
 
 
 class Dims:
-    """As trt.Dims, it is a sequence and nothing more."""
+    """Like trt.Dims: a sequence, not a tuple."""
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
         self._sizes = sizes
@@ -42,12 +42,12 @@ class Dims:
 
 
 class _Held:
-    """An object of TensorRT's. held: what the double knows of it. size: bytes of scratch memory on the GPU."""
+    """A TensorRT object. held: the double's state. size: bytes of scratch memory on the GPU."""
 
     __slots__ = ("__weakref__", "held", "size")
 
     def __init__(self, trt: Any, size: int = 0, **held: Any) -> None:
-        demand(bool(trt.machine.contexts), f"{type(self).__name__} is made without a CUDA context")
+        demand(bool(trt.machine.contexts), f"{type(self).__name__} is created without a CUDA context")
         self.size, self.held = size, SimpleNamespace(trt=trt, machine=trt.machine, **held)
         trt.machine.objects.add(self)
 
@@ -58,14 +58,14 @@ class _Held:
 
 
 class ILogger:
-    """Python classes derive from it, so it has room for their attributes."""
+    """Base of Python classes, so it has no __slots__."""
 
     def __init__(self) -> None:
         self.ready = True
 
 
 class IProfiler:
-    """Python classes derive from it too."""
+    """Base of Python classes, too."""
 
     def __init__(self) -> None:
         self.ready = True
@@ -79,7 +79,7 @@ class Runtime(_Held):
 
     def __init__(self, logger: Any) -> None:
         demand(getattr(logger, "ready", False), "a logger's constructor must call ILogger.__init__")
-        # Not super(): a version's class is made from this one but does not derive from it.
+        # Not super(): a version's class is built from this one but does not derive from it.
         _Held.__init__(self, type(self).trt, logger=logger, host_code=False)  # type: ignore[attr-defined]
 
     @property
@@ -228,7 +228,7 @@ class IExecutionContext(_Held):
         machine.enqueue(queue, "execute", (*blocks.values(), held), work)
         if held.profiler is not None:
             demand(held.profiler() is not None, "the profiler was dropped before the context that reports to it")
-            # enqueue_emits_profile is set from the beginning: the call waits, then reports.
+            # enqueue_emits_profile is set by default: the call waits, then reports.
             machine.run_until(queue, queue.finished + len(queue.steps))
             for name, ms in engine.plan["layers"]:
                 held.profiler().report_layer_time(name, ms)
@@ -236,7 +236,7 @@ class IExecutionContext(_Held):
 
 
 def _weak(passed: Any) -> Any:
-    """What the bindings keep of an argument, unless they say otherwise: nothing that keeps it alive."""
+    """The bindings' default reference to an argument, which does not keep it alive."""
     return None if passed is None else weakref.ref(passed)
 
 
@@ -247,7 +247,7 @@ def _view(block: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 class IRuntimeConfig(_Held):
-    """TensorRT 10.13 and later have it; graphs and caches are TensorRT for RTX's."""
+    """In TensorRT 10.13 and later; graphs and caches only in TensorRT for RTX."""
 
     __slots__ = ()
 
@@ -276,7 +276,7 @@ CLASSES = (ILogger, IProfiler, Runtime, ICudaEngine, IExecutionContext, IRuntime
 
 
 def make_module(version: str, machine: Machine) -> Any:
-    """The module of a version, with `machine` for the tests."""
+    """A version's module, with the attribute `machine` for the tests."""
     api = load(version)
     trt: Any = ModuleType("tensorrt")
     trt.__version__, trt.machine = api.version, machine
@@ -293,7 +293,7 @@ def make_module(version: str, machine: Machine) -> Any:
 
 
 def _offer(implementation: type, api: Api, trt: Any) -> type:
-    """The class with the members that this version has, and no other."""
+    """The class with exactly the members of this version."""
     name = implementation.__name__
     body = {own: value for own, value in vars(implementation).items() if own.startswith("__") and own != "__dict__"}
     body.pop("__weakref__", None)

@@ -1,7 +1,7 @@
-"""Finds what Python code uses of TensorRT or pycuda, and in which versions, from its syntax tree and the signatures.
+"""Finds the TensorRT or pycuda names that Python code uses, and for which versions, from syntax tree and signatures.
 
-Types are followed from the name `trt` (of pycuda: `driver` and `primary`) through assignments, calls and parameters, by
-variable name over all the files given. Code under `hasattr` counts for the versions that have the name.
+Types are tracked from the name `trt` (pycuda: `driver` and `primary`) through assignments, calls and parameters, by
+variable name across all given files. Code guarded by `hasattr` counts only for the versions that have the name.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ MODULE = "trt"
 DRIVER = "driver"
 MODULES = (MODULE, DRIVER)
 EVERY = (*VERSIONS, PYCUDA)
-# Variables that hold a module from the beginning.
+# Variables that hold a module initially.
 PRIMARY = "autoprimaryctx"
 TENSORRT_ROOTS = {MODULE: MODULE}
 PYCUDA_ROOTS = {DRIVER: DRIVER, "primary": PRIMARY}
-# Overloaded in every version, so no signature was recorded.
+# Overloaded in every version, so no signature is recorded.
 OVERLOADED = {"Runtime.deserialize_cuda_engine": "ICudaEngine"}
-# What an expression may be: names of TensorRT's classes, or MODULE.
+# Possible types of an expression: names of TensorRT's classes, or MODULE.
 Types = frozenset[str]
 NOTHING: Types = frozenset()
 
 
 @dataclass(frozen=True)
 class Use:
-    """An attribute. owner: a class or MODULE; "" where its type is not known. call: the call it is the function of."""
+    """An attribute. owner: a class or MODULE; "" if the type is unknown. call: the call of the attribute, if any."""
 
     place: str
     owner: str
@@ -47,7 +47,7 @@ class Use:
     def _problem(self, version: str) -> str:
         api = load(version)
         if not self.owner:
-            # A name of several words that TensorRT has is TensorRT's, or the types were not followed far enough.
+            # A multi-word name that TensorRT has must be TensorRT's: the type tracking missed it.
             offered = any(self.name in members for members in api.members.values())
             return "is of an unknown class" if offered and "_" in self.name else ""
         if not has(version, self.owner, self.name):
@@ -61,7 +61,7 @@ class Use:
 
 
 def has(version: str, owner: str, name: str) -> bool:
-    """Whether a version's class, or the module itself, has a name. Of a class known by name only, anything goes."""
+    """Whether a version's class, or the module itself, has a name. Classes known by name only have every name."""
     api = load(version)
     if name.startswith("__"):
         return True
@@ -83,19 +83,21 @@ def _returned(owner: str, method: str) -> Types:
 
 
 def _is_class(name: str) -> bool:
-    # pycuda's enums have small letters.
+    # pycuda's enums are lower case.
     return name[0].isupper() or any(name in load(version).members for version in EVERY)
 
 
 def _property(owner: str, name: str) -> Types:
-    """The class of an attribute that is an object of the library itself, as pycuda's primary context is."""
+    """The class of a module attribute that is an object, such as pycuda's primary context."""
     return _returned(owner, name) if owner == PRIMARY else NOTHING
 
 
 def uses_of(files: Iterable[Path], versions: Iterable[str]) -> list[Use]:
-    """Every attribute in the files. versions: those that the code is for, of TensorRT or of pycuda."""
+    """Every attribute in the files. versions: the supported versions of TensorRT or pycuda."""
     roots = PYCUDA_ROOTS if PYCUDA in versions else TENSORRT_ROOTS
-    reader = _Reader({file.name: ast.parse(file.read_text(encoding="utf-8")) for file in files}, roots)
+    reader = _Reader(
+        {f"{file.parent.name}/{file.name}": ast.parse(file.read_text(encoding="utf-8")) for file in files}, roots
+    )
     return list(reader.uses(frozenset(versions)))
 
 
@@ -110,7 +112,7 @@ class _Reader:
         nodes = [node for tree in trees.values() for node in ast.walk(tree)]
         for node in nodes:
             self._note_definition(node)
-        # Types travel one assignment or call further in each round.
+        # Types propagate one assignment or call per round.
         for _ in range(8):
             for node in nodes:
                 self._note_types(node)
@@ -125,16 +127,18 @@ class _Reader:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                     self.parameters[node.name] = [p.arg for p in method.args.args[1:]]
                 elif isinstance(method, ast.AnnAssign) and isinstance(method.target, ast.Name):
-                    # A dataclass has no constructor to read.
+                    # A dataclass has no explicit constructor.
                     self.parameters.setdefault(node.name, []).append(f"self.{method.target.id}")
 
     def _note_types(self, node: ast.AST) -> None:
         if isinstance(node, ast.Assign):
             found = self._read(node.value)
             for target in node.targets:
-                # The items of a list are alike.
-                items = isinstance(node.value, ast.ListComp) and isinstance(target, ast.Tuple)
-                self._bind(target, found * len(target.elts) if items else found)
+                # All items of a list have the same type.
+                if isinstance(node.value, ast.ListComp) and isinstance(target, ast.Tuple):
+                    self._bind(target, found * len(target.elts))
+                else:
+                    self._bind(target, found)
         elif isinstance(node, (ast.For, ast.comprehension)):
             self._bind(node.target, self._read(node.iter))
         elif isinstance(node, ast.FunctionDef):
@@ -155,7 +159,7 @@ class _Reader:
             self.types[_variable(target)] |= found[0]
 
     def _read(self, node: ast.expr) -> list[Types]:
-        """What an expression may be: one item, or as many as a tuple has."""
+        """Possible types of an expression: one item, or one for each element of a tuple."""
         if isinstance(node, ast.Tuple):
             return [self._read(element)[0] for element in node.elts] or [NOTHING]
         if isinstance(node, ast.IfExp):
@@ -210,7 +214,7 @@ class _Reader:
                 yield from self._uses_in(file, value, branches.get(field, versions))
 
     def _split(self, test: ast.expr, versions: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-        """The versions in which a condition may hold and in which it may not, as far as `hasattr` tells."""
+        """The versions in which a condition can hold, and those in which it can fail, according to `hasattr`."""
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
             having, lacking = self._split(test.operand, versions)
             return lacking, having
@@ -222,7 +226,7 @@ class _Reader:
 
 
 def _variable(node: ast.expr) -> str:
-    """`name` of a variable, `self.name` of an object's own; nothing of other expressions."""
+    """`name` of a variable, `self.name` of an instance attribute; empty for other expressions."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":

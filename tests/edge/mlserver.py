@@ -1,4 +1,4 @@
-"""MLServer, a KServe v2 server that is not ours, on loopback with the example of docs/mlserver."""
+"""MLServer, a third-party KServe v2 server, on loopback with the example in docs/mlserver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START_S = 60
 
 
 def mlserver_program() -> Path:
-    """MLServer in an environment of its own, which the first call makes."""
+    """MLServer in its own virtual environment, created by the first call."""
     if sys.version_info >= (3, 13):
         pytest.skip("MLServer 1.7 needs Python 3.12 or older")
     done = subprocess.run(
@@ -37,7 +37,7 @@ def mlserver_program() -> Path:
 
 
 class MlServer:
-    """Serves a bundle as `breast`, version 1. It can be killed and started again at the same address."""
+    """Serves a bundle as `breast`, version 1. Can be killed and restarted at the same address."""
 
     def __init__(self, folder: Path, bundle: Path, precision: str) -> None:
         self._program, self._folder = mlserver_program(), folder
@@ -52,21 +52,21 @@ class MlServer:
         self.start()
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Starts the server and waits until it answers."""
         log = self._folder / "log.txt"
-        # Only what scripts/mlserver says may be found, in the order that it says.
+        # Only the packages of scripts/mlserver may be imported, in its order.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         with log.open("w") as file:
             self._process = subprocess.Popen(
                 [self._program, "start", self._folder], env=environment, stdout=file, stderr=subprocess.STDOUT
             )
         deadline = time.monotonic() + START_S
-        while "gRPC server running" not in (said := log.read_text()):
-            assert self._process.poll() is None and time.monotonic() < deadline, said
+        while "gRPC server running" not in (text := log.read_text()):
+            assert self._process.poll() is None and time.monotonic() < deadline, text
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """As the kernel does it: no goodbye."""
+        """Kills it with SIGKILL, without a shutdown."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 

@@ -1,4 +1,4 @@
-"""What the tests on a real GPU share: a runtime that is there, and the demo's bundle with its engines built here."""
+"""Shared by the GPU tests: the available runtimes, and the demo's bundle with engines built on this GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.tensorrt.cuda import Cuda, open_cuda
 from ssr_edge.runners.tensorrt.engine import import_tensorrt
 
-# What TensorRT for RTX 1.7 builds for.
+# The compute capabilities that TensorRT for RTX 1.7 supports.
 RTX_GPUS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -30,7 +30,7 @@ def cuda() -> Cuda:
 
 @pytest.fixture
 def driver(cuda: Cuda) -> Iterator[Any]:
-    """`pycuda.driver`, its primary context current."""
+    """`pycuda.driver`, with its primary context current."""
     with cuda.current():
         yield cuda.driver
 
@@ -49,7 +49,7 @@ def runtime(request: pytest.FixtureRequest, cuda: Cuda) -> str:
 
 @pytest.fixture(scope="session")
 def demo_bundle(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What `ssr-edge build-engine --runtime RUNTIME` makes of the demo weights; every engine must pass the gate."""
+    """The bundle of `ssr-edge build-engine --runtime RUNTIME` for the demo weights; every engine must pass the gate."""
     from ssr_edge.demo import DEMO_CHECKPOINT
     from ssr_export.build_bundle import build_bundle
     from ssr_export.engines.build import EngineRequest

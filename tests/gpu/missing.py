@@ -1,11 +1,12 @@
-"""Says what this machine lacks for the tests that need a GPU: `python -m tests.gpu.missing`, exit code 77 if anything.
+"""Lists what this machine lacks for the GPU tests: `python -m tests.gpu.missing`; exit code 77 if anything is missing.
 
-77 is how test harnesses say "skipped"; pytest and Python end with none such, so that it can't pass for a pass.
+77 is the customary exit code for "skipped"; pytest and Python never use it, so it can't be mistaken for a pass.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from ssr_edge.common.errors import SsrEdgeError
@@ -14,25 +15,27 @@ from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.tensorrt.cuda import open_cuda
 from ssr_edge.runners.tensorrt.engine import import_tensorrt
 from ssr_kernels.compile import RESIZE_AREA, compile_kernel
+from ssr_kernels.errors import KernelError
 
 SKIPPED = 77
 RUNTIMES = ("tensorrt", "tensorrt-rtx")
 
 
 def missing() -> list[str]:
-    """What is missing, each with the command that adds it; empty where everything is there."""
+    """Missing items, each with the command that installs it; empty if nothing is missing."""
     gpu = find_gpu()
     if gpu is None:
         return ["no NVIDIA GPU, or no driver for it; next: nvidia-smi"]
-    found = []
-    checks = [
+    found: list[str] = []
+    capability = gpu.compute_capability.replace(".", "")
+    checks: list[Callable[[], object]] = [
         lambda: open_cuda("tensorrt"),
-        lambda: compile_kernel(RESIZE_AREA, gpu.compute_capability.replace(".", "")),
+        lambda: compile_kernel(RESIZE_AREA, capability),
     ]
     for check in checks:
         try:
             check()
-        except SsrEdgeError as error:
+        except (SsrEdgeError, KernelError) as error:
             found.append(f"{error.found}; next: {error.next_step}")
     without = []
     for runtime in RUNTIMES:

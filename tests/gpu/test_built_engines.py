@@ -1,4 +1,4 @@
-"""The demo network's engines, built and run on a real GPU, against ONNX Runtime on the demo images."""
+"""The demo network's engines, built and run on a real GPU, compared with ONNX Runtime on the demo images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ssr_edge.runners.tensorrt.cuda import Cuda
 
 pytestmark = pytest.mark.gpu
 
-# Shares of the largest logit. TF32 and FP16 keep ten bits a product; INT8 rounds ties otherwise than ONNX Runtime.
+# Fractions of the largest logit. TF32 and FP16 keep ten bits; INT8 rounds ties differently from ONNX Runtime.
 FARTHEST = {"fp32": 0.01, "fp16": 0.02, "int8": 0.15}
 BATCH = 8
 
@@ -44,7 +44,7 @@ def test_logits_are_onnxruntimes(precision: str, demo_bundle: Bundle, runtime: s
     with open_runner(demo_bundle, runtime, precision) as runner:
         found = run(lambda paths: runner.infer(np.stack([load(path) for path in paths])), demo_images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=FARTHEST[precision] * np.abs(expected).max())
-    # One of 22 may stand on the edge between two classes.
+    # One of 22 may be on the boundary between two classes.
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
 
 
@@ -56,7 +56,7 @@ def test_originals_resized_on_the_gpu(
         submit: Any = runner.submit_originals  # type: ignore[attr-defined]
         resized = run(lambda paths: runner.infer(np.stack([load(path) for path in paths])), demo_images)
         found = run(lambda paths: runner.collect(submit([decode(path) for path in paths])), demo_images)
-    # The kernel is within a gray level of OpenCV, and equal to it in all but a few values of a photograph.
+    # The kernel is within one gray level of OpenCV; few values of a photograph differ.
     np.testing.assert_allclose(found, resized, rtol=0, atol=0.05 * np.abs(resized).max())
     assert (found.argmax(axis=1) == resized.argmax(axis=1)).mean() > 0.95
 
@@ -76,11 +76,11 @@ def test_infer_with_either_resize(
     np.testing.assert_allclose(columns[0], columns[1], rtol=0, atol=0.1)
 
 
-def test_a_full_gpu_is_reported_in_words(demo_bundle: Bundle, runtime: str, cuda: Cuda) -> None:
+def test_a_full_gpu_is_reported(demo_bundle: Bundle, runtime: str, cuda: Cuda) -> None:
     with cuda.current():
         device = cuda.context.get_device()
         if device.get_attribute(cuda.driver.device_attribute.INTEGRATED):
-            pytest.skip("the GPU's memory is the computer's, and filling it would take the machine down")
+            pytest.skip("the GPU shares the computer's memory; filling it would crash the machine")
         taken, size = [], cuda.driver.mem_get_info()[0]
         while size >= 1 << 20:
             try:
@@ -101,7 +101,7 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 from ssr_edge.bundle.bundle import Bundle
-from ssr_edge.runners import open_runner
+from ssr_edge.runners.choose import open_runner
 before = torch.arange(1000., device="cuda")
 images = np.zeros((2, 224, 224, 3), np.uint8)
 for _ in range(3):

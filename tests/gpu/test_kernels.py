@@ -1,4 +1,4 @@
-"""The kernels on a real GPU against OpenCV."""
+"""The resize kernel on a real GPU against OpenCV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pytest
 
 from ssr_kernels.launch import GpuResizer
-from ssr_kernels.launch_overlay import GpuCamOverlay
 
 pytestmark = pytest.mark.gpu
 
@@ -49,19 +48,3 @@ def test_resize_within_one_level(driver: Any) -> None:
         stream.synchronize()
         for image, got in zip(images, resized, strict=True):
             assert apart(got, cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)) <= 1, image.shape
-
-
-def test_overlay_within_one_level(driver: Any) -> None:
-    ramp = np.arange(256, dtype=np.uint8)[:, None]
-    colors = np.asarray(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS).reshape(256, 3), np.uint8)
-    images = [noise(460, 700), noise(224, 224), noise(3, 900)]
-    cams = np.random.default_rng(0).standard_normal((3, 7, 7)).astype(np.float32)
-    low, high = cams.min(axis=(1, 2)), cams.max(axis=(1, 2))
-    # Neighbors in this map are at most 3 levels apart: at this alpha either side of a border is within one level.
-    drawn = GpuCamOverlay(driver, driver.Stream(), colors, 0.33).draw(images, cams, low, high)
-    for number, image in enumerate(images):
-        enlarged = cv2.resize(cams[number], image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        scaled = (enlarged - low[number]) / (high[number] - low[number]) * 255
-        levels = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-        colored = cv2.LUT(cv2.merge([levels] * 3), colors.reshape(256, 1, 3))
-        assert apart(drawn[number], cv2.addWeighted(image, 0.67, colored, 0.33, 0)) <= 1, image.shape

@@ -1,4 +1,4 @@
-"""A machine without a GPU must not seem to have passed the tests that need one. Runs everywhere."""
+"""A machine without a GPU must not appear to pass the GPU tests. Runs everywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_without_a_gpu_the_exit_code_is_no_pass(
     with pytest.raises(SystemExit) as end:
         missing.main()
     assert end.value.code == 77
-    assert "no NVIDIA GPU, or no driver for it; next: nvidia-smi" in capsys.readouterr().err
+    assert "next: nvidia-smi" in capsys.readouterr().err
 
 
 def test_everything_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the benchmark says of a GPU, held against what can be known of it otherwise."""
+"""The benchmark's GPU measurements, checked against independent ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_phases_add_up_to_about_the_latency(batch: int, demo_bundle: Bundle, run
         assert isinstance(runner, TimesPhases)
         for _ in range(CALLS):
             runner.infer(images)
-        # In turns, so that a clock that changes changes both.
+        # Alternating, so that a change of the clock affects both.
         rows, latencies = [], []
         for _ in range(CALLS):
             rows.append(runner.phases(images))
@@ -44,7 +44,7 @@ def test_phases_add_up_to_about_the_latency(batch: int, demo_bundle: Bundle, run
     )
     latency = float(np.median(latencies))
     assert min(h2d, compute, d2h) > 0
-    # Latency has the copies to and from page-locked memory besides, and the wait for the stream.
+    # Latency also includes the copies to and from page-locked memory, and the wait for the stream.
     assert 0.4 * latency < h2d + compute + d2h < 1.1 * latency
     assert 0 < np.median([row.enqueue_ms for row in rows]) < 1.5 * latency
 
@@ -55,7 +55,7 @@ def test_memory_of_an_engine(demo_bundle: Bundle, runtime: str, cuda: Cuda) -> N
         with cuda.current():
             free, total = cuda.driver.mem_get_info()
     if held is None:
-        pytest.skip("NVML does not tell what this process holds")
+        pytest.skip("NVML does not report this process's memory")
     assert 1 < held <= 1.05 * (total - free) / 1e6
 
 

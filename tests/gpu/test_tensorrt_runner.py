@@ -1,4 +1,4 @@
-"""The TensorRT runners on a real GPU, with engines of a tiny network built on the spot, against ONNX Runtime."""
+"""The TensorRT runners on a real GPU, with freshly built engines of a tiny network, compared with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def build_plan(trt: Any) -> bytes:
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    assert parser.parse(tiny_network().SerializeToString()), log.said()
+    assert parser.parse(tiny_network().SerializeToString()), log.last_error()
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
     profile.set_shape("images", *((count, 224, 224, 3) for count in BATCH))
     config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
-    assert plan is not None, log.said()
+    assert plan is not None, log.last_error()
     return bytes(plan)
 
 

@@ -1,4 +1,4 @@
-"""Training on a real GPU against the CPU: the views, the figures, a run that is gone on with."""
+"""Training on a real GPU compared with the CPU: augmented views, metrics, a resumed run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_figures_are_computed_in_fp32(breakhis_tree: Path) -> None:
     images = load_images(read(breakhis_tree, 100)[:16], 224)
     torch.manual_seed(0)
     network = build_network(arch_by_name("ssresnext50_32x4d"))
-    # As random weights leave it, each block is its shortcut.
+    # With initial weights each block equals its shortcut.
     for name, parameter in network.named_parameters():
         if name.endswith("bn3.weight"):
             torch.nn.init.constant_(parameter, 0.2)
@@ -70,7 +70,7 @@ def test_graphs_compute_what_single_launches_do() -> None:
     graphed = deepcopy(plain)
     targets = torch.tensor([0, 1, 2, 3]).cuda()
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        for size in (64, 96):  # anew for another size
+        for size in (64, 96):  # recorded again for another size
             record_graphs(graphed, 4, size, None)
             for _ in range(2):
                 images = torch.randn(4, 3, size, size).cuda().to(memory_format=torch.channels_last)
@@ -78,14 +78,14 @@ def test_graphs_compute_what_single_launches_do() -> None:
                 assert (found - expected).norm() < 1e-3 * expected.norm()
     for name, expected in plain.named_buffers():
         torch.testing.assert_close(graphed.get_buffer(name), expected, rtol=1e-3, atol=1e-4)
-    # To judge, the network takes any batch.
+    # In evaluation the network takes any batch.
     three = torch.randn(3, 3, 224, 224).cuda()
     with torch.inference_mode():
         torch.testing.assert_close(graphed.eval()(three), plain.eval()(three), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["bhcnet", "swin_t"])
-def test_graphs_of_the_rivals(name: str) -> None:
+def test_graphs_of_the_baselines(name: str) -> None:
     network = build_network(arch_by_name(name)).cuda().to(memory_format=torch.channels_last).train()
     record_graphs(network, 2, 224, torch.bfloat16)
     found = []
@@ -97,13 +97,13 @@ def test_graphs_of_the_rivals(name: str) -> None:
 
 
 def gradient(network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    """Of all weights, one after the other."""
+    """The concatenated gradients of all parameters."""
     network.zero_grad()
-    classification_loss(network(images), targets, 0.5, 0.1).backward()
+    torch.autograd.backward(classification_loss(network(images), targets, 0.5, 0.1))
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None])
 
 
-def test_a_run_learns_and_is_gone_on_with(breakhis_tree: Path, tmp_path: Path) -> None:
+def test_a_run_learns_and_resumes(breakhis_tree: Path, tmp_path: Path) -> None:
     whole = TrainOptions(
         tmp_path / "run", breakhis_tree, ARCH, RECIPE, 100, "image", 0, "cuda", cache=tmp_path / "cache"
     )

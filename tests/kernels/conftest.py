@@ -1,4 +1,4 @@
-"""Finds the photographs and the rig that the kernels' tests share."""
+"""Photographs and a test GPU for the kernels' tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def photos() -> list[Image]:
 
 @pytest.fixture
 def gpu(host: HostKernels) -> Iterator[Any]:
-    """A stand-in for a GPU that runs the kernels on the CPU: `driver`, `machine`. Nothing may be left on it."""
+    """A GPU double that runs the kernel on the CPU: `driver`, `machine`. Tests must free everything."""
     machine = Machine()
     machine.kernels = host
     yield SimpleNamespace(driver=make_modules(machine)["pycuda.driver"], machine=machine)

@@ -1,4 +1,4 @@
-"""The resize kernel against OpenCV's INTER_AREA: every way of scaling, any row stride, any batch."""
+"""The resize kernel compared with OpenCV's INTER_AREA: all scalings, row strides and batches."""
 
 from __future__ import annotations
 

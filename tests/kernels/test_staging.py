@@ -1,11 +1,11 @@
-"""The layout of a batch: the kernel reads it as it is, and images it can't read are refused by number."""
+"""Layout of a batch: it matches what the kernel reads, and errors give the number of an unsupported image."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from ssr_edge.common.errors import InputError
+from ssr_kernels.errors import UnsupportedImage
 from ssr_kernels.staging import IMAGE, Image, pack, plan, rows
 from tests.doubles.host_kernels import HostKernels, noise
 
@@ -44,5 +44,7 @@ def test_packed_images_come_back_and_resize_alike(host: HostKernels) -> None:
     ids=["float", "gray", "alpha", "empty", "too-wide"],
 )
 def test_refused(image: Image) -> None:
-    with pytest.raises(InputError, match="image 1 of the batch"):
+    with pytest.raises(UnsupportedImage) as refused:
         plan([noise(2, 2), image])
+    assert "image 1 " in refused.value.found
+    assert "uint8" in refused.value.expected

@@ -1,4 +1,4 @@
-"""OpenVINO's entry point, its version, and what this CPU can compute in."""
+"""OpenVINO's core, its version, and the CPU's capabilities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def openvino_core() -> openvino.Core:
     """OpenVINO's entry point.
 
     Raises:
-        RuntimeUnavailable: the package is missing.
+        RuntimeUnavailable: the package is not installed.
     """
     silence()
     try:
@@ -28,7 +28,7 @@ def openvino_core() -> openvino.Core:
 
 
 def openvino_version() -> str:
-    """Short version, e.g. `2026.4.1`: what an exported engine is tied to."""
+    """Short version, e.g. `2026.4.1`; exported engines are tied to it."""
     silence()
     import openvino
 
@@ -36,20 +36,20 @@ def openvino_version() -> str:
 
 
 def cpu_name(core: openvino.Core) -> str:
-    """The CPU's name as OpenVINO gives it."""
+    """The CPU's name as reported by OpenVINO."""
     return str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
 def has_bf16(core: openvino.Core) -> bool:
-    """Whether this CPU computes in BF16 faster than in FP32."""
+    """Whether this CPU has native BF16, faster than FP32."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def check_cpu(core: openvino.Core, precision: str) -> None:
-    """Refuses a precision that this CPU would only pretend to compute in.
+    """Rejects a precision that this CPU does not support natively.
 
     Raises:
-        RuntimeUnavailable: bf16 on a CPU without it.
+        RuntimeUnavailable: bf16 on a CPU without BF16.
     """
     if precision == "bf16" and not has_bf16(core):
         raise RuntimeUnavailable(

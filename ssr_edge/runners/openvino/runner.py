@@ -1,4 +1,4 @@
-"""Runs a bundle on any CPU through OpenVINO: the embedded default."""
+"""Runs a bundle on any CPU with OpenVINO, the default on embedded devices."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 RUNTIME = "openvino"
 MAX_BATCH = 64
-# An option of ours, beside OpenVINO's: of engines whose weights had to be narrowed.
+# Our own option among OpenVINO's: marks engines with narrowed weights.
 WEIGHT_BITS = "WEIGHT_BITS"
 
 
 def compile_options(precision: str) -> dict[str, Any]:
-    """OpenVINO's options for an engine of a precision.
+    """OpenVINO's options for a precision.
 
-    It would compute an FP32 model in BF16 wherever the CPU has it; an engine named fp32 must be FP32.
+    By default OpenVINO runs FP32 models in BF16 on CPUs that support it; an engine named fp32 must compute in FP32.
     """
     hint = "bf16" if precision == "bf16" else "f32"
     return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
@@ -35,9 +35,9 @@ def compile_options(precision: str) -> dict[str, Any]:
 def compile_network(
     core: openvino.Core, model: Path | onnx.ModelProto, precision: str, batch: int | None = None, **properties: Any
 ) -> openvino.CompiledModel:
-    """Compiles an ONNX model for this CPU, as `read_network` reads it.
+    """Compiles an ONNX model for this CPU, read by `read_network`.
 
-    batch: the only number of images that a call will be of; None for any. properties: of OpenVINO's, beside
+    batch: the fixed number of images per call; None for any. properties: OpenVINO properties in addition to
     `compile_options`.
     """
     read = read_network(core, model, precision)
@@ -47,7 +47,7 @@ def compile_network(
 
 
 def read_network(core: openvino.Core, model: Path | onnx.ModelProto, precision: str) -> openvino.Model:
-    """Reads an ONNX model for this CPU; where INT8's sums would overflow, with weights of 7 bits (`saturation`)."""
+    """Reads an ONNX model for this CPU, with 7-bit weights if INT8 sums would overflow (see `saturation`)."""
     if precision == "int8" and int8_saturates():
         import onnx
 
@@ -56,7 +56,7 @@ def read_network(core: openvino.Core, model: Path | onnx.ModelProto, precision: 
 
 
 class OpenVinoRunner(Runner):
-    """Loads the bundle's engine if it was built for this OpenVINO and this CPU, else compiles the ONNX file."""
+    """Loads the bundle's engine if it was built for this OpenVINO version and this CPU, else compiles the ONNX file."""
 
     def __init__(self, bundle: Bundle, precision: str, slots: int = 1, threads: int | None = None) -> None:
         self._core = openvino_core()
@@ -65,7 +65,7 @@ class OpenVinoRunner(Runner):
         self.version, self.device = openvino_version(), cpu_name(self._core)
         self._options, self._threads = engine_options(precision), thread_options(threads)
         if WEIGHT_BITS in self._options:
-            self.device += ", weights of 7 bits for want of VNNI"
+            self.device += ", 7-bit weights (no VNNI)"
         self._compiled = self._load(bundle)
         self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
         self._outputs = [output.any_name for output in self._compiled.outputs]
@@ -78,7 +78,7 @@ class OpenVinoRunner(Runner):
         request = self._free.pop()
         request.start_async({0: images}, share_inputs=True)
         self._tickets += 1
-        # The array is kept too: its memory is what the engine reads.
+        # Keep the array: the engine reads its memory.
         self._open[self._tickets] = (request, images)
         return self._tickets
 
@@ -86,7 +86,7 @@ class OpenVinoRunner(Runner):
         """See Runner."""
         request, _ = self._open.pop(ticket)
         request.wait()
-        # Copies: the next call overwrites the request's own.
+        # Copies: the next call overwrites the request's tensors.
         found = {name: np.array(request.get_tensor(name).data, np.float32) for name in self._outputs}
         self._free.append(request)
         return Outputs(found["logits"], found["probabilities"], found.get("cam"))
@@ -101,7 +101,7 @@ class OpenVinoRunner(Runner):
         entry, here = bundle.engine(RUNTIME, self.precision), (self.version, cpu_name(self._core), self._options)
         if entry is not None and (entry.version, entry.device, entry.options) == here:
             self.origin = entry.file
-            # The options are given again: a blob does not carry them, and BF16 would come back.
+            # A blob does not store the options; without them BF16 would be enabled again.
             blob = bundle.file(entry.file).read_bytes()
             return self._core.import_model(blob, "CPU", compile_options(self.precision) | self._threads)
         self.origin = f"compiled from {model_file(self.precision)}"
@@ -109,29 +109,29 @@ class OpenVinoRunner(Runner):
 
 
 class OpenVinoSingleRunner(OpenVinoRunner):
-    """Compiles the ONNX file for one image a call: some 3 % faster than an engine that takes any number."""
+    """Compiles the ONNX file for one image per call: about 3 % faster than an engine with a dynamic batch."""
 
     def __init__(self, bundle: Bundle, precision: str, slots: int = 1, threads: int | None = None) -> None:
         super().__init__(bundle, precision, slots, threads)
         self.max_batch = 1
 
     def _load(self, bundle: Bundle) -> openvino.CompiledModel:
-        self.origin = f"compiled from {model_file(self.precision)} for one image a call"
+        self.origin = f"compiled from {model_file(self.precision)} for one image per call"
         network = bundle.file(model_file(self.precision))
         return compile_network(self._core, network, self.precision, batch=1, **self._threads)
 
 
 def engine_options(precision: str) -> dict[str, Any]:
-    """How an engine is compiled here, for its entry in the manifest: one that was compiled otherwise is not taken.
+    """The compile options on this CPU, for the manifest entry; an engine with other options is not used.
 
-    Its processor's name does not tell: virtual machines give those with and without VNNI the same.
+    The CPU name is not enough: virtual machines report the same name with and without VNNI.
     """
     return compile_options(precision) | ({WEIGHT_BITS: "7"} if precision == "int8" and int8_saturates() else {})
 
 
 def thread_options(threads: int | None) -> dict[str, Any]:
-    """OpenVINO's options for an engine that shares its processor with others; none where it has all of it.
+    """OpenVINO's options for an engine that shares the CPU with others; empty if it has all cores.
 
-    Threads are not bound to cores: each process would bind its own to the first ones.
+    Threads are not pinned to cores: each process would pin its threads to the first cores.
     """
     return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}

@@ -1,8 +1,8 @@
-"""Keeps OpenVINO's INT8 right on processors without VNNI, where its sums of products overflow.
+"""Keeps OpenVINO's INT8 correct on CPUs without VNNI, where sums of products overflow.
 
-SSE and AVX2 multiply unsigned by signed bytes and add two products in 16 bits that saturate (x86 `vpmaddubsw`; oneDNN,
-"Nuances of int8 computations"): 255 * 127 * 2 is more than 32,767. Nothing says so; labels are just wrong. With
-weights of 7 bits no pair overflows: 255 * 64 * 2 = 32,640.
+SSE and AVX2 multiply unsigned by signed bytes and add two products with 16-bit saturation (x86 `vpmaddubsw`; oneDNN,
+"Nuances of int8 computations"): 255 * 127 * 2 exceeds 32,767. There is no error; labels are silently wrong. With 7-bit
+weights no pair overflows: 255 * 64 * 2 = 32,640.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ssr_edge.runners.openvino.core import openvino_core
 if TYPE_CHECKING:
     import onnx
 
-# Shape of a convolution for which OpenVINO takes the same kind of kernel as for the network's.
+# Shape of a convolution for which OpenVINO selects the same kind of kernel as for the network's.
 _CHANNELS, _SIZE = 64, 8
 _WRONG = 0.02
 
 
 @lru_cache(maxsize=1)
 def int8_saturates() -> bool:
-    """Whether OpenVINO's INT8 convolutions overflow on this processor: found by one, not by the processor's name.
+    """Whether OpenVINO's INT8 convolutions overflow on this CPU. Runs one; the CPU name is not reliable.
 
-    x86 processors with AVX-VNNI or AVX-512 VNNI are free of it, and so are ARM's.
+    x86 CPUs with AVX-VNNI or AVX-512 VNNI are not affected, nor are ARM CPUs.
     """
     core = openvino_core()
     compiled = core.compile_model(core.read_model(_probe().SerializeToString()), "CPU")
-    # Steps of 127 and -127: with eight bits each pair of their products is as large as it can be.
+    # Quantized values of 127 and -127: with 8-bit weights every pair of products is maximal.
     signs = np.where(np.arange(_SIZE * _SIZE).reshape(1, 1, _SIZE, _SIZE) % 3, 1, -1)
     images = np.broadcast_to(signs, (1, _CHANNELS, _SIZE, _SIZE)).astype(np.float32)
     found = compiled({0: images})[0]
@@ -38,9 +38,9 @@ def int8_saturates() -> bool:
 
 
 def seven_bit_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a copy of a Q/DQ model whose int8 weights are in [-64, 64], and their scales twice as large.
+    """Returns a copy of a Q/DQ model with int8 weights in [-64, 64] and doubled scales.
 
-    Rounding is to even, so that halving shifts no channel's mean.
+    Ties round to even, so that halving does not shift a channel's mean.
     """
     import onnx
     from onnx import numpy_helper
@@ -49,7 +49,7 @@ def seven_bit_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     narrowed.CopyFrom(model)
     constants = {initializer.name: initializer for initializer in narrowed.graph.initializer}
     for node in narrowed.graph.node:
-        # Activations are dequantized too, but what they dequantize is no constant.
+        # Activations are dequantized too, but their input is not a constant.
         if node.op_type == "DequantizeLinear" and node.input[0] in constants:
             weight, scale = constants[node.input[0]], constants[node.input[1]]
             halves = np.rint(numpy_helper.to_array(weight) / 2).astype(np.int8)
@@ -59,7 +59,7 @@ def seven_bit_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _probe() -> onnx.ModelProto:
-    """A 1x1 convolution of float32 [1, C, S, S] that adds its channels, through int8 activations and weights."""
+    """A 1x1 convolution of float32 [1, C, S, S] that sums the channels, with int8 activations and weights."""
     from onnx import TensorProto, helper, numpy_helper
 
     def constant(name: str, value: object, dtype: type) -> onnx.TensorProto:

@@ -1,4 +1,4 @@
-"""Where a served model is, and how long its server is waited for."""
+"""Address of a served model, and the retry policy."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class ServerAddress:
 
     @staticmethod
     def parse(text: str) -> ServerAddress:
-        """Reads `grpc://HOST:PORT/MODEL`; what a URL can't hold in a model's name is written as %XX.
+        """Parses `grpc://HOST:PORT/MODEL`. Special characters in a model's name are percent-encoded.
 
         Raises:
-            UsageError: it is something else.
+            UsageError: the text has another form.
         """
         try:
             parts = urlsplit(text)
@@ -28,12 +28,12 @@ class ServerAddress:
         except ValueError as error:
             raise _not_an_address(text, str(error)) from error
         if parts.scheme != "grpc":
-            raise _not_an_address(text, "its protocol is not gRPC")
+            raise _not_an_address(text, "the scheme is not grpc")
         model = parts.path.strip("/")
         if not host or not port or not model:
-            raise _not_an_address(text, "it names no " + ("host" if not host else "port" if not port else "model"))
+            raise _not_an_address(text, "it has no " + ("host" if not host else "port" if not port else "model"))
         if "/" in model or parts.query or parts.fragment or parts.username is not None:
-            raise _not_an_address(text, "there is more in it than host, port and model")
+            raise _not_an_address(text, "it has more than host, port and model")
         return ServerAddress(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", unquote(model))
 
     @property
@@ -44,10 +44,7 @@ class ServerAddress:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Seconds. deadline_s: in which a request must be answered. retry_s: how long it is sent again after a failure.
-
-    With retry_s 0 the first failure is the last.
-    """
+    """In seconds. deadline_s: timeout of a request. retry_s: how long a failed request is retried; 0 for no retries."""
 
     deadline_s: float = 10.0
     retry_s: float = 30.0

@@ -1,4 +1,4 @@
-"""Runs images on a server that speaks KServe v2 (the Open Inference Protocol) over gRPC, e.g. Triton or MLServer."""
+"""Runs images on a KServe v2 (Open Inference Protocol) server over gRPC, e.g. Triton or MLServer."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries
 from ssr_edge.runners.tensors import CAM
 
 RUNTIME = "server"
-# A connection that was lost is opened again about as often as requests are sent again: gRPC's own pauses grow to two
-# minutes, and what is sent meanwhile fails at once.
+# Reconnects about as often as requests are retried: gRPC's default backoff grows to two minutes, and requests sent
+# meanwhile fail immediately.
 _CHANNEL = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", int(LONGEST_PAUSE_S * 1000))]
 
 
 class ServerRunner(Runner):
-    """A model on a server. Each slot is a thread that sends one request at a time, and sends it again if need be.
+    """A model on a server. Each slot is a thread that sends one request at a time, with retries.
 
-    `precision` is the model's name: what it computes in, the server does not say. The version that answered first
-    answers all: a model that is replaced meanwhile ends the run.
+    `precision` is the model's name, because the server does not report the precision. All requests go to the model
+    version that answered first: if the model is replaced, the run ends.
 
     Raises:
-        ServerError: no answer, no such model, or one with other tensors or other classes than a bundle's; and from
-            `collect` when the server does not answer any more.
+        ServerError: no answer, no such model, or its tensors or classes differ from a bundle's; from `collect`, if the
+            server stops answering.
     """
 
     def __init__(self, address: ServerAddress, slots: int = 1, retry_policy: RetryPolicy | None = None) -> None:
@@ -63,7 +63,7 @@ class ServerRunner(Runner):
         try:
             return self._open.pop(ticket).result()
         except KeyboardInterrupt:
-            # Nobody waits for the others any longer either.
+            # Nobody waits for the other tickets either.
             self._abandon()
             raise
 
@@ -93,7 +93,7 @@ class ServerRunner(Runner):
     def _read(self, answer: InferResult, images: int) -> Outputs:
         try:
             found = {name: answer.as_numpy(name) for name in self._model.outputs}
-        except ValueError as error:  # fewer bytes than the shape says
+        except ValueError as error:  # fewer bytes than the shape requires
             raise self._misread(str(error)) from error
         for name in ("logits", "probabilities"):
             values = found[name]
@@ -103,7 +103,7 @@ class ServerRunner(Runner):
 
     def _misread(self, what: str) -> ServerError:
         return ServerError(
-            f"{self._address.server}: {self._address.model} answered with something else than it announced: {what}",
+            f"{self._address.server}: the answer of {self._address.model} does not match its metadata: {what}",
             expected=f"logits and probabilities, FP32 [images, {len(CLASSES)}]",
-            next_step="the server's log; docs/server.md says what it must serve",
+            next_step="check the server's log; see docs/server.md for the model that it must serve",
         )

@@ -1,4 +1,4 @@
-"""The CUDA side of the TensorRT runners: the primary context, and page-locked buffers with their twins on the GPU."""
+"""CUDA for the TensorRT runners: the primary context, and page-locked host buffers paired with device buffers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ssr_edge.machine.gpu_memory import allocating
 
 @dataclass(frozen=True)
 class Cuda:
-    """A GPU in use. driver: `pycuda.driver`. context: the primary one. name: the GPU's. architecture: e.g. `sm_89`."""
+    """An opened GPU. driver: `pycuda.driver`. context: the primary one. name: the GPU's. architecture: e.g. `sm_89`."""
 
     driver: Any
     context: Any
@@ -29,7 +29,7 @@ class Cuda:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Everything on the GPU happens inside: makes the context the calling thread's, and puts its errors in words.
+        """Makes the context current in the calling thread and maps CUDA errors; all GPU work must happen inside.
 
         Raises:
             RuntimeUnavailable: the GPU ran out of memory, or failed.
@@ -38,9 +38,9 @@ class Cuda:
         try:
             yield
         except Exception as error:
-            # Or the error would hold, in its frames, what was got on the GPU, and drop it when no context is current.
+            # The error's frames hold GPU objects, which must be freed while the context is current.
             clear_frames(error.__traceback__)
-            # pycuda's MemoryError, of the GPU and of page-locked memory alike, is not Python's.
+            # pycuda's MemoryError, raised for GPU and page-locked memory, does not derive from Python's.
             if isinstance(error, (MemoryError, self.driver.MemoryError)):
                 raise self._out_of_memory(error) from error
             if isinstance(error, self.driver.Error):
@@ -52,7 +52,7 @@ class Cuda:
     def _out_of_memory(self, error: Exception) -> RuntimeUnavailable:
         return RuntimeUnavailable(
             f"{self.name} is out of memory: {error}",
-            expected="room for the engine and, for each slot, its scratch memory and its largest batch",
+            expected="room for the engine and, per slot, its scratch memory and its largest batch",
             next_step="ssr-edge build-engine --batch 1,4,8 for smaller buffers; with --resize gpu also infer --batch 1 "
             "(nvidia-smi shows what else holds memory)",
         )
@@ -60,8 +60,8 @@ class Cuda:
     def _failed(self, error: Exception) -> RuntimeUnavailable:
         return RuntimeUnavailable(
             f"{self.name} failed: {error}",
-            expected="a GPU in order, and a driver that knows it",
-            next_step="nvidia-smi, then the same command again",
+            expected="a working GPU and a driver that supports it",
+            next_step="nvidia-smi, then run the same command again",
         )
 
 
@@ -76,7 +76,7 @@ def import_pycuda(extra: str) -> Any:
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(
             f"pycuda can't be imported: {error}",
-            expected="pycuda, which compiles itself against CUDA's headers",
+            expected="pycuda, which is compiled against CUDA's headers when installed",
             next_step=install_hint(extra),
         ) from error
     except ImportError as error:
@@ -84,9 +84,9 @@ def import_pycuda(extra: str) -> Any:
 
 
 def open_cuda(extra: str) -> Cuda:
-    """Opens the first GPU, or the one that the variable CUDA_DEVICE names. extra: for the pip command in errors.
+    """Opens the first GPU, or the one named by the variable CUDA_DEVICE. extra: for the pip command in errors.
 
-    The primary context is the one that PyTorch and TensorRT use; `pycuda.autoinit` would make another and break them.
+    PyTorch and TensorRT use the primary context; `pycuda.autoinit` would create another one and break them.
 
     Raises:
         RuntimeUnavailable: pycuda, the driver or the GPU is missing.
@@ -96,7 +96,7 @@ def open_cuda(extra: str) -> Cuda:
         primary: Any = import_module("pycuda.autoprimaryctx")
     except (driver.Error, RuntimeError) as error:
         raise _no_gpu(str(error)) from error
-    # Not the context's get_device(), which answers only on the thread that imported pycuda first.
+    # Not the context's get_device(), which works only in the thread that imported pycuda first.
     major, minor = primary.device.compute_capability()
     return Cuda(driver, primary.context, primary.device.name(), f"sm_{major}{minor}")
 
@@ -110,10 +110,10 @@ def _no_gpu(reason: str) -> RuntimeUnavailable:
 
 
 class TransferBuffer:
-    """A page-locked array on the host and its twin on the GPU, copied on one stream; both are freed with the object.
+    """A page-locked host array and a device buffer, copied on one stream; both are freed with the object.
 
-    Only copies of page-locked memory overlap with compute. host: what `shape` and `dtype` say; the GPU's, to read or
-    to write, from a copy's call to the stream's synchronize. what: its content, in words.
+    Only copies of page-locked memory overlap with compute. host: array of `shape` and `dtype`; not to be touched
+    between a copy's call and the stream's synchronize. what: a description of the content, for errors.
 
     Raises:
         MemoryError: the GPU, or page-locked memory, has no room for it.
@@ -124,17 +124,17 @@ class TransferBuffer:
         size = prod(shape) * np.dtype(dtype).itemsize
         with allocating(driver, what, size):
             self.host: npt.NDArray[Any] = driver.pagelocked_empty(shape, dtype)
-            self._twin = driver.mem_alloc(size)
+            self._device = driver.mem_alloc(size)
 
     @property
     def address(self) -> int:
-        """Where the twin lies on the GPU."""
-        return int(self._twin)
+        """Device address of the buffer."""
+        return int(self._device)
 
     def upload(self, rows: int) -> None:
         """Queues the copy of the first rows to the GPU."""
-        self._driver.memcpy_htod_async(self._twin, self.host[:rows], self._stream)
+        self._driver.memcpy_htod_async(self._device, self.host[:rows], self._stream)
 
     def download(self, rows: int) -> None:
         """Queues the copy of the first rows from the GPU."""
-        self._driver.memcpy_dtoh_async(self.host[:rows], self._twin, self._stream)
+        self._driver.memcpy_dtoh_async(self.host[:rows], self._device, self._stream)

@@ -1,4 +1,4 @@
-"""Finds the TensorRT engine that fits this machine, and refuses any other before TensorRT sees a byte of it."""
+"""Selects the TensorRT engine for this machine; all checks run before TensorRT deserializes anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ssr_edge.common.errors import BundleError, RuntimeUnavailable
 from ssr_edge.common.install_hint import install_hint
 from ssr_edge.runners.tensors import CAM, INPUT, TENSORS, Tensors
 
-# The wheel with TensorRT for RTX's bindings has the second name; the first comes with a package that only renames it.
+# The wheel with TensorRT for RTX's bindings has the second name; the first is a package that only re-exports it.
 _MODULES = {"tensorrt": ("tensorrt",), "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 
 
@@ -27,12 +27,12 @@ def import_tensorrt(runtime: str) -> Any:
     for name in _MODULES[runtime]:
         try:
             return import_module(name)
-        # The wheels load their libraries themselves: a missing one is an OSError.
+        # The wheels load their libraries at import: a missing one raises OSError.
         except (ImportError, OSError) as error:
             reason = error
     raise RuntimeUnavailable(
         f"{_MODULES[runtime][0]} can't be imported: {reason}",
-        expected=f"the package of the extra '{runtime}' (on Jetson JetPack's: python -m venv --system-site-packages)",
+        expected=f"the package of the extra '{runtime}' (on Jetson, JetPack's: python -m venv --system-site-packages)",
         next_step=install_hint(runtime),
     ) from reason
 
@@ -43,22 +43,22 @@ def rebuild(runtime: str, precision: str) -> str:
 
 
 class NamedGpu(Protocol):
-    """A GPU by name and architecture (`sm_89`), whether in use or only found."""
+    """A GPU's name and architecture (`sm_89`), whether opened or only detected."""
 
     @property
     def name(self) -> str:
-        """As the driver gives it."""
+        """As reported by the driver."""
 
     @property
     def architecture(self) -> str:
-        """As engines are named after it."""
+        """As in engine entries."""
 
 
 def choose_engine(bundle: Bundle, runtime: str, precision: str, version: str, gpu: NamedGpu) -> EngineEntry:
-    """The engine built last of those in the bundle that this version and this GPU can run.
+    """The most recently built engine in the bundle that this version and this GPU can run.
 
     Raises:
-        BundleError: there is none; says what the last one was built for.
+        BundleError: there is none; names the target of the most recent one.
     """
     built = [entry for entry in bundle.manifest.engines if (entry.runtime, entry.precision) == (runtime, precision)]
     fitting = [entry for entry in built if _same_version(entry, version) and _same_device(entry, gpu.architecture)]
@@ -76,12 +76,12 @@ def choose_engine(bundle: Bundle, runtime: str, precision: str, version: str, gp
 
 
 def is_version_compatible(entry: EngineEntry) -> bool:
-    """Whether other versions of TensorRT can run the engine too."""
+    """Whether other versions of TensorRT can also run the engine."""
     return entry.options.get("version_compatible") == "true"
 
 
 def _same_version(entry: EngineEntry, version: str) -> bool:
-    # As many parts as both give: 10.13.3 is 10.13.3.9.
+    # Compare only the components that both have: 10.13.3 matches 10.13.3.9.
     parts = zip(entry.version.split("."), version.split("."), strict=False)
     return is_version_compatible(entry) or all(built == here for built, here in parts)
 
@@ -93,9 +93,9 @@ def _same_device(entry: EngineEntry, architecture: str) -> bool:
 
 
 def check_tensors(trt: Any, engine: Any, entry: EngineEntry) -> Tensors:
-    """Compares an engine's tensors with TENSORS and, where it has it, CAM; memory made for others would be overrun.
+    """Checks an engine's tensors against TENSORS and, if present, CAM: other shapes would overrun the buffers.
 
-    Returns: the engine's tensors.
+    Returns the engine's tensors.
 
     Raises:
         BundleError: a name, a direction, a type or a shape differs.

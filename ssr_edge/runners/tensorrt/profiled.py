@@ -1,4 +1,4 @@
-"""Runs a TensorRT engine so that each call says what its layers took: for the benchmark, not for speed."""
+"""Runs a TensorRT engine with per-layer timing: for the benchmark, slower than a plain run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ssr_edge.runners.tensorrt.runner import TensorRtRunner
 
 
 class ProfiledTensorRtRunner(TensorRtRunner):
-    """As TensorRtRunner, with one slot. layer_times: names and milliseconds of the layers, added to by every call."""
+    """TensorRtRunner with one slot. layer_times: layer names and milliseconds, appended by every call."""
 
     def __init__(self, bundle: Bundle, runtime: str, precision: str) -> None:
         """See TensorRtRunner. runtime: `tensorrt` or `tensorrt-rtx`."""
@@ -20,11 +20,11 @@ class ProfiledTensorRtRunner(TensorRtRunner):
         super().__init__(bundle, precision)
 
     def _runtime_config(self, trt: Any, engine: Any) -> tuple[Any, Any]:
-        # What runs as one CUDA graph reports no layers.
+        # An engine that runs as one CUDA graph reports no layers.
         return None, None
 
     def _load(self, trt: Any, entry: EngineEntry, path: Path) -> None:
-        # Kept here until every context is gone: a context may know it by its address alone.
+        # Kept alive until every context is gone: a context may hold only its address.
         self._listener = _listener(trt, self.layer_times)
         super()._load(trt, entry, path)
         for slot in self._slots:

@@ -27,11 +27,11 @@ from ssr_edge.runners.tensors import IMAGE_SHAPE, INPUT
 
 
 class TensorRtRunner(Runner):
-    """An engine of the bundle that fits this TensorRT and this GPU.
+    """The bundle's engine for this TensorRT version and this GPU.
 
     Raises:
         RuntimeUnavailable: TensorRT, pycuda or the GPU is missing, or the GPU has too little memory.
-        BundleError: no engine fits, or the one that does was changed or has other tensors.
+        BundleError: no engine matches, or the matching one was modified or has other tensors.
     """
 
     runtime = "tensorrt"
@@ -97,8 +97,8 @@ class TensorRtRunner(Runner):
         with self._cuda.current():
             self._open.clear()
             self._free.clear()
-            # Slots hold the last references, to the engine too, and must go while the context is current: not in a loop
-            # variable, which would outlive it.
+            # Slots hold the last references, to the engine too, and must be freed while the context is current. A loop
+            # variable would outlive it.
             while self._slots:
                 self._slots.pop().wait()
             self._outlives_contexts: tuple[Any, Any] = (None, None)
@@ -123,21 +123,21 @@ class TensorRtRunner(Runner):
         return UsageError(
             f"{self.origin} was given {given}",
             expected=f"uint8 {shape}",
-            next_step="smaller batches, or ssr-edge build-engine with a larger --batch",
+            next_step="use smaller batches, or ssr-edge build-engine with a larger --batch",
         )
 
     def _load(self, trt: Any, entry: EngineEntry, path: Path) -> None:
         log = listen(trt)
         runtime = trt.Runtime(log)
-        # A version-compatible engine brings NVIDIA's lean runtime along, as code for the host.
+        # A version-compatible engine contains NVIDIA's lean runtime as host code.
         runtime.engine_host_code_allowed = is_version_compatible(entry)
         plan = path.read_bytes()
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            if "outofmemory" in log.said().lower().replace(" ", ""):
-                raise no_room(self._cuda.driver, entry.file, len(plan), log.said())
+            if "outofmemory" in log.last_error().lower().replace(" ", ""):
+                raise no_room(self._cuda.driver, entry.file, len(plan), log.last_error())
             raise BundleError(
-                f"{self.runtime} {self.version} can't load {entry.file}; {log.said()}",
+                f"{self.runtime} {self.version} can't load {entry.file}; {log.last_error()}",
                 expected=f"an engine for {self.device}",
                 next_step=rebuild(self.runtime, self.precision),
             )
@@ -149,37 +149,38 @@ class TensorRtRunner(Runner):
             context = engine.create_execution_context() if config is None else engine.create_execution_context(config)
             if context is None:
                 scratch = engine.device_memory_size_v2
-                raise no_room(self._cuda.driver, f"the scratch memory of slot {number}", scratch, log.said())
+                raise no_room(self._cuda.driver, f"the scratch memory of slot {number}", scratch, log.last_error())
             self._slots.append(Slot(self._cuda.driver, context, tensors, self.max_batch, log))
         self._free = list(self._slots)
 
     def _runtime_config(self, trt: Any, engine: Any) -> tuple[Any, Any]:
-        """What TensorRT for RTX is told of execution, and a cache that goes with it; (None, None) for TensorRT."""
+        """TensorRT for RTX's runtime configuration and cache; (None, None) for TensorRT."""
         if not hasattr(trt, "CudaGraphStrategy"):
             return None, None
         config = engine.create_runtime_config()
         config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        # Kernels are compiled on this machine: with a cache in common, slots after the first take the first one's.
+        # Kernels are compiled on this machine: with a shared cache, later slots reuse the first slot's kernels.
         cache = config.create_runtime_cache()
         config.set_runtime_cache(cache)
         return config, cache
 
 
 class TensorRtOriginalsRunner(TensorRtRunner):
-    """The same with images as decoded, of any sizes, which the GPU resizes straight into the engine's input.
+    """TensorRtRunner for images as decoded, of any sizes: the GPU resizes them directly into the engine's input.
 
-    A label may differ from that of an image resized on the CPU: the kernel is within 1 gray level of OpenCV's resize.
+    Labels may differ from those of images resized on the CPU: the kernel is within 1 gray level of OpenCV's resize.
 
     Raises:
-        RuntimeUnavailable: as TensorRtRunner, or NVRTC is missing. BuildError: the kernel doesn't compile for this GPU.
+        RuntimeUnavailable: as TensorRtRunner, or NVRTC is missing.
+        BuildError: the kernel does not compile for this GPU.
     """
 
     def submit_originals(self, images: Sequence[Image]) -> int:
         """See TakesOriginals.
 
         Raises:
-            UsageError: none or too many. InputError: an image that is not uint8 [h, w, 3].
-            RuntimeUnavailable: TensorRT or the GPU failed, or the originals find no room on it.
+            UsageError: no images, or more than max_batch. InputError: an image is not uint8 [h, w, 3].
+            RuntimeUnavailable: TensorRT or the GPU failed, or has no room for the originals.
         """
         if not 1 <= len(images) <= self.max_batch:
             raise self._not_taken(f"{len(images)} originals", f"{[f'1 to {self.max_batch}', 'any', 'any', 3]}")
@@ -192,12 +193,12 @@ class TensorRtOriginalsRunner(TensorRtRunner):
 
 
 class TensorRtRtxRunner(TensorRtRunner):
-    """The same with TensorRT for RTX, whose engines are compiled to the end on the GPU that runs them."""
+    """TensorRtRunner with TensorRT for RTX, whose engines finish compiling on the GPU that runs them."""
 
     runtime = "tensorrt-rtx"
 
 
 class TensorRtRtxOriginalsRunner(TensorRtOriginalsRunner):
-    """TensorRT for RTX with images as decoded."""
+    """TensorRtOriginalsRunner with TensorRT for RTX."""
 
     runtime = "tensorrt-rtx"

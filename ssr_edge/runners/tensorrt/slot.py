@@ -1,4 +1,4 @@
-"""One TensorRT call at a time: a stream, an execution context and buffers, so that calls of several slots overlap."""
+"""A stream, an execution context and buffers for one TensorRT call, so that calls in several slots overlap."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.base import Outputs, Phases
 from ssr_edge.runners.tensorrt.cuda import TransferBuffer
+from ssr_edge.runners.tensorrt.kernel_errors import kernel_errors
 from ssr_edge.runners.tensors import CAM, IMAGE_SHAPE, INPUT, Tensors
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Slot:
-    """What a call needs for itself, made for the largest batch. driver: `pycuda.driver`. log: see `listen`.
+    """One call at a time, with buffers for the largest batch. driver: `pycuda.driver`. log: see `listen`.
 
     tensors: the engine's, from `check_tensors`.
 
     Raises:
-        RuntimeUnavailable: TensorRT refused an address. MemoryError: the GPU or page-locked memory is full.
+        RuntimeUnavailable: TensorRT rejected an address. MemoryError: the GPU or page-locked memory is full.
     """
 
     def __init__(self, driver: Any, context: Any, tensors: Tensors, max_batch: int, log: Any) -> None:
@@ -38,10 +39,10 @@ class Slot:
         self._resizer: GpuResizer | None = None
 
     def start(self, images: Image) -> None:
-        """Queues the copy to the GPU, the engine and the copies back, and waits for none. images: [n, 224, 224, 3].
+        """Queues the copy to the GPU, the engine and the copies back, without waiting. images: [n, 224, 224, 3].
 
         Raises:
-            RuntimeUnavailable: TensorRT refused the shape or the call.
+            RuntimeUnavailable: TensorRT rejected the shape or the call.
         """
         self._fill(images)
         self._buffers[INPUT].upload(self._rows)
@@ -49,10 +50,10 @@ class Slot:
         self._download()
 
     def phases(self, images: Image) -> Phases:
-        """Queues what `start` does with events between its steps, and waits for it. The results are dropped.
+        """Like `start` with events between the steps, then waits for the results and discards them.
 
         Raises:
-            RuntimeUnavailable: TensorRT refused the shape or the call.
+            RuntimeUnavailable: TensorRT rejected the shape or the call.
         """
         self._fill(images)
         begun, uploaded, computed, downloaded = [self._driver.Event() for _ in range(4)]
@@ -77,36 +78,39 @@ class Slot:
         """Loads the kernel that `start_originals` needs.
 
         Raises:
-            RuntimeUnavailable: NVRTC is missing. BuildError: the kernel doesn't compile for this GPU.
+            RuntimeUnavailable: NVRTC is missing. BuildError: the kernel does not compile for this GPU.
         """
         from ssr_kernels.launch import GpuResizer
 
-        self._resizer = GpuResizer(self._driver, self._stream, IMAGE_SHAPE[0])
+        with kernel_errors(self._driver):
+            self._resizer = GpuResizer(self._driver, self._stream, IMAGE_SHAPE[0])
 
     def report_layers(self, profiler: Any) -> None:
-        """Has every call report its layers' times, which it then waits for. profiler: a `trt.IProfiler`, not kept."""
+        """Makes calls wait and report layer times to a `trt.IProfiler`, which the caller keeps alive."""
         self._context.profiler = profiler
 
     def start_originals(self, images: Sequence[Image]) -> None:
-        """As `start`, of images [h, w, 3] of any sizes, which the GPU resizes into the engine's input.
+        """Like `start`, for images [h, w, 3] of any sizes, which the GPU resizes into the engine's input.
 
         Raises:
-            RuntimeUnavailable: TensorRT refused the shape or the call. MemoryError: the originals find no room.
+            RuntimeUnavailable: TensorRT rejected the shape or the call. InputError: an image is not uint8 [h, w, 3].
+            MemoryError: no room for the originals.
         """
         assert self._resizer is not None, "load_resizer comes first"
         self._shape(len(images))
-        self._resizer.resize(images, self._buffers[INPUT].address)
+        with kernel_errors(self._driver):
+            self._resizer.resize(images, self._buffers[INPUT].address)
         self._execute()
         self._download()
 
     def finish(self) -> Outputs:
-        """Waits for what `start` queued. The results are copies: the next call overwrites the buffers."""
+        """Waits for the queued call. Returns copies of the results: the next call overwrites the buffers."""
         self._stream.synchronize()
         found = {name: self._buffers[name].host[: self._rows].copy() for name in self._outputs}
         return Outputs(found["logits"], found["probabilities"], found.get(CAM))
 
     def wait(self) -> None:
-        """Waits for what is under way, as whoever drops the slot must: its buffers go with it."""
+        """Waits for queued work. Required before the slot, and with it its buffers, is freed."""
         self._stream.synchronize()
 
     def _shape(self, rows: int) -> None:
@@ -115,15 +119,15 @@ class Slot:
         self._check(self._context.set_input_shape(INPUT, shape), f"the shape {list(shape)}")
 
     def _fill(self, images: Image) -> None:
-        """Puts images into the page-locked input."""
+        """Copies images into the page-locked input."""
         self._shape(len(images))
         self._buffers[INPUT].host[: self._rows] = images
 
     def _execute(self) -> None:
-        """Queues the engine on what the stream puts into the input."""
+        """Queues the engine behind the stream's writes to the input."""
         running = self._context.execute_async_v3(self._stream.handle)
         if not running:
-            # The upload still reads the buffer that the next call would write.
+            # The upload still reads the buffer that the next call writes.
             self._stream.synchronize()
         self._check(running, f"to run {self._rows} images")
 
@@ -134,14 +138,14 @@ class Slot:
     def _check(self, accepted: bool, what: str) -> None:
         if not accepted:
             raise RuntimeUnavailable(
-                f"TensorRT refused {what}; {self._log.said()}",
-                expected="an engine and a GPU in order",
-                next_step="nvidia-smi, then the same command again",
+                f"TensorRT rejected {what}; {self._log.last_error()}",
+                expected="an intact engine and a working GPU",
+                next_step="nvidia-smi, then run the same command again",
             )
 
 
 def listen(trt: Any) -> Any:
-    """A logger for TensorRT that keeps its errors; `said()` gives the last one."""
+    """A logger for TensorRT that keeps error messages; `last_error()` returns the last one."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -152,7 +156,7 @@ def listen(trt: Any) -> Any:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.errors.append(message)
 
-        def said(self) -> str:
-            return f"TensorRT said: {self.errors[-1]}" if self.errors else "TensorRT gave no reason"
+        def last_error(self) -> str:
+            return f"TensorRT: {self.errors[-1]}" if self.errors else "TensorRT logged no error"
 
     return Log()

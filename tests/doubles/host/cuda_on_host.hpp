@@ -1,5 +1,5 @@
-// Lets g++ compile the .cu files unchanged and run their kernels without a GPU: threads of a block are fibers that take
-// turns at each __syncthreads(), so a missing barrier or a barrier that not every thread reaches shows up.
+// Lets g++ compile the .cu files unchanged and run their kernels without a GPU. The threads of a block are fibers that
+// switch at each __syncthreads(): missing barriers, and barriers that not every thread reaches, are detected.
 #pragma once
 
 #include <ucontext.h>
@@ -54,7 +54,7 @@ inline void start(Fiber& fiber) {
     makecontext(&fiber.context, run_thread, 0);
 }
 
-// Runs one block; false if some threads ended while others waited at a barrier.
+// Runs one block; returns false if some threads ended while others waited at a barrier.
 inline bool run_block(std::vector<Fiber>& fibers, bool backwards) {
     for (Fiber& fiber : fibers) start(fiber);
     const std::size_t count = fibers.size();
@@ -73,7 +73,7 @@ inline bool run_block(std::vector<Fiber>& fibers, bool backwards) {
     }
 }
 
-// Runs a whole grid. `backwards` takes the threads of a block in reverse: the result has to be the same.
+// Runs a whole grid. `backwards` runs the threads of a block in reverse order: the result must be the same.
 inline bool launch(Dim grid, Dim block, bool backwards, std::function<void()> body) {
     gridDim = grid;
     blockDim = block;

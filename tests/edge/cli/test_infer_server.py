@@ -1,4 +1,4 @@
-"""`infer --server` against MLServer: the same rows as on this machine, also when the server dies in the middle."""
+"""`infer --server` with MLServer: the same rows as a local run, even if the server is killed during the run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def assert_same(ours: Path, theirs: Path, count: int) -> None:
-    """The same rows but for the latency, probabilities within 1e-6."""
+    """The same rows except for the latency; probabilities within 1e-6."""
     remote, local = rows(ours), rows(theirs)
     assert len(remote) == len(local) == count
     numbers = ["confidence", "malignant_probability", *(f"p_{label}" for label in CLASSES)]
@@ -53,7 +53,7 @@ def assert_same(ours: Path, theirs: Path, count: int) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, demo_images: list[Path], calibration_images: list[Path]) -> Path:
-    """`images` with 90 microscope images in it, 43 different ones, and an empty file between them."""
+    """`images` with 90 microscope images (43 distinct) and an empty file among them."""
     folder = tmp_path_factory.mktemp("remote")
     many_images(folder / "images", [*demo_images, *calibration_images], 91)
     (folder / "images" / "41.jpg").unlink()
@@ -75,8 +75,8 @@ def test_90_images_get_the_same_labels_and_probabilities_as_here(
     options = ("--server", server.url, "--bundle", tiny_bundle.path, "-o", "remote.csv")
     done = ssr_edge_process("infer", "images", *options, cwd=folder)
     assert done.code == 3, done.err
-    assert f"{tiny_bundle.path}: server-breast on {server.url.removesuffix('/breast')} (asked for; " in done.err
-    assert "served by mlserver 1.7.1, model version 1)" in done.err
+    assert f"server-breast on {server.url.removesuffix('/breast')}" in done.err
+    assert "mlserver 1.7.1, model version 1" in done.err
     assert_same(folder / "remote.csv", local, 90)
     assert (folder / "remote.failed.csv").read_text() == (folder / "local.failed.csv").read_text()
 
@@ -88,7 +88,7 @@ def started(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that starts the tests in the background has its children ignore interrupts.
+        # A shell that runs the tests in the background makes its children ignore SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
@@ -100,7 +100,7 @@ def wait_for_rows(output: Path, count: int, process: subprocess.Popen[str]) -> N
         time.sleep(0.01)
 
 
-def test_a_server_killed_in_the_middle_costs_nothing_that_was_done(
+def test_results_survive_a_killed_server(
     server: MlServer, folder: Path, local: Path, tiny_bundle: Bundle, ssr_edge_process: Run
 ) -> None:
     options = ("--server", server.url, "--bundle", tiny_bundle.path, "-o", "killed.csv", "--batch", "2")
@@ -112,24 +112,21 @@ def test_a_server_killed_in_the_middle_costs_nothing_that_was_done(
     assert "Traceback" not in err
     done = rows(folder / "killed.csv")
     assert 10 <= len(done) < 90
-    said = err.splitlines()[-4:]
-    assert said[0] == (
-        f"stopped after {len(done) + (len(done) > 41)} inputs, all written; "
-        "the same command with --resume goes on from there"
-    )
-    assert said[1].startswith(f"ssr-edge: {server.url.removesuffix('/breast')} answers no more, after ")
-    assert said[2] == "  expected: an answer within 5 s, or within 0.5 s after a failure"
-    assert said[3] == "  next: see to the server, then the same command with --resume (of infer)"
+    stopped, found, expected, next_step = err.splitlines()[-4:]
+    assert f"{len(done) + (len(done) > 41)} inputs" in stopped and "--resume" in stopped
+    assert found.startswith(f"ssr-edge: {server.url.removesuffix('/breast')} ")
+    assert " 5 s" in expected and " 0.5 s" in expected
+    assert next_step.startswith("  next: ") and "--resume" in next_step
 
     refused = ssr_edge_process("infer", "images", *options, "--resume", cwd=folder)
     assert refused.code == 1
-    assert "no answer from" in refused.err
+    assert server.url.removesuffix("/breast") in refused.err
     assert rows(folder / "killed.csv") == done
 
     server.start()
     resumed = ssr_edge_process("infer", "images", *options, "--resume", cwd=folder)
     assert resumed.code == 3, resumed.err
-    assert f"going on after {len(done) + (len(done) > 41)} inputs" in resumed.err
+    assert f" {len(done) + (len(done) > 41)} inputs" in resumed.err
     assert rows(folder / "killed.csv")[: len(done)] == done
     assert_same(folder / "killed.csv", local, 90)
 
@@ -166,18 +163,17 @@ def test_a_second_interrupt_waits_for_no_server(demo_images: list[Path], tmp_pat
     assert err.splitlines()[-1].startswith("stopped after ")
 
 
-def test_a_bundle_is_not_needed_and_what_it_would_say_is_left_out(
-    demo_images: list[Path], tmp_path: Path, ssr_edge: Run
-) -> None:
+def test_a_bundle_is_not_needed(demo_images: list[Path], tmp_path: Path, ssr_edge: Run) -> None:
     output = tmp_path / "p.csv"
     with serving(Script()) as address:
         options = ("--server", f"{address.server}/breast", "-o", output)
         done = ssr_edge("infer", demo_images[0].parent, *options)
         assert done.code == 0, done.err
         resumed = ssr_edge("infer", demo_images[0].parent, *options, "--resume")
-    assert done.err.startswith("no bundle, magnification unknown: server-breast on grpc://127.0.0.1:")
+    assert done.err.startswith("no bundle")
+    assert f"server-breast on {address.server}" in done.err
     assert len(rows(output)) == len(demo_images)
-    assert "going on after 22 inputs" in resumed.err
+    assert " 22 inputs" in resumed.err
     record = json.loads((tmp_path / "p.run.json").read_text())
     assert (record["bundle"], record["engine"]) == (None, "server-breast")
     assert (record["version"], record["device"]) == ("double 1.0, model version 3", address.server)
@@ -191,7 +187,7 @@ def test_another_version_of_the_model_does_not_go_on(demo_images: list[Path], tm
         script.version = "4"
         done = ssr_edge("infer", demo_images[0], *options, "--resume")
     assert done.code == 2
-    assert "are of version double 1.0, model version 3, this run has double 1.0, model version 4" in done.err
+    assert "double 1.0, model version 3" in done.err and "double 1.0, model version 4" in done.err
 
 
 @pytest.mark.parametrize("option", [("--precision", "int8"), ("--runtime", "openvino"), ("--resize", "gpu")])
@@ -200,4 +196,4 @@ def test_what_chooses_an_engine_here_does_not_go_with_a_server(
 ) -> None:
     done = ssr_edge("infer", demo_images[0], "--server", "grpc://127.0.0.1:1/breast", *option)
     assert done.code == 2
-    assert " together with --server" in done.err
+    assert option[0] in done.err and "--server" in done.err

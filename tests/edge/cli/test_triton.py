@@ -24,7 +24,7 @@ def test_a_bundle_becomes_a_repository(ssr_edge: Run, tiny_bundle: Bundle, tmp_p
     assert answer.out.endswith(f"next: tritonserver --model-repository={tmp_path / 'models'}\n")
 
 
-def test_what_is_missing_for_the_verb_is_named(
+def test_a_missing_package_is_named(
     ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "grpc", None)
@@ -36,12 +36,12 @@ def test_what_is_missing_for_the_verb_is_named(
 @pytest.mark.parametrize(
     ("arguments", "code", "found"),
     [
-        (["--runtime", "torch"], 2, "--runtime 'torch' is not known"),
-        (["--bench", "no.json"], 2, "no.json can't be read"),
-        (["--runtime", "tensorrt"], 1, "no model that Triton can serve with tensorrt"),
+        (["--runtime", "torch"], 2, "--runtime 'torch'"),
+        (["--bench", "no.json"], 2, "no.json"),
+        (["--runtime", "tensorrt"], 1, "tensorrt"),
     ],
 )
-def test_a_mistake_is_said_and_writes_nothing(
+def test_a_user_error_writes_nothing(
     ssr_edge: Run, tiny_bundle: Bundle, tmp_path: Path, arguments: list[str], code: int, found: str
 ) -> None:
     answer = ssr_edge("triton", tiny_bundle.path, tmp_path / "models", *arguments)

@@ -1,10 +1,11 @@
-"""A folder of finished parts: what goes in comes out, and what does not belong in is refused."""
+"""A folder of finished parts: results round-trip, and parts of other jobs are rejected."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,27 +89,29 @@ def test_without_resume_a_job_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "found"),
     [
-        ({"bundle": "b2"}, "are of bundle b1, this run has bundle b2"),
-        ({"precision": "fp32"}, "are of precision auto, this run has precision fp32"),
-        ({"part_size": 3}, "are of part size 2, this run has part size 3"),
+        ({"bundle": "b2"}, "bundle b1, .*bundle b2"),
+        ({"precision": "fp32"}, "precision auto, .*precision fp32"),
+        ({"part_size": 3}, "part size 2, .*part size 3"),
     ],
 )
-def test_parts_of_another_job_are_refused(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+def test_parts_of_another_job_are_refused(tmp_path: Path, changes: dict[str, Any], found: str) -> None:
     folder = PartsFolder(tmp_path, JOB)
     folder.begin()
     add(folder, PARTS[0])
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=found) as refused:
         PartsFolder(tmp_path, JOB.model_copy(update=changes)).resume()
+    assert "without --resume" in refused.value.next_step
     assert folder.has(PARTS[0])
 
 
 def test_parts_without_their_job_are_refused(tmp_path: Path) -> None:
     folder = PartsFolder(tmp_path, JOB)
     add(folder, PARTS[0])
-    with pytest.raises(UsageError, match=r"job.json does not say what made the parts"):
+    with pytest.raises(UsageError, match=r"job\.json") as refused:
         folder.resume()
+    assert "without --resume" in refused.value.next_step
 
 
 def test_parts_of_other_inputs_are_refused(tmp_path: Path) -> None:
@@ -116,9 +119,9 @@ def test_parts_of_other_inputs_are_refused(tmp_path: Path) -> None:
     folder.begin()
     add(folder, PARTS[0])
     add(folder, PARTS[1])
-    with pytest.raises(UsageError, match=r"part-000000.parquet is of other images than those that begin with x"):
+    with pytest.raises(UsageError, match=r"part-000000\.parquet .* x\n"):
         folder.has(replace(PARTS[0], inputs=[still(Path("x")), still(Path("b"))]))
-    with pytest.raises(UsageError, match="has 2 parts, the inputs now end after 1"):
+    with pytest.raises(UsageError, match=r"2 parts.* 1\n"):
         folder.check_end(1)
 
 
@@ -127,6 +130,7 @@ def test_two_engines_do_not_stand_in_one_table(tmp_path: Path, name: str) -> Non
     folder = PartsFolder(tmp_path, JOB)
     folder.begin()
     add(folder, PARTS[0])
-    with pytest.raises(UsageError, match=f"part 1 was made with {name} other, others with "):
+    with pytest.raises(UsageError, match=f"part 1 .*{name} other") as refused:
         add(folder, PARTS[1], **{name: "other"})
+    assert getattr(record(PARTS[0]), name) in refused.value.found
     assert not folder.has(PARTS[1])

@@ -1,4 +1,4 @@
-"""An actor, outside Ray: what it computes is what a local run does, with no more threads than it was given."""
+"""An actor without Ray: it computes the same as a local run, with no more threads than it was given."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ssr_edge.sources.inputs import still
 
 @pytest.fixture
 def work(tiny_bundle: Bundle, tmp_path: Path) -> Iterator[Work]:
-    """The work of an actor of one core; what it does to its process is undone."""
+    """The work of an actor with one core; its changes to this process are undone."""
     before = os.environ.copy(), Path.cwd(), cv2.getNumThreads()
     manifest = sha256_of(tiny_bundle.path / "manifest.json")
     yield Work(tmp_path, tiny_bundle.path, manifest, "auto", None, "cpu", batch=4, requests=2, cores=1, gpus=0)
@@ -76,22 +76,24 @@ def test_an_engine_has_the_threads_of_its_actor(work: Work, runtime: str) -> Non
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_openvino_compiled_here_has_the_threads_too(tiny_bundle: Bundle, batch: int) -> None:
-    """Both ways to an engine, the bundle's blob and the ONNX file, take the limit."""
+    """The limit applies both to the bundle's blob and to the compiled ONNX file."""
     with open_runner(tiny_bundle, "openvino", "int8", single=batch == 1, threads=1) as runner:
         assert runner.threads == 1
         assert runner.origin.startswith("compiled" if batch == 1 else "engines/")
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "found"),
     [
-        ({"folder": Path("/nowhere")}, "can't enter /nowhere: no such file or directory"),
-        ({"manifest": "0" * 64}, "is another bundle than the one here"),
-        ({"bundle": Path("/nowhere")}, "/nowhere is not a bundle"),
-        ({"precision": "int4"}, "has no int4 model"),
+        ({"folder": Path("/nowhere")}, "/nowhere: no such file or directory"),
+        ({"manifest": "0" * 64}, "differs from the bundle"),
+        ({"bundle": Path("/nowhere")}, "/nowhere "),
+        ({"precision": "int4"}, "int4"),
     ],
 )
-def test_what_an_actor_can_not_open_is_said_in_each_parts_place(work: Work, changes: Any, said: str) -> None:
+def test_every_part_gets_the_error_of_an_actor_that_can_not_open_its_bundle(
+    work: Work, changes: Any, found: str
+) -> None:
     worker = PartWorker(replace(work, **changes))
     for row in call(worker, Part(0, [still(Path("a"))]), Part(1, [still(Path("b"))])):
-        assert (row["data"], said in pickle.loads(row["error"]).found) == (b"", True)
+        assert (row["data"], found in pickle.loads(row["error"]).found) == (b"", True)

@@ -1,4 +1,4 @@
-"""The precision that is taken when none is asked for."""
+"""The default precision."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_the_manifests_choice_is_taken_unless_another_is_asked_for(tiny_bundle: 
 
 def test_a_bundle_of_before_the_choice_gives_int8(tiny_bundle: Bundle) -> None:
     fields = tiny_bundle.manifest.model_dump()
-    for new in ("chosen", "islands", "refused"):
+    for new in ("chosen", "float_blocks", "refused"):
         del fields[new]
     for engine in fields["engines"]:
-        del engine["islands"]
+        del engine["float_blocks"]
         for new in ("patients", "agreement_interval", "drops", "reasons", "unsure", "allowed_by"):
             del engine["gate"][new]
     assert choose_precision(replace(tiny_bundle, manifest=Manifest.model_validate(fields)), None) == "int8"
@@ -60,5 +60,5 @@ def test_bf16_chosen_elsewhere_gives_way_to_the_next_fastest_on_a_cpu_without_it
 
 
 def test_bf16_is_openvinos_alone(tiny_bundle: Bundle) -> None:
-    with pytest.raises(UsageError, match="onnxruntime has no bf16"):
+    with pytest.raises(UsageError, match=r"onnxruntime .*bf16"):
         open_runner(tiny_bundle, "onnxruntime", "bf16")

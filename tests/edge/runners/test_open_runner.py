@@ -1,4 +1,4 @@
-"""Which engine is opened, and what is refused."""
+"""Which engine is opened, and which requests are rejected."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def see_gpu(monkeypatch: pytest.MonkeyPatch, found: Gpu | None) -> None:
 
 
 def test_an_unknown_runtime_is_refused_with_the_known_ones(tiny_bundle: Bundle) -> None:
-    with pytest.raises(UsageError, match="runtime 'cuda' is not known") as error:
+    with pytest.raises(UsageError, match="'cuda'") as error:
         open_runner(tiny_bundle, "cuda", "int8")
     assert error.value.expected == ", ".join(RUNTIMES)
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_a_precision_without_a_model_is_refused(tiny_bundle: Bundle, runtime: str) -> None:
-    with pytest.raises(BundleError, match=r"has no model\.int4\.onnx"):
+    with pytest.raises(BundleError, match=r"model\.int4\.onnx"):
         open_runner(tiny_bundle, runtime, "int4")
 
 
@@ -48,9 +48,9 @@ def test_where_nothing_was_chosen_int8_is_taken_if_there_is_one_else_fp32(tiny_b
 
 
 def test_a_precision_that_the_bundle_lacks_is_refused(tiny_bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="has no int8 model") as error:
+    with pytest.raises(BundleError, match="int8") as error:
         choose_precision(without(tiny_bundle, "model.int8.onnx"), "int8")
-    assert error.value.expected == "one of fp32, bf16, fp16"
+    assert "fp32, bf16, fp16" in error.value.expected
     assert error.value.next_step == "ssr-edge build-engine --precision int8"
 
 

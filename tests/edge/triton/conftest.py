@@ -1,4 +1,4 @@
-"""Bundles with every precision and every kind of engine, and what Triton's own protobuf reads of their repositories."""
+"""Bundles with every precision and kind of engine, and a parser of their repositories that uses Triton's protobuf."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PLAN = b"not a plan that TensorRT would load"
 
 @pytest.fixture
 def parse() -> Callable[[Path], pb.ModelConfig]:
-    """`parse(folder)`: a model's config.pbtxt, by the protobuf that Triton's client ships."""
+    """`parse(folder)`: a model's config.pbtxt, parsed with the protobuf definitions of Triton's client."""
     return lambda folder: text_format.Parse((folder / "config.pbtxt").read_text(), pb.ModelConfig())
 
 
 @pytest.fixture
 def with_engines(tmp_path: Path, tiny_bundle: Bundle) -> Callable[..., Bundle]:
-    """`with_engines({"runtime": ..., "precision": ...}, ...)`: the tiny bundle in a folder `demo`, with these."""
+    """`with_engines({"runtime": ..., "precision": ...}, ...)`: the tiny bundle as `demo`, plus these engines."""
 
     def make(*engines: dict[str, Any]) -> Bundle:
         folder = tmp_path / "bundles" / "demo"
@@ -56,7 +56,7 @@ def with_engines(tmp_path: Path, tiny_bundle: Bundle) -> Callable[..., Bundle]:
 def make_bench(tmp_path: Path) -> Callable[..., Path]:
     """`make_bench(bundle, {"openvino-int8": {1: [8.0, 9.0], 8: [...]}})`: a bench.json of a bundle.
 
-    By batch and round, ms of a call. Batch 1 is single-stream, others are offline.
+    Times in ms per call, by batch and round. Batch 1 is single-stream, others are offline.
     """
     from ssr_edge.bench.measure.schedule import Task
     from ssr_edge.bench.report.report import as_bench_file

@@ -24,7 +24,7 @@ def steady(ms: float) -> list[float]:
 
 @st.composite
 def measured(draw: st.DrawFn) -> dict[int, list[float]]:
-    """By batch and round, ms of an image, of an engine that noise of up to a third disturbs."""
+    """Times per image in ms, by batch and round, with noise of up to a third."""
     batches = draw(st.sets(st.integers(2, 64), max_size=6)) | {1}
     rounds = draw(st.integers(1, 8))
     noise = st.floats(0.75, 1.33)
@@ -39,14 +39,15 @@ def measured(draw: st.DrawFn) -> dict[int, list[float]]:
 def test_batches_that_are_faster_are_preferred_and_waited_for_as_long_as_they_save() -> None:
     found = choose_batching({1: steady(4.0), 2: steady(3.0), 4: steady(2.9), 8: steady(2.0), 16: steady(2.0)}, 1, 64)
     assert (found.preferred, found.delay_us) == ((2, 8), 2000)
-    assert found.why == "4.000 ms an image alone, 2.000 less in batches of 8: 2.00 times as fast [2.00, 2.00]"
+    for part in ("4.000 ms", "2.000 ms less", "batches of 8", "2.00x as fast [2.00, 2.00]"):
+        assert part in found.why
 
 
 def test_where_no_batch_is_faster_nothing_is_waited_for() -> None:
     found = choose_batching({1: steady(4.0), 8: steady(3.9)}, 1, 64)
     assert (found.preferred, found.delay_us) == ((), 0)
-    assert "no batch makes an image faster beyond noise (batch 8: 1.03 times [1.03, 1.03])" in found.why
-    assert "only 1 was timed" in choose_batching({1: steady(4.0)}, 1, 64).why
+    assert "batch 8: 1.03x [1.03, 1.03]" in found.why
+    assert "only batch 1" in choose_batching({1: steady(4.0)}, 1, 64).why
 
 
 def test_what_is_within_noise_is_not_preferred() -> None:
@@ -115,7 +116,7 @@ def test_a_row_that_cannot_be_paired_is_passed_over(
     assert image_times(read_bench(file), "openvino-int8") == {1: [4.0, 5.0]}
 
 
-def test_a_query_in_several_calls_says_nothing_of_a_batch(tiny_bundle: Bundle, make_bench: Callable[..., Path]) -> None:
+def test_a_query_in_several_calls_is_ignored(tiny_bundle: Bundle, make_bench: Callable[..., Path]) -> None:
     file = make_bench(tiny_bundle, {"openvino-int8": {1: [4.0, 5.0], 8: [16.0, 24.0]}})
     bench = json.loads(file.read_text())
     for batch, expected in ((8, {1: [4.0, 5.0], 8: [2.0, 3.0]}), (4, {1: [4.0, 5.0]})):
@@ -131,5 +132,5 @@ def test_times_of_another_bundle_are_refused(tiny_bundle: Bundle, make_bench: Ca
     bench: dict[str, Any] = json.loads(file.read_text())
     bench["bundle"][field] = "another"
     file.write_text(json.dumps(bench))
-    with pytest.raises(UsageError, match=r"the bench\.json is of ssresnext14_8x4d"):
+    with pytest.raises(UsageError, match=r"bench\.json .*ssresnext14_8x4d"):
         check_same_bundle(read_bench(file), tiny_bundle.manifest)

@@ -43,11 +43,11 @@ def test_a_runtime_serves_what_the_bundle_has_for_it(
     assert {model.runtime for model in models} == {runtime}
 
 
-def test_an_engine_of_tensorrt_for_rtx_is_left_out_in_words(with_engines: Callable[..., Bundle]) -> None:
+def test_an_engine_of_tensorrt_for_rtx_is_left_out(with_engines: Callable[..., Bundle]) -> None:
     plan = plan_models(with_engines({"runtime": "tensorrt-rtx", "precision": "fp16", "device": "portable"}))
     assert "tensorrt" not in {model.runtime for model in plan.models}
     (line,) = plan.left_out
-    assert line.startswith("engines/0.plan is left out: Triton loads plans of TensorRT, not of TensorRT for RTX")
+    assert line.startswith("engines/0.plan ") and "TensorRT for RTX" in line
     assert "--runtime tensorrt --precision fp16" in line
 
 
@@ -62,24 +62,28 @@ def test_what_the_gate_dropped_is_served_only_when_it_is_named(with_engines: Cal
     write_manifest(bundle.path, bundle.manifest)
     plan = plan_models(Bundle.open(bundle.path))
     assert [model.precision for model in plan.models] == ["fp32", "fp16"]
-    assert plan.left_out == ["int8 is left out: it loses 3 points of macro-F1 (--precision int8 takes it all the same)"]
+    (line,) = plan.left_out
+    assert line.startswith("int8 ")
+    assert "it loses 3 points of macro-F1" in line and "--precision int8" in line
     assert [model.precision for model in plan_models(bundle, precisions=["int8"]).models] == ["int8"]
 
 
-def test_a_precision_that_is_not_there_is_said_and_costs_itself(with_engines: Callable[..., Bundle]) -> None:
+def test_a_missing_precision_is_left_out(with_engines: Callable[..., Bundle]) -> None:
     plan = plan_models(with_engines(), precisions=["bf16", "fp32"])
     assert [model.precision for model in plan.models] == ["fp32"]
-    assert "has no bf16 that Triton can serve" in plan.left_out[0]
+    (line,) = plan.left_out
+    assert "bf16" in line
 
 
 def test_nothing_to_serve_is_an_error(tiny_bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="no model that Triton can serve with tensorrt"):
+    with pytest.raises(BundleError, match="tensorrt"):
         plan_models(tiny_bundle, "tensorrt")
-    with pytest.raises(BundleError, match="bf16 is left out"):
+    with pytest.raises(BundleError, match="bf16"):
         plan_models(tiny_bundle, precisions=["bf16"])
 
 
 @pytest.mark.parametrize(("runtime", "precisions"), [("tensorrt-rtx", ["int8"]), ("torch", []), (None, ["int4"])])
 def test_an_unknown_name_is_refused(tiny_bundle: Bundle, runtime: str | None, precisions: list[str]) -> None:
-    with pytest.raises(UsageError, match="is not known"):
+    with pytest.raises(UsageError) as refused:
         plan_models(tiny_bundle, runtime, precisions)
+    assert repr(runtime if runtime else precisions[0]) in refused.value.found

@@ -36,11 +36,11 @@ Parse = Callable[[Path], pb.ModelConfig]
 
 
 def write(bundle: Bundle, repository: Path, bench: Path | None = None, **asked: Any) -> list[str]:
-    said: list[str] = []
+    lines: list[str] = []
     write_repository(
-        bundle, repository, plan_models(bundle, **asked), read_bench(bench) if bench else None, said.append
+        bundle, repository, plan_models(bundle, **asked), read_bench(bench) if bench else None, lines.append
     )
-    return said
+    return lines
 
 
 def listing(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -53,7 +53,7 @@ def listing(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def of_onnx(values: Any) -> dict[str, tuple[str, list[int]]]:
-    """Name -> numpy's type and the shape behind the batch, as ONNX itself says."""
+    """Name -> numpy dtype and shape without the batch, as read by ONNX."""
     return {
         value.name: (
             np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name,
@@ -71,7 +71,7 @@ def of_config(values: Any, batched: bool) -> dict[str, tuple[str, list[int]]]:
 
 
 @pytest.mark.parametrize(("runtime", "precision"), EVERY)
-def test_a_configuration_says_what_the_onnx_file_says(
+def test_a_configuration_matches_the_onnx_file(
     with_engines: Callable[..., Bundle], tmp_path: Path, parse: Parse, runtime: str, precision: str
 ) -> None:
     bundle = with_engines(*PLANS, BF16)
@@ -155,7 +155,7 @@ def test_the_ir_computes_what_the_bundles_engine_computes_for_any_number_of_imag
     write(tiny_bundle, tmp_path, runtime="openvino", precisions=[precision])
     core, images = openvino.Core(), np.stack(load_first(demo_images, 5))
     model = core.read_model(tmp_path / f"{tiny_bundle.path.name}_{precision}" / "1" / "model.xml")
-    # As Triton's backend does it: the type from the configuration, then a tensor of each request's own shape.
+    # Like Triton's backend: the type comes from the configuration, the shape from each request.
     typed = openvino.preprocess.PrePostProcessor(model)
     typed.input("images").tensor().set_element_type(openvino.Type.u8)
     request = core.compile_model(typed.build(), "CPU", compile_options(precision)).create_infer_request()
@@ -179,25 +179,23 @@ def test_what_was_measured_decides_batches_and_waiting(
         },
         disturbed=True,
     )
-    said = "\n".join(write(bundle, tmp_path / "models", bench))
+    text = "\n".join(write(bundle, tmp_path / "models", bench))
     int8 = parse(tmp_path / "models" / "demo_int8")
     assert list(int8.dynamic_batching.preferred_batch_size) == [4, 8]
     assert int8.dynamic_batching.max_queue_delay_microseconds == 700
     assert [sample.batch_size for sample in int8.model_warmup] == [1, 4, 8]
-    assert (
-        "batches of 4, 8; a request waits 700 us at most: 1.000 ms an image alone, 0.700 less in batches of 8" in said
-    )
-    assert "other programs disturbed" in said
+    for part in ("batches of 4, 8", "700 us", "1.000 ms", "0.700 ms less", "disturbed"):
+        assert part in text
     assert not parse(tmp_path / "models" / "demo_fp16").HasField("dynamic_batching")
-    assert "no batch makes an image faster beyond noise (batch 8: 1.00 times [1.00, 1.00])" in said
+    assert "batch 8: 1.00x [1.00, 1.00]" in text
     assert not parse(tmp_path / "models" / "demo_fp32").HasField("dynamic_batching")
-    assert "the bench.json has no tensorrt-fp32: ssr-edge bench --bundle" in said
+    assert "no tensorrt-fp32: ssr-edge bench --bundle" in text
 
 
-def test_without_a_measurement_it_says_how_to_measure(with_engines: Callable[..., Bundle], tmp_path: Path) -> None:
-    said = "\n".join(write(with_engines(*PLANS), tmp_path, precisions=["int8"]))
-    assert "were not measured: ssr-edge bench --bundle" in said
-    assert "--runtime tensorrt --precision int8 --batch 1 --batch 2" in said and "then --bench bench.json" in said
+def test_without_a_measurement_the_command_for_it_is_given(with_engines: Callable[..., Bundle], tmp_path: Path) -> None:
+    text = "\n".join(write(with_engines(*PLANS), tmp_path, precisions=["int8"]))
+    assert "ssr-edge bench --bundle" in text
+    assert "--runtime tensorrt --precision int8 --batch 1 --batch 2" in text and "--bench bench.json" in text
 
 
 def test_a_bench_of_another_bundle_writes_nothing(
@@ -206,26 +204,26 @@ def test_a_bench_of_another_bundle_writes_nothing(
     bundle = with_engines()
     bench = make_bench(bundle, {"openvino-int8": {1: [1.0]}})
     bundle.manifest.created = "2020-01-01T00:00:00+00:00"
-    with pytest.raises(UsageError, match=r"bench\.json is of"):
+    with pytest.raises(UsageError, match=r"bench\.json"):
         write(bundle, tmp_path / "models", bench)
     assert not (tmp_path / "models").exists()
 
 
-def test_a_plan_for_more_than_one_image_says_so_and_is_warmed_up_with_as_many(
+def test_a_plan_with_a_minimum_batch_is_warmed_up_with_it(
     with_engines: Callable[..., Bundle], tmp_path: Path, parse: Parse
 ) -> None:
-    said = write(with_engines(PLANS[2] | {"batch": (4, 8, 16)}), tmp_path, precisions=["int8"])
-    assert "  a plan for no fewer than 4 images a call: smaller requests fail" in said
+    lines = write(with_engines(PLANS[2] | {"batch": (4, 8, 16)}), tmp_path, precisions=["int8"])
+    assert any("at least 4 images" in line for line in lines)
     config = parse(tmp_path / "demo_int8")
     assert (config.max_batch_size, config.model_warmup[0].batch_size) == (16, 4)
 
 
-def test_the_file_says_where_it_came_from(with_engines: Callable[..., Bundle], tmp_path: Path) -> None:
+def test_the_file_states_its_origin(with_engines: Callable[..., Bundle], tmp_path: Path) -> None:
     write(with_engines(*PLANS), tmp_path, precisions=["int8"])
     comments = [line for line in (tmp_path / "demo_int8" / "config.pbtxt").read_text().splitlines() if line[0] == "#"]
     text = " ".join(line.removeprefix("# ") for line in comments)
     assert "from engines/2.plan of ssresnext14_8x4d" in text and "BGR" in text
-    assert "built by TensorRT 10.13.3.9 for sm_89" in text and "tritonserver:25.10-py3" in text
+    assert "TensorRT 10.13.3.9 for sm_89" in text and "tritonserver:25.10-py3" in text
     assert max(map(len, comments)) <= 120
 
 
@@ -245,17 +243,17 @@ def test_another_model_is_another_version_and_the_old_one_stays(
     bundle = with_engines(*PLANS)
     models = tmp_path / "models"
     write(bundle, models, precisions=["int8", "fp32"])
-    (models / "demo_int8" / "7").mkdir()  # somebody's own
+    (models / "demo_int8" / "7").mkdir()  # not written by ssr-edge
     before = listing(models)
-    (bundle.path / "engines" / "2.plan").write_bytes(b"built anew")
+    (bundle.path / "engines" / "2.plan").write_bytes(b"rebuilt")
     write_manifest(bundle.path, bundle.manifest)
-    said = write(Bundle.open(bundle.path), models, precisions=["int8", "fp32"])
+    lines = write(Bundle.open(bundle.path), models, precisions=["int8", "fp32"])
     after = listing(models)
-    assert after["demo_int8/8/model.plan"][0] == b"built anew"
+    assert after["demo_int8/8/model.plan"][0] == b"rebuilt"
     assert {name: after[name] for name in before if "ssr-edge.json" not in name} == {
         name: content for name, content in before.items() if "ssr-edge.json" not in name
     }
-    assert [line for line in said if not line.startswith(" ")] == [
+    assert [line for line in lines if not line.startswith(" ")] == [
         "demo_int8/8: engines/2.plan with tensorrt, written",
         "demo_fp32/1: engines/0.plan with tensorrt, unchanged",
     ]
@@ -264,9 +262,9 @@ def test_another_model_is_another_version_and_the_old_one_stays(
 def test_a_version_that_was_changed_is_written_anew(with_engines: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = with_engines(*PLANS)
     write(bundle, tmp_path / "models", precisions=["int8"])
-    (tmp_path / "models" / "demo_int8" / "1" / "model.plan").write_bytes(b"somebody's")
+    (tmp_path / "models" / "demo_int8" / "1" / "model.plan").write_bytes(b"changed")
     write(bundle, tmp_path / "models", precisions=["int8"])
-    assert (tmp_path / "models" / "demo_int8" / "1" / "model.plan").read_bytes() == b"somebody's"
+    assert (tmp_path / "models" / "demo_int8" / "1" / "model.plan").read_bytes() == b"changed"
     assert (tmp_path / "models" / "demo_int8" / "2" / "model.plan").read_bytes() == bundle.file(
         "engines/2.plan"
     ).read_bytes()
@@ -279,10 +277,11 @@ def test_a_folder_that_is_not_ssr_edges_is_refused_before_anything_is_written(
     models, name = tmp_path / "models", f"{tiny_bundle.path.name}_int8"
     file = models / name / there
     file.parent.mkdir(parents=True)
-    file.write_text('{"written_by": "somebody"}')
+    file.write_text('{"written_by": "another program"}')
     before = listing(models)
-    with pytest.raises(UsageError, match="was not written by ssr-edge"):
+    with pytest.raises(UsageError, match=name) as refused:
         write(tiny_bundle, models)
+    assert "ssr-edge.json" in refused.value.expected
     assert listing(models) == before
 
 
@@ -298,21 +297,22 @@ def test_other_models_of_a_repository_stay(tiny_bundle: Bundle, tmp_path: Path) 
 def test_a_changed_file_of_the_bundle_is_not_served(with_engines: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = with_engines(*PLANS)
     (bundle.path / "engines" / "2.plan").write_bytes(b"evil")
-    with pytest.raises(BundleError, match="was changed since the bundle was written"):
+    with pytest.raises(BundleError, match=r"engines/2\.plan"):
         write(bundle, tmp_path / "models", precisions=["int8"])
     assert listing(tmp_path / "models") == {}
 
 
-def test_a_repository_that_cannot_be_written_is_said(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_repository_that_cannot_be_written(tiny_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "a_file").write_text("")
-    with pytest.raises(OutputError, match="a_file can't be written"):
+    with pytest.raises(OutputError, match="a_file"):
         write(tiny_bundle, tmp_path / "a_file")
 
 
 def test_a_bundle_is_no_repository(with_engines: Callable[..., Bundle]) -> None:
     bundle = with_engines()
-    with pytest.raises(UsageError, match="is a bundle"):
+    with pytest.raises(UsageError, match=str(bundle.path)) as refused:
         write(bundle, bundle.path)
+    assert "model_repository" in refused.value.next_step
 
 
 def test_the_class_activation_maps_are_an_output_too(
@@ -339,7 +339,7 @@ def test_a_model_that_is_not_ssr_edges_is_refused(
     model.graph.output.append(odd)
     onnx.save(model, bundle.path / "model.fp32.onnx")
     write_manifest(bundle.path, bundle.manifest)
-    with pytest.raises(BundleError, match="odd is"):
+    with pytest.raises(BundleError, match="odd"):
         write(Bundle.open(bundle.path), tmp_path / "models", precisions=["fp32"])
 
 

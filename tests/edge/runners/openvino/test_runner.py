@@ -1,4 +1,4 @@
-"""The OpenVINO runner against ONNX Runtime on real images, and what it loads."""
+"""The OpenVINO runner compared with ONNX Runtime on real images, and the files that it loads."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ def engine_of(bundle: Bundle, precision: str) -> EngineEntry:
 
 
 def test_fp32_logits_are_onnxruntimes_to_the_last_digits(tiny_bundle: Bundle, images: Image) -> None:
-    # Also with the engine loaded from its file: BF16, which some CPUs would compute in, is a thousand times worse.
+    # Also for the engine loaded from its file: in BF16, the default on some CPUs, errors are a thousand times larger.
     with open_runner(tiny_bundle, "onnxruntime", "fp32") as runner:
         expected = runner.infer(images)
     with open_runner(tiny_bundle, "openvino", "fp32") as runner:
         found = runner.infer(images)
-    assert (found.logits.shape, found.logits.dtype, found.probabilities.dtype) == ((22, 8), np.float32, np.float32)
+    assert found.logits.shape == (22, 8)
+    assert {found.logits.dtype, found.probabilities.dtype} == {np.dtype(np.float32)}
     np.testing.assert_allclose(found.logits, expected.logits, atol=1e-5 * np.abs(expected.logits).max())
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-6)
@@ -65,7 +66,7 @@ def test_an_engine_for_one_image_a_call_computes_the_same(
         expected = runner.infer(images).logits
     with open_runner(tiny_bundle, "openvino", precision, single=True) as runner:
         assert runner.max_batch == 1
-        assert runner.origin == f"compiled from model.{precision}.onnx for one image a call"
+        assert runner.origin == f"compiled from model.{precision}.onnx for one image per call"
         found = np.concatenate([runner.infer(image[None]).logits for image in images])
     assert np.abs(found - expected).max() <= share * np.abs(expected).max()
 
@@ -109,16 +110,18 @@ def test_an_engine_of_another_version_or_cpu_is_not_even_opened(bundle: Bundle, 
 def test_a_changed_engine_is_refused_and_not_replaced_quietly(bundle: Bundle) -> None:
     with (bundle.path / engine_of(bundle, "int8").file).open("ab") as file:
         file.write(b"\0")
-    with pytest.raises(BundleError, match=r"\.blob was changed since the bundle was written"):
+    with pytest.raises(BundleError) as refused:
         open_runner(bundle, "openvino", "int8")
+    assert ".blob" in refused.value.found
 
 
 def test_a_changed_model_is_refused(bundle: Bundle) -> None:
     bundle.manifest.engines.clear()
     file = bundle.path / "model.fp32.onnx"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(BundleError, match=r"model\.fp32\.onnx was changed"):
+    with pytest.raises(BundleError) as refused:
         open_runner(bundle, "openvino", "fp32")
+    assert "model.fp32.onnx" in refused.value.found
 
 
 @pytest.mark.parametrize("count", [1, 5, 22, 64])
@@ -149,6 +152,6 @@ def test_results_belong_to_the_caller(tiny_bundle: Bundle, images: Image) -> Non
 
 def test_without_openvino_the_package_is_named(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(RuntimeUnavailable, match="OpenVINO can't be imported") as error:
+    with pytest.raises(RuntimeUnavailable, match="OpenVINO") as error:
         open_runner(tiny_bundle, "openvino", "int8")
     assert error.value.next_step == "pip install openvino"

@@ -1,4 +1,4 @@
-"""When a request is sent again: on a clock that the test moves."""
+"""Retries of a request, on a simulated clock."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tritonclient.utils import InferenceServerException
 from ssr_edge.common.errors import ServerError
 from ssr_edge.runners.server import retry as server_retry
 from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
-from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries, in_words
+from ssr_edge.runners.server.retry import LONGEST_PAUSE_S, Retries, describe
 
 ADDRESS = ServerAddress("host:8001", "breast")
 
 
 class Clock:
-    """Stands in for the module `time` and for the event that pauses wait for."""
+    """Replaces the module `time` and the event that pauses wait for."""
 
     def __init__(self) -> None:
         self.now, self.pauses = 1000.0, list[float]()
@@ -59,9 +59,10 @@ def test_tries_go_on_for_as_long_as_was_asked_and_pauses_grow(try_s: float) -> N
     assert all(0 <= pause <= limit for pause, limit in zip(clock.pauses, limits, strict=True))
     assert tries == len(clock.pauses) + 1
     took, a_try = clock.now - 1000, min(try_s, 10)
-    # The first failure comes after a try; the last try begins no later than retry_s after that.
+    # The first failure comes after one try; the last try starts at most retry_s later.
     assert 30 + a_try - 1e-6 <= took <= 30 + 2 * a_try + 1e-6
-    assert error.found == f"grpc://host:8001 answers no more, after {tries} tries: unavailable: busy"
+    for part in ("grpc://host:8001", f"after {tries} tries", "unavailable: busy"):
+        assert part in error.found
 
 
 def test_pauses_are_drawn_anew_for_each_client(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,5 +90,5 @@ def test_pauses_are_drawn_anew_for_each_client(monkeypatch: pytest.MonkeyPatch) 
         (None, None, ""),
     ],
 )
-def test_an_error_in_words(message: str, status: str, words: str) -> None:
-    assert in_words(InferenceServerException(message, status)) == words
+def test_the_description_of_an_error(message: str, status: str, words: str) -> None:
+    assert describe(InferenceServerException(message, status)) == words

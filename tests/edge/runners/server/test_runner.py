@@ -1,4 +1,4 @@
-"""The remote runner against a server that does what the test says, over real gRPC; tests/edge/cli has a real server."""
+"""The server runner against a scripted server over real gRPC; tests/edge/cli uses a real server."""
 
 from __future__ import annotations
 
@@ -83,13 +83,14 @@ def test_an_answer_that_comes_too_late_is_asked_for_again(script: Script, addres
 def test_a_refusal_is_not_tried_again(script: Script, address: ServerAddress) -> None:
     with opened(address) as runner:
         script.always = INVALID
-        with pytest.raises(ServerError, match="does not run breast: invalid argument: as the test wants it"):
+        with pytest.raises(ServerError) as refused:
             runner.infer(IMAGES)
+    assert "breast: invalid argument: scripted failure" in refused.value.found
     assert len(script.asked) == 1 + 1
 
 
 @pytest.mark.parametrize(
-    ("always", "words"), [(UNAVAILABLE, "unavailable: as the test wants it"), (5.0, "deadline exceeded")]
+    ("always", "words"), [(UNAVAILABLE, "unavailable: scripted failure"), (5.0, "deadline exceeded")]
 )
 def test_a_server_that_is_gone_for_good_is_given_up_by_all_requests(
     script: Script, address: ServerAddress, always: Any, words: str
@@ -99,16 +100,17 @@ def test_a_server_that_is_gone_for_good_is_given_up_by_all_requests(
         started = time.monotonic()
         tickets = [runner.submit(IMAGES[:1]) for _ in range(3)]
         for ticket in tickets:
-            with pytest.raises(ServerError, match=f"answers no more, after .*{words}") as error:
+            with pytest.raises(ServerError, match=f"after .*{words}") as error:
                 runner.collect(ticket)
-    # The first failure comes within the deadline, tries go on for retry_s, and the last has a deadline too.
+    # The first failure comes within the deadline, retries take retry_s, and the last try has a deadline too.
     assert BRIEF.retry_s < time.monotonic() - started < 10
     assert error.value.exit_code == 1
-    assert error.value.expected == "an answer within 0.3 s, or within 0.5 s after a failure"
+    assert "0.3 s" in error.value.expected
+    assert "0.5 s" in error.value.expected
     assert "--resume" in error.value.next_step
 
 
-def test_without_patience_the_first_failure_is_the_last(script: Script, address: ServerAddress) -> None:
+def test_without_retries_the_first_failure_is_final(script: Script, address: ServerAddress) -> None:
     with opened(address, RetryPolicy(retry_s=0)) as runner:
         script.failures.append(UNAVAILABLE)
         with pytest.raises(ServerError, match="after 1 try: unavailable"):
@@ -149,12 +151,10 @@ def test_another_model_is_refused_before_any_request(
         script.inputs if inputs is None else inputs,
         script.outputs if outputs is None else outputs,
     )
-    with pytest.raises(ServerError, match=f"{MODEL} takes ") as error:
+    with pytest.raises(ServerError, match=MODEL) as error:
         opened(address)
-    assert error.value.expected == (
-        "a bundle's model, which takes images UINT8 [n, 224, 224, 3] and gives logits FP32 [n, 8], "
-        "probabilities FP32 [n, 8]"
-    )
+    for tensor in ("images UINT8 [n, 224, 224, 3]", "logits FP32 [n, 8]", "probabilities FP32 [n, 8]"):
+        assert tensor in error.value.expected
     for name, kind, _ in (*script.inputs, *script.outputs):
         assert f"{name} {kind} [" in error.value.found
     assert script.asked == []
@@ -162,9 +162,9 @@ def test_another_model_is_refused_before_any_request(
 
 def test_other_classes_are_refused(script: Script, address: ServerAddress) -> None:
     script.extensions, script.labels = ["classification"], sorted(CLASSES)
-    with pytest.raises(ServerError, match="breast has the classes A, DC, F, LC, MC, PC, PT, TA") as error:
+    with pytest.raises(ServerError, match="A, DC, F, LC, MC, PC, PT, TA") as error:
         opened(address)
-    assert error.value.expected == "A, F, PT, TA, DC, LC, MC, PC, in this order"
+    assert "A, F, PT, TA, DC, LC, MC, PC" in error.value.expected
 
 
 @pytest.mark.parametrize("labels", [list(CLASSES), []])
@@ -223,9 +223,9 @@ def test_an_answer_that_is_not_what_was_announced_is_an_error(
 
 
 def test_a_wrong_address_or_name_ends_at_once() -> None:
-    with pytest.raises(ServerError, match=r"no answer from grpc://127.0.0.1:1: unavailable: .*Connection refused"):
+    with pytest.raises(ServerError, match=r"grpc://127\.0\.0\.1:1: unavailable: .*Connection refused"):
         open_server_runner(ServerAddress("127.0.0.1:1", MODEL))
-    with serving(Script()) as address, pytest.raises(ServerError, match="does not run brest: not found: unknown model"):
+    with serving(Script()) as address, pytest.raises(ServerError, match="brest: not found: unknown model"):
         open_server_runner(ServerAddress(address.target, "brest"))
 
 
@@ -234,14 +234,16 @@ def test_a_server_that_accepts_and_never_answers_is_given_up_within_the_deadline
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = ServerAddress(f"127.0.0.1:{silent.getsockname()[1]}", MODEL)
-        with pytest.raises(ServerError, match="no answer"):
+        with pytest.raises(ServerError) as refused:
             opened(address)
+    assert address.server in refused.value.found
+    assert f"{BRIEF.deadline_s:g} s" in refused.value.expected
 
 
 def test_without_the_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "ssr_edge.runners.server.runner", raising=False)
     monkeypatch.setitem(sys.modules, "tritonclient", None)
     monkeypatch.setitem(sys.modules, "tritonclient.grpc", None)
-    with pytest.raises(RuntimeUnavailable, match="client of KServe v2 servers can't be imported") as error:
+    with pytest.raises(RuntimeUnavailable, match="KServe v2") as error:
         open_server_runner(ServerAddress("127.0.0.1:1", MODEL))
     assert error.value.next_step == install_hint("server")

@@ -1,4 +1,4 @@
-"""The contract double must catch what a real GPU punishes: each test breaks one rule and expects to be told."""
+"""The contract double must detect misuse of a GPU: each test breaks one rule and expects a ContractViolation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHAPE = (2, 224, 224, 3)
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """All that a right call needs, with nothing queued yet. `call` makes the four steps of one, in order."""
+    """All resources of a correct call, with nothing queued yet. `call` queues its four steps in order."""
     machine = Machine()
     trt = install(monkeypatch, "10.13.3", machine)
     onnx.save(tiny_network(), tmp_path / "tiny.onnx")
@@ -107,18 +107,18 @@ def test_no_address(rig: Any) -> None:
 def test_freed_address(rig: Any) -> None:
     upload(rig)
     rig.device["logits"].free()
-    with pytest.raises(ContractViolation, match="no memory lies at"):
+    with pytest.raises(ContractViolation, match="no memory at"):
         execute(rig)
 
 
 def test_engine_before_upload(rig: Any) -> None:
-    with pytest.raises(ContractViolation, match="the engine reads memory that nothing has written"):
+    with pytest.raises(ContractViolation, match="the engine reads memory that was not written"):
         execute(rig)
 
 
 def test_download_before_engine(rig: Any) -> None:
     upload(rig)
-    with pytest.raises(ContractViolation, match="a download reads memory that nothing has written"):
+    with pytest.raises(ContractViolation, match="a download reads memory that was not written"):
         download(rig)
 
 
@@ -126,7 +126,7 @@ def test_download_before_engine_of_a_second_call(rig: Any) -> None:
     call(rig)
     rig.stream.synchronize()
     upload(rig)
-    with pytest.raises(ContractViolation, match="since it was read last"):
+    with pytest.raises(ContractViolation, match="since the last read"):
         download(rig)
 
 
@@ -135,7 +135,7 @@ def test_step_on_another_stream(step: Any, rig: Any) -> None:
     upload(rig)
     if step is download:
         execute(rig)
-    with pytest.raises(ContractViolation, match="reads what another stream is still writing"):
+    with pytest.raises(ContractViolation, match="reads memory that another stream is still writing"):
         step(rig, rig.cuda.Stream())
 
 
@@ -201,7 +201,7 @@ def keep_context_on_the_stack(rig: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keep", "told"),
+    ("keep", "message"),
     [
         (keep_device, "1 blocks on the GPU were not freed"),
         (keep_host, "1 page-locked blocks were not freed"),
@@ -209,10 +209,10 @@ def keep_context_on_the_stack(rig: Any) -> None:
         (keep_context_on_the_stack, "2 contexts are on the stack"),
     ],
 )
-def test_left_behind(keep: Any, told: str, rig: Any) -> None:
+def test_left_behind(keep: Any, message: str, rig: Any) -> None:
     keep(rig)
     free(rig)
-    with pytest.raises(ContractViolation, match=told):
+    with pytest.raises(ContractViolation, match=message):
         rig.machine.demand_clean()
 
 

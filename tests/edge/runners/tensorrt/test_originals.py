@@ -1,9 +1,11 @@
-"""Images as decoded, resized on the GPU into the engine: the contract double with the real kernel, on the CPU."""
+"""Images as decoded, resized on the GPU into the engine's input: the double runs the real kernel on the CPU."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,13 +17,14 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import EngineEntry
-from ssr_edge.common.errors import RuntimeUnavailable, UsageError
+from ssr_edge.common.errors import BuildError, InputError, RuntimeUnavailable, SsrEdgeError, UsageError
 from ssr_edge.images.preprocess import Image, decode, load
 from ssr_edge.inference import read_ahead
 from ssr_edge.inference.pipeline import Failure, classify
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Runner, TakesOriginals
 from ssr_edge.runners.choose import open_runner
+from ssr_edge.runners.tensorrt.kernel_errors import kernel_errors
 from ssr_edge.runners.tensorrt.runner import TensorRtOriginalsRunner
 from ssr_edge.sources.inputs import still
 from tests.doubles.api import RTX, VERSIONS
@@ -32,7 +35,7 @@ from tests.doubles.machine import Machine
 
 LARGEST = 4
 CALL = ["upload", "resize_area", "execute", "download", "download"]
-# Every way a size can go: larger, smaller, one of each, not a multiple of four bytes a row, one pixel.
+# Larger, smaller, mixed, rows that are not a multiple of four bytes, one pixel.
 SIZES = [(460, 700), (456, 700), (7, 5), (1, 1), (300, 100), (224, 224), (1001, 1333), (30, 31)]
 
 
@@ -55,7 +58,7 @@ def machine(host: HostKernels) -> Iterator[Machine]:
 def make_bundle(
     tmp_path: Path, network: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Bundle]:
-    """`make_bundle(version)`: a bundle for that TensorRT, which is installed for the test."""
+    """`make_bundle(version)`: a bundle for that TensorRT version, which is installed for the test."""
 
     def make(version: str) -> Bundle:
         install(monkeypatch, version, machine)
@@ -107,7 +110,7 @@ def test_the_engine_sees_what_the_kernel_wrote(
             outputs = runner.collect(runner.submit_originals(images))
             np.testing.assert_allclose(outputs.logits, logits(network, host.resize(images)), rtol=0, atol=1e-5)
             on_the_cpu = np.stack([cv2.resize(i, (224, 224), interpolation=cv2.INTER_AREA) for i in images])
-            # A gray level in each of three channels, times the network's largest weights.
+            # Tolerance: one gray level in each of three channels, times the network's largest weights.
             np.testing.assert_allclose(outputs.logits, logits(network, on_the_cpu.astype(np.uint8)), rtol=0, atol=0.1)
 
 
@@ -139,8 +142,10 @@ def test_resized_images_are_taken_too(runner: Any, network: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, LARGEST + 1])
 def test_none_or_too_many(count: int, runner: Any, machine: Machine) -> None:
-    with pytest.raises(UsageError, match=rf"tiny\.plan was given {count} originals"):
+    with pytest.raises(UsageError) as refused:
         runner.submit_originals(originals(count))
+    assert "tiny.plan" in refused.value.found
+    assert f"{count} originals" in refused.value.found
     assert "upload" not in [event for event, _ in machine.events]
 
 
@@ -150,17 +155,22 @@ def test_originals_without_room_are_named_and_cost_nothing_else(
     machine.memory = machine.used() + (1 << 20)
     with pytest.raises(RuntimeUnavailable) as refused:
         runner.submit_originals([noise(1000, 1000)])
-    assert "out of memory: no room for the originals of a batch, 2.9 MiB; 1.0 of " in refused.value.found
+    assert refused.value.found.startswith("Double RTX is out of memory: ")
+    for part in ("the originals of a batch, 2.9 MiB", "1.0 of ", "cuMemAlloc failed"):
+        assert part in refused.value.found
     assert "infer --batch 1" in refused.value.next_step
     images = originals(1, 4)
     found = runner.collect(runner.submit_originals(images)).logits
     np.testing.assert_allclose(found, logits(network, host.resize(images)), rtol=0, atol=1e-5)
 
 
-def test_refused_call_costs_nothing_else(runner: Any, machine: Machine, network: Path, host: HostKernels) -> None:
+def test_a_rejected_call_leaves_the_runner_usable(
+    runner: Any, machine: Machine, network: Path, host: HostKernels
+) -> None:
     machine.refuse_to_run = True
-    with pytest.raises(RuntimeUnavailable, match="refused to run 2 images"):
+    with pytest.raises(RuntimeUnavailable) as refused:
         runner.submit_originals(originals(2))
+    assert "2 images" in refused.value.found
     machine.refuse_to_run = False
     images = originals(3)
     found = runner.collect(runner.submit_originals(images)).logits
@@ -182,6 +192,62 @@ def test_the_kernel_is_compiled_once(bundle: Bundle, monkeypatch: pytest.MonkeyP
     assert compiler.compile_kernel.cache_info().misses == 1
 
 
+def test_an_unsupported_original_is_an_input_error(runner: Any, machine: Machine) -> None:
+    with pytest.raises(InputError) as refused:
+        runner.submit_originals([noise(9, 9), noise(9, 9).astype(np.float32)])
+    assert "image 1 " in refused.value.found
+    assert "float32 [9, 9, 3]" in refused.value.found
+    assert "uint8" in refused.value.expected
+    assert "ssr_edge.images.preprocess.decode" in refused.value.next_step
+    assert "upload" not in [event for event, _ in machine.events]
+
+
+def test_without_a_compiler_the_runtime_is_unavailable(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ssr_kernels import compile as compiler
+
+    monkeypatch.setitem(sys.modules, "cuda.bindings.nvrtc", None)
+    compiler.compile_kernel.cache_clear()
+    with pytest.raises(RuntimeUnavailable) as refused:
+        TensorRtOriginalsRunner(bundle, "fp32")
+    assert "NVRTC" in refused.value.found
+    assert "pip install cuda-bindings" in refused.value.next_step
+
+
+def test_a_kernel_that_does_not_compile_is_a_build_error(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ssr_kernels import compile as compiler
+
+    monkeypatch.setattr(compiler, "_import_nvrtc", lambda: Nvrtc)
+    compiler.compile_kernel.cache_clear()
+    with pytest.raises(BuildError) as refused:
+        TensorRtOriginalsRunner(bundle, "fp32")
+    assert "NVRTC_ERROR_OUT_OF_MEMORY" in refused.value.found
+    assert "sm_87" in refused.value.expected
+    assert "nvidia-cuda-nvrtc" in refused.value.next_step
+
+
+class Nvrtc:
+    """NVRTC's bindings, failing at the first call."""
+
+    nvrtcResult = SimpleNamespace(NVRTC_SUCCESS=0)  # noqa: N815
+
+    @staticmethod
+    def nvrtcCreateProgram(*_: Any) -> tuple[int]:  # noqa: N802
+        return (1,)
+
+    @staticmethod
+    def nvrtcGetErrorString(status: int) -> tuple[int, bytes]:  # noqa: N802
+        return 0, b"NVRTC_ERROR_OUT_OF_MEMORY"
+
+
+def test_every_kernel_error_is_mapped() -> None:
+    from ssr_kernels.errors import KernelError
+
+    for kind in KernelError.__subclasses__():
+        with pytest.raises(SsrEdgeError) as mapped, kernel_errors(None):
+            raise kind("found", expected="expected", next_step="next")
+        assert (mapped.value.found, mapped.value.expected, mapped.value.next_step) == ("found", "expected", "next")
+
+
 def test_only_the_runner_that_was_asked_to_takes_originals(bundle: Bundle) -> None:
     with open_runner(bundle, "tensorrt", "fp32") as runner:
         assert not isinstance(runner, TakesOriginals)
@@ -191,13 +257,14 @@ def test_only_the_runner_that_was_asked_to_takes_originals(bundle: Bundle) -> No
 def test_others_refuse(runtime: str, bundle: Bundle) -> None:
     with pytest.raises(UsageError) as refused:
         open_runner(bundle, runtime, "fp32", resize="gpu")
-    assert refused.value.found == f"{runtime} resizes no images: it runs on the CPU"
-    assert refused.value.expected == "--resize gpu with tensorrt or tensorrt-rtx"
+    assert runtime in refused.value.found
+    assert "tensorrt or tensorrt-rtx" in refused.value.expected
+    assert "--resize cpu" in refused.value.next_step
 
 
 @pytest.fixture
 def mixed(tmp_path: Path, demo_images: list[Path]) -> list[Path]:
-    """Nine images of three sizes, with broken ones between."""
+    """Nine images of three sizes, with unreadable ones between them."""
     small, odd, empty = tmp_path / "small.png", tmp_path / "odd.png", tmp_path / "empty.png"
     cv2.imwrite(str(small), noise(60, 61))
     cv2.imwrite(str(odd), noise(333, 1001))
@@ -221,7 +288,7 @@ def test_pipeline_hands_over_what_was_decoded(
     runner: Any, mixed: list[Path], network: Path, host: HostKernels, machine: Machine
 ) -> None:
     check(runner, mixed, network, lambda path: host.resize([decode(path)])[0])
-    # A batch that waits too long for its next image leaves with fewer.
+    # A batch that waits too long for its next image is submitted with fewer.
     assert [event for event, _ in machine.events].count("resize_area") >= 3
 
 
@@ -229,7 +296,7 @@ def test_pipeline_resizes_the_largest_itself(
     runner: Any, mixed: list[Path], network: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_ahead, "LARGEST_ORIGINAL", 60 * 61 - 1)
-    # Of an image that has its size already the kernel makes a copy: what remains is OpenCV's resize, to the bit.
+    # The kernel copies an image that already has the target size: the result is OpenCV's resize, bit for bit.
     check(runner, mixed, network, load)
 
 

@@ -1,4 +1,4 @@
-"""What a TensorRT engine reports of its layers, on the contract double."""
+"""Layer times of a TensorRT engine, on the contract double."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAYERS = [
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    """A GPU on which every test leaves nothing behind."""
+    """A GPU on which every test must free everything."""
     machine = Machine(capability=(8, 9))
     yield machine
     machine.demand_clean()
@@ -72,7 +72,7 @@ def test_layers_times_blocks_and_kinds(
         LayerTime("classifier + node_softmax", "MatMul", "classifier", 0.5, ""),
         LayerTime("__myl_Move_myl0_3", "__myl_Move_myl0_3", "other", 0.125, ""),
     ]
-    # As one CUDA graph it would report nothing.
+    # An engine that runs as one CUDA graph reports nothing.
     assert "context None" in {event for event, _ in machine.events}
 
 
@@ -93,7 +93,7 @@ def test_the_double_holds_a_profiler_to_its_contract(
     trt = install(monkeypatch, "10.13.3", machine)
     bundle = _bundle(tmp_path, "10.13.3")
 
-    class Silent(trt.IProfiler):
+    class Silent(trt.IProfiler):  # type: ignore[misc,name-defined]
         pass
 
     with ProfiledTensorRtRunner(bundle, "tensorrt", "fp32") as runner:

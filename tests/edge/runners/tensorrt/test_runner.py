@@ -1,4 +1,4 @@
-"""The TensorRT runners on the contract double, against ONNX Runtime; and what a user reads when something is amiss."""
+"""The TensorRT runners on the contract double, compared with ONNX Runtime; and their errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    """A GPU on which every test leaves nothing behind."""
+    """A GPU on which every test must free everything."""
     machine = Machine(capability=(8, 9))
     yield machine
     machine.demand_clean()
@@ -72,7 +72,7 @@ def make_bundle(path: Path, network: Path, entry: EngineEntry, **plan: Any) -> B
 
 @pytest.fixture
 def bundle(tmp_path: Path, network: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Bundle:
-    """A bundle for the TensorRT that is installed for the test, 10.13.3."""
+    """A bundle for TensorRT 10.13.3, which is installed for the test."""
     install(monkeypatch, "10.13.3", machine)
     return make_bundle(tmp_path, network, entry_for("10.13.3"))
 
@@ -111,7 +111,7 @@ def test_results_equal_onnxruntime(
 def test_slots_overlap(bundle: Bundle, network: Path, machine: Machine) -> None:
     with TensorRtRunner(bundle, "fp32", slots=2) as runner:
         first, second = runner.submit(images(2, 1)), runner.submit(images(3, 2))
-        # Nothing has run: all of it is queued, each call on a stream of its own, in the order a result needs.
+        # Nothing has run: everything is queued, each call on its own stream, in the required order.
         assert [queue.names() for queue in machine.queues.values()] == [
             ["upload", "execute", "download", "download"]
         ] * 2
@@ -135,7 +135,7 @@ def test_results_belong_to_their_tickets_in_any_order(seed: int, bundle: Bundle,
             waiting[runner.submit(given)] = call
             given[:] = 0
         done.update({call: runner.collect(ticket) for ticket, call in waiting.items()})
-    # Looked at last: an earlier result must not live in a buffer that a later call wrote.
+    # Checked at the end: an earlier result must not share a buffer that a later call wrote.
     for call, outputs in done.items():
         expect(network, images(1 + call % LARGEST, call), outputs)
 
@@ -156,7 +156,7 @@ def test_another_thread_may_use_it(opened_there: bool, bundle: Bundle, network: 
     thread.start()
     thread.join()
     expect(network, images(2), results[0])
-    # A thread that ends with a context on pycuda's stack takes the process down.
+    # A thread that ends with a context on pycuda's stack crashes the process.
     assert left == [0]
 
 
@@ -170,23 +170,24 @@ def test_close_waits_for_open_tickets_and_may_be_repeated(bundle: Bundle, machin
 
 
 REFUSED = {
-    "version": ({"version": "10.3.0"}, "engines/tiny.plan was built by tensorrt 10.3.0 for sm_89"),
-    "device": ({"device": "sm_87"}, "engines/tiny.plan was built by tensorrt 10.13.3.9 for sm_87"),
-    "prefix": ({"device": "sm_8"}, "engines/tiny.plan was built by tensorrt 10.13.3.9 for sm_8"),
-    "precision": ({"precision": "int8"}, "bundle has no tensorrt engine in fp32"),
-    "runtime": ({"runtime": "tensorrt-rtx"}, "bundle has no tensorrt engine in fp32"),
+    "version": ({"version": "10.3.0"}, ["engines/tiny.plan", "tensorrt 10.3.0", "sm_89"]),
+    "device": ({"device": "sm_87"}, ["engines/tiny.plan", "tensorrt 10.13.3.9", "sm_87"]),
+    "prefix": ({"device": "sm_8"}, ["engines/tiny.plan", "tensorrt 10.13.3.9", "sm_8"]),
+    "precision": ({"precision": "int8"}, ["bundle", "tensorrt", "fp32"]),
+    "runtime": ({"runtime": "tensorrt-rtx"}, ["bundle", "tensorrt", "fp32"]),
 }
 
 
 @pytest.mark.parametrize(("changes", "found"), REFUSED.values(), ids=REFUSED)
 def test_engine_for_something_else_is_never_deserialized(
-    changes: dict[str, str], found: str, bundle: Bundle, network: Path, machine: Machine
+    changes: dict[str, str], found: list[str], bundle: Bundle, network: Path, machine: Machine
 ) -> None:
     other = write_bundle(bundle.path, tiny_network(), [(entry_for("10.13.3", **changes), fake_plan(network))])
     with pytest.raises(BundleError) as refused:
         TensorRtRunner(other, "fp32")
-    assert refused.value.found.endswith(found)
-    assert refused.value.expected == "an engine built by tensorrt 10.13.3.9 for sm_89 (Double RTX)"
+    assert [part for part in found if part not in refused.value.found] == []
+    for part in ("tensorrt 10.13.3.9", "sm_89", "Double RTX"):
+        assert part in refused.value.expected
     assert refused.value.next_step == "ssr-edge build-engine --runtime tensorrt --precision fp32"
     assert machine.deserialized == 0
 
@@ -234,8 +235,9 @@ def test_takes_the_engine_that_fits_of_several(bundle: Bundle, network: Path) ->
 
 def test_changed_engine_is_never_deserialized(bundle: Bundle, machine: Machine) -> None:
     (bundle.path / "engines/tiny.plan").write_bytes(b"another engine")
-    with pytest.raises(BundleError, match="was changed since the bundle was written"):
+    with pytest.raises(BundleError) as refused:
         TensorRtRunner(bundle, "fp32")
+    assert "engines/tiny.plan" in refused.value.found
     assert machine.deserialized == 0
 
 
@@ -244,7 +246,7 @@ def test_engine_with_other_tensors(bundle: Bundle, tmp_path: Path, machine: Mach
     other = make_bundle(tmp_path, tmp_path / "seven.onnx", entry_for("10.13.3"))
     with pytest.raises(BundleError) as refused:
         TensorRtRunner(other, "fp32")
-    # While the error is still held: it must not hold the engine.
+    # Checked while the error is alive: it must not keep the engine alive.
     machine.demand_clean()
     assert "logits: output float32 [-1, 7]" in refused.value.found
     assert refused.value.expected == (
@@ -271,18 +273,24 @@ def test_an_engine_with_activation_maps_gives_them(
 
 def test_engine_that_tensorrt_refuses(bundle: Bundle, network: Path, tmp_path: Path) -> None:
     other = make_bundle(tmp_path, network, entry_for("10.13.3"), broken=True)
-    with pytest.raises(BundleError, match=r"can't load engines/tiny\.plan; TensorRT said: magic tag does not match"):
+    with pytest.raises(BundleError) as refused:
         TensorRtRunner(other, "fp32")
+    assert "engines/tiny.plan" in refused.value.found
+    assert "magic tag does not match" in refused.value.found
 
 
-def test_real_tensorrt_for_rtx_says_why(tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_tensorrt_for_rtx_gives_a_reason(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version = pytest.importorskip("tensorrt_rtx_bindings").__version__
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     for name, module in make_modules(machine).items():
         monkeypatch.setitem(sys.modules, name, module)
     bundle = write_bundle(tmp_path / "bundle", tiny_network(), [(entry_for(RTX, version=version), b"not an engine")])
-    with pytest.raises(BundleError, match=r"can't load engines/tiny\.plan; TensorRT said: .*Error Code"):
+    with pytest.raises(BundleError) as refused:
         open_runner(bundle, "tensorrt-rtx", "fp32")
+    assert "engines/tiny.plan" in refused.value.found
+    assert "Error Code" in refused.value.found
 
 
 def test_host_code_stays_forbidden_unless_the_manifest_expects_it(
@@ -294,31 +302,28 @@ def test_host_code_stays_forbidden_unless_the_manifest_expects_it(
 
 
 SCRATCH, WEIGHTS, ONE = 1 << 21, 3 << 20, 1 << 20
-# What the GPU has, and what does not fit any more. Slots take their scratch memory first, then their buffers.
+# The GPU's memory, and the allocation that fails. Slots allocate their scratch memory first, then their buffers.
 FULL = {
-    "engine": (WEIGHTS - 1, "engines/tiny.plan, 0.0 MiB; 3.0 of 3.0 MiB are free; TensorRT said: Error Code 1: Cuda"),
-    "scratch": (ONE, "the scratch memory of slot 1, 2.0 MiB; 1.0 of 1.0 MiB are free; TensorRT said: out of memory"),
-    "buffer": (SCRATCH + 1, "images, the largest batch of 4, 0.6 MiB; 0.0 of 2.0 MiB are free; cuMemAlloc failed"),
-    "second slot": (
-        SCRATCH + BUFFERS + ONE,
-        "the scratch memory of slot 2, 2.0 MiB; 1.0 of 3.6 MiB are free; TensorRT said: out of memory",
-    ),
+    "engine": (WEIGHTS - 1, ["engines/tiny.plan", "0.0 MiB", "3.0 of 3.0 MiB", "Error Code 1: Cuda"]),
+    "scratch": (ONE, ["slot 1", "2.0 MiB", "1.0 of 1.0 MiB", "out of memory"]),
+    "buffer": (SCRATCH + 1, ["images", "batch of 4", "0.6 MiB", "0.0 of 2.0 MiB", "cuMemAlloc failed"]),
+    "second slot": (SCRATCH + BUFFERS + ONE, ["slot 2", "2.0 MiB", "1.0 of 3.6 MiB", "out of memory"]),
 }
 
 
-@pytest.mark.parametrize(("memory", "said"), FULL.values(), ids=FULL)
+@pytest.mark.parametrize(("memory", "found"), FULL.values(), ids=FULL)
 def test_out_of_memory_names_what_and_how_much(
-    memory: int, said: str, bundle: Bundle, network: Path, tmp_path: Path, machine: Machine
+    memory: int, found: list[str], bundle: Bundle, network: Path, tmp_path: Path, machine: Machine
 ) -> None:
     weights = WEIGHTS if memory == WEIGHTS - 1 else 0
     other = make_bundle(tmp_path, network, entry_for("10.13.3"), scratch=SCRATCH, weights=weights)
     machine.memory = memory
     with pytest.raises(RuntimeUnavailable) as refused:
         TensorRtRunner(other, "fp32", slots=2)
-    assert refused.value.found.startswith(f"Double RTX is out of memory: no room for {said}")
+    assert [part for part in ["Double RTX", *found] if part not in refused.value.found] == []
     assert "ssr-edge build-engine --batch 1,4,8" in refused.value.next_step
     assert "nvidia-smi" in refused.value.next_step
-    # What was taken has been given back, though the error is still held.
+    # All memory was freed, although the error is still alive.
     machine.demand_clean()
     machine.memory = 2 * (BUFFERS + SCRATCH) + WEIGHTS
     TensorRtRunner(other, "fp32", slots=2).close()
@@ -327,29 +332,33 @@ def test_out_of_memory_names_what_and_how_much(
 def test_out_of_memory_where_no_size_is_known(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = sys.modules["pycuda.driver"]
     monkeypatch.setattr(driver, "Stream", _raise(driver.MemoryError("cuStreamCreate failed: out of memory")))
-    with pytest.raises(RuntimeUnavailable, match="Double RTX is out of memory: cuStreamCreate failed"):
+    with pytest.raises(RuntimeUnavailable) as refused:
         TensorRtRunner(bundle, "fp32")
+    assert "Double RTX" in refused.value.found
+    assert "cuStreamCreate failed: out of memory" in refused.value.found
 
 
-def test_refused_call_raises_and_costs_nothing_else(bundle: Bundle, network: Path, machine: Machine) -> None:
+def test_a_rejected_call_raises_and_leaves_the_runner_usable(bundle: Bundle, network: Path, machine: Machine) -> None:
     with TensorRtRunner(bundle, "fp32") as runner:
         machine.refuse_to_run = True
-        with pytest.raises(
-            RuntimeUnavailable, match="refused to run 2 images; TensorRT said: the kernel image is invalid"
-        ):
+        with pytest.raises(RuntimeUnavailable) as refused:
             runner.submit(images(2, 1))
+        assert "2 images" in refused.value.found
+        assert "the kernel image is invalid" in refused.value.found
         machine.refuse_to_run = False
         expect(network, images(3, 2), runner.infer(images(3, 2)))
 
 
-def test_failing_gpu_in_words(bundle: Bundle, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_gpu(bundle: Bundle, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = sys.modules["pycuda.driver"]
     runner = TensorRtRunner(bundle, "fp32")
     ticket = runner.submit(images(1))
     with monkeypatch.context() as patch:
         patch.setattr(driver.Stream, "synchronize", _raise(driver.LaunchError("an illegal memory access")))
-        with pytest.raises(RuntimeUnavailable, match="Double RTX failed: an illegal memory access"):
+        with pytest.raises(RuntimeUnavailable) as refused:
             runner.collect(ticket)
+    assert "Double RTX" in refused.value.found
+    assert "an illegal memory access" in refused.value.found
     runner.close()
 
 
@@ -360,13 +369,15 @@ def test_failing_gpu_in_words(bundle: Bundle, machine: Machine, monkeypatch: pyt
 )
 def test_images_of_another_kind(given: npt.NDArray[Any], bundle: Bundle, machine: Machine) -> None:
     with TensorRtRunner(bundle, "fp32") as runner:
-        with pytest.raises(UsageError, match="was given"):
+        with pytest.raises(UsageError) as refused:
             runner.submit(given)
+        assert f"{given.dtype} {list(given.shape)}" in refused.value.found
+        assert "uint8 ['1 to 4', 224, 224, 3]" in refused.value.expected
         assert "upload" not in [event for event, _ in machine.events]
 
 
 @pytest.mark.parametrize(("runtime", "module"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "tensorrt_rtx")])
-def test_missing_tensorrt_in_words(runtime: str, module: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tensorrt(runtime: str, module: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(RuntimeUnavailable) as refused:
         open_runner(bundle, runtime, "fp32")
@@ -382,7 +393,7 @@ NO_CUDA = {
 
 
 @pytest.mark.parametrize(("module", "error", "command"), NO_CUDA.values(), ids=NO_CUDA)
-def test_missing_cuda_in_words(
+def test_missing_cuda(
     module: str, error: Exception, command: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(name: str) -> Any:
@@ -406,7 +417,7 @@ def _raise(error: Exception) -> Any:
 
 
 def test_recorded_versions() -> None:
-    folder = Path(__file__).parents[2] / "tensorrt_api"
+    folder = Path(__file__).parents[3] / "tensorrt_api"
     assert sorted(file.stem for file in folder.glob("*.json")) == sorted(VERSIONS)
     assert [json.loads((folder / f"{v}.json").read_text())["version"].rsplit(".", 1)[0] for v in TENSORRT[1:]] == [
         "10.13.3",
