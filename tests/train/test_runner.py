@@ -8,6 +8,7 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
+from ssr_edge.common.install_hint import install_hint
 from ssr_edge.images.preprocess import load
 from ssr_edge.runners.choose import open_runner
 from ssr_train.runner import TorchRunner
@@ -41,4 +42,4 @@ def test_without_torch_the_error_has_the_command_to_install_it(
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(RuntimeUnavailable) as raised:
         TorchRunner(tiny_bundle.manifest.arch, None)
-    assert raised.value.next_step == "pip install 'ssr-edge[train]'"
+    assert raised.value.next_step == install_hint("train")
