@@ -65,7 +65,7 @@ def test_a_file_without_permission_is_listed_and_the_run_continues(
                 raise PermissionError(13, "Permission denied")
             return read(path, **options)
 
-        monkeypatch.setattr(preprocess.np, "fromfile", refusing)
+        monkeypatch.setattr("ssr_edge.images.preprocess.np.fromfile", refusing)
     assert ssr_edge("infer", "images", "--bundle", tiny_bundle.path).code == 3
     assert rows("predictions.failed.csv") == [{"source": "images/b.jpg", "reason": "permission denied"}]
     assert [row["source"] for row in rows("predictions.csv")] == ["images/a.jpg", "images/c.jpg"]

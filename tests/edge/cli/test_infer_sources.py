@@ -18,6 +18,7 @@ import cv2
 import pytest
 
 from ssr_edge.bundle.bundle import Bundle
+from ssr_edge.images.preprocess import decode
 from tests.edge.conftest import FPS, FRAMES, Camera
 
 Run = Callable[..., Any]
@@ -35,7 +36,7 @@ def rows(path: str | Path = "predictions.csv") -> list[dict[str, str]]:
 
 
 def test_the_pages_of_a_tiff(ssr_edge: Run, tiny_bundle: Bundle, place: Path, demo_images: list[Path]) -> None:
-    cv2.imwritemulti("stack.tif", [cv2.imread(str(path)) for path in demo_images[:3]])
+    cv2.imwritemulti("stack.tif", [decode(path) for path in demo_images[:3]])
     assert ssr_edge("infer", "stack.tif", "--bundle", tiny_bundle.path, "--save", "seen").code == 0
     assert [(row["source"], row["frame"], row["seconds"]) for row in rows()] == [
         ("stack.tif", str(page), "") for page in range(3)
@@ -60,7 +61,7 @@ def test_a_killed_run_over_a_video_and_pages_is_resumed(
     ssr_edge_process: Run, tiny_bundle: Bundle, place: Path, video: Path, demo_images: list[Path]
 ) -> None:
     (place / "in").mkdir()
-    cv2.imwritemulti("in/stack.tif", [cv2.imread(str(path)) for path in demo_images[:3]])
+    cv2.imwritemulti("in/stack.tif", [decode(path) for path in demo_images[:3]])
     listed = "\n".join(map(str, ("in/stack.tif", video)))
     asked = ("infer", "-", "--bundle", tiny_bundle.path)
     assert ssr_edge_process(*asked, cwd=place, stdin=listed).code == 0

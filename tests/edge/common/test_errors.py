@@ -15,7 +15,8 @@ def drawn() -> dict[str, int]:
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:
-    real = {kind.__name__: kind.exit_code for kind in (SsrEdgeError, *SsrEdgeError.__subclasses__())}
+    kinds: list[type[SsrEdgeError]] = [SsrEdgeError, *SsrEdgeError.__subclasses__()]
+    real = {kind.__name__: kind.exit_code for kind in kinds}
     assert drawn() == real
     assert all(not kind.__subclasses__() for kind in SsrEdgeError.__subclasses__())
 

@@ -12,7 +12,7 @@ def test_off_a_terminal_it_is_quiet_until_time_has_passed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("ssr_edge.common.progress.time.monotonic", lambda: now)
     with progress("calibrating, image", 128) as advance:
         advance(1, "a note")
         assert capsys.readouterr().err == ""

@@ -38,8 +38,9 @@ def without_network(tmp_path: Path) -> dict[str, str]:
 
 
 def _run(program: str, env: dict[str, str], *arguments: Path) -> str:
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def test_openvino_finds_no_telemetry(without_network: dict[str, str], tmp_path: Path) -> None:

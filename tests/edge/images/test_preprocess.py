@@ -48,7 +48,7 @@ def refusal(path: Path | str) -> str:
 
 def test_decoding_gives_opencvs_bgr(demo_images: list[Path], photo: Image) -> None:
     image = decode(demo_images[0])
-    assert (image.shape, image.dtype) == ((460, 700, 3), np.uint8)
+    assert image.shape == (460, 700, 3) and image.dtype == np.uint8
     np.testing.assert_array_equal(image, photo)
     # Eosin and hematoxylin: pink and violet, so blue and red are above green.
     blue, green, red = image.reshape(-1, 3).mean(axis=0)

@@ -3,11 +3,11 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from ssr_edge.breakhis.names import CLASSES
+from ssr_edge.images.preprocess import decode
 from ssr_edge.inference.prediction import Prediction
 from ssr_edge.overlay.draw import DISCLAIMER, draw
 
@@ -52,7 +52,7 @@ def test_every_text_fits_into_the_width(size: tuple[int, int]) -> None:
 
 
 def test_the_middle_of_the_image_is_left_alone(demo_images: list[Path]) -> None:
-    image = cv2.imread(str(demo_images[0]))
+    image = decode(demo_images[0])
     drawn = image.copy()
     draw(drawn, prediction(), fps=30)
     height = image.shape[0]

@@ -39,7 +39,7 @@ def make_slide(path: Path, images: list[Image]) -> MadeSlide:
 
 
 def write_slide(
-    path: Path, image: Image, mpp: float | None = MPP, levels: tuple[int, ...] = (1, 4), **more: Any
+    path: Path, image: np.ndarray, mpp: float | None = MPP, levels: tuple[int, ...] = (1, 4), **more: Any
 ) -> Path:
     """Writes uint8 [h, w, 3], BGR, as a tiled pyramid, by default lossless."""
     options: dict[str, Any] = {

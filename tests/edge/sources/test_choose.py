@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import UsageError
+from ssr_edge.images.preprocess import decode
 from ssr_edge.sources.choose import Source, open_source, without_password
 from tests.edge.conftest import FPS, FRAMES
 
@@ -60,7 +61,7 @@ def test_unknown_schemes_are_refused() -> None:
 
 def test_files_of_every_kind_stand_in_one_list(tmp_path: Path, video: Path, demo_images: list[Path]) -> None:
     (tmp_path / "a.jpg").write_bytes(demo_images[0].read_bytes())
-    cv2.imwritemulti(str(tmp_path / "b.tif"), [cv2.imread(str(path)) for path in demo_images[:3]])
+    cv2.imwritemulti(str(tmp_path / "b.tif"), [decode(path) for path in demo_images[:3]])
     (tmp_path / "c.mp4").write_bytes(video.read_bytes())
     (tmp_path / "d.mkv").write_bytes(b"damaged")
     found = [("a.jpg", 0), *(("b.tif", page) for page in range(3)), *(("c.mp4", n) for n in range(FRAMES))]

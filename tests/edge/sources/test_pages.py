@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ssr_edge.common.errors import InputError
+from ssr_edge.images.preprocess import decode
 from ssr_edge.sources.pages import pages_of
 
 PAGES = 4
@@ -18,7 +19,7 @@ PAGES = 4
 
 @pytest.fixture(scope="module")
 def images(demo_images: list[Path]) -> list[np.ndarray]:
-    return [cv2.imread(str(path))[: 100 + 10 * number, :150] for number, path in enumerate(demo_images[:PAGES])]
+    return [decode(path)[: 100 + 10 * number, :150] for number, path in enumerate(demo_images[:PAGES])]
 
 
 @pytest.fixture(scope="module")

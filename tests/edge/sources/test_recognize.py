@@ -23,7 +23,7 @@ def test_scanner_formats_go_by_their_suffix(tmp_path: Path) -> None:
 
 def test_a_tiff_goes_by_its_pyramid(tmp_path: Path, made_slide: MadeSlide, stained: list[Image]) -> None:
     assert is_slide(made_slide.path)
-    plain = {"flat": {}, "tiled": {"tile": (256, 256)}, "pages": {}}
+    plain: dict[str, dict[str, Any]] = {"flat": {}, "tiled": {"tile": (256, 256)}, "pages": {}}
     for name, options in plain.items():
         image = np.stack(stained[:2]) if name == "pages" else stained[0]
         tifffile.imwrite(tmp_path / f"{name}.tiff", image, photometric="rgb", **options)
