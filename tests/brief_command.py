@@ -20,7 +20,7 @@ def shorten() -> None:
 
     brief = replace(schedule.QUICK, warm_s=0.1, rounds_s=0.5, turn_s=0.02, batches=(1, 8), live_s=0.3)
     options.QUICK = options.FULL = brief
-    choose._BUDGET = brief
+    choose.TIMING_BUDGET = brief
     schedule.MIN_ROUNDS = 2
 
 

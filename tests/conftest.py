@@ -101,7 +101,7 @@ def brief_choice_of_engines() -> Iterator[None]:
     from ssr_export.engines import choose
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choose, "_BUDGET", replace(choose._BUDGET, warm_s=0.1, rounds_s=0.2, turn_s=0.02))
+        patch.setattr(choose, "TIMING_BUDGET", replace(choose.TIMING_BUDGET, warm_s=0.1, rounds_s=0.2, turn_s=0.02))
         yield
 
 
