@@ -15,7 +15,7 @@ from ssr_edge.demo import DEMO_IMAGES
 from ssr_edge.sources.paths import find_sources
 
 # A few seconds in all: a difference too small to see in them is too small to give precision up for.
-_BUDGET = Budget(warm_s=1.0, rounds_s=4.0, turn_s=0.1, judged=None)
+_BUDGET = Budget(warm_s=1.0, rounds_s=4.0, turn_s=0.1, max_images=None)
 _SEED = 0
 
 
