@@ -14,6 +14,7 @@ from ssr_edge.bench.options import BenchOptions, Precision, Runtime
 from ssr_edge.bench.report.build import BenchRun
 from ssr_edge.bench.report.schema import read_bench
 from ssr_edge.bench.report.write import write_json
+from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.demo import DEMO_IMAGES
 from tests.edge.bench.report.reports import INT8, TORCH, make_run
 
@@ -28,7 +29,7 @@ def _run(int8_ms: float) -> BenchRun:
 def bench(ssr_edge: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`bench(run, *arguments)`: the verb, as if it had measured that run."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command.Bundle, "newest", staticmethod(lambda: None))
+    monkeypatch.setattr(Bundle, "newest", staticmethod(lambda: None))
 
     def call(run: BenchRun, *arguments: str | Path) -> Any:
         monkeypatch.setattr(command, "run_bench", lambda bundle, options: run)

@@ -25,8 +25,8 @@ def bundle(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     return Bundle(tiny_bundle.path, tiny_bundle.manifest.model_copy(deep=True))
 
 
-def _names(bundle: Bundle, *args: tuple[str, ...]) -> list[str]:
-    return [spec.name for spec in plan_engines(bundle, *args).specs]
+def _names(bundle: Bundle, runtimes: tuple[str, ...] = (), precisions: tuple[str, ...] = ()) -> list[str]:
+    return [spec.name for spec in plan_engines(bundle, runtimes, precisions).specs]
 
 
 def test_the_baseline_comes_first(bundle: Bundle) -> None:

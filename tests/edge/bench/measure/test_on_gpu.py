@@ -88,7 +88,7 @@ def test_without_an_engine_on_a_gpu_there_is_nothing(workers: Workers) -> None:
     assert ask_on_gpu(workers, finished, _TASKS, None, None) is None
 
 
-def test_a_worker_that_is_gone_costs_its_phases(workers: Workers) -> None:
+def test_a_worker_that_exited_has_no_phases(workers: Workers) -> None:
     workers.running["gpu"]._process.kill()
     found = ask_on_gpu(workers, {"gpu": Finished(None, 100.0)}, _TASKS, None, None)
     assert found == OnGpu(device_mb={"gpu": 100.0}, reasons={"gpu": "its process ended with Killed"})

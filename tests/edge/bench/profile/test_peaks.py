@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_the_shortest_of_the_calls_counts(monkeypatch: pytest.MonkeyPatch) -> No
     def call() -> None:
         now[0] += next(durations)
 
-    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     # Three calls of warm-up; then calls start for 10 s: 3, 1, 2 and 5 s.
     assert module._fastest(call, 10.0) == 1.0
     assert next(durations) == 0.5

@@ -30,7 +30,7 @@ def test_bounds_and_gap_by_hand() -> None:
     assert found.intensity == pytest.approx(420 / 12.01)
     assert found.operations_per_s == pytest.approx(52.5e9)
     stem = found.blocks[1]
-    assert (stem.intensity, stem.operations_per_s) == (pytest.approx(80 / 2.01), pytest.approx(25e9))
+    assert (stem.intensity, stem.operations_per_s) == pytest.approx((80 / 2.01, 25e9))
 
 
 def test_what_moves_more_than_it_computes_is_bound_by_its_bytes() -> None:

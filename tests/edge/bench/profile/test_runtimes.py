@@ -99,7 +99,7 @@ def workers(tiny_bundle: Bundle, image_folder: Path) -> Iterator[Workers]:
         yield workers
 
 
-def test_workers_profile_their_engines_and_a_failure_costs_that_profile_only(workers: Workers) -> None:
+def test_workers_profile_their_engines_and_a_failure_is_limited_to_its_own(workers: Workers) -> None:
     profiles, reasons = profile_engines(workers, ["gone", "never started", "openvino-fp32"], CALLS)
     assert list(profiles) == ["openvino-fp32"]
     _check(profiles["openvino-fp32"])

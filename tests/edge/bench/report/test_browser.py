@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.measure.schedule import Scenario, Task
 from ssr_edge.bench.report.html import render
 from ssr_edge.bench.report.schema import Reason
 from ssr_edge.evaluation.accuracy import Predicted
@@ -68,12 +68,20 @@ def _chromium(folder: Path, page: Path, *options: str) -> str:
 @pytest.fixture(scope="module")
 def report_html(demo_images: list[Path]) -> str:
     """A report with seven engines, every section, figures with many digits and words without a break."""
-    names = ("torch-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8", "onnxruntime-int8")
-    names += ("tensorrt-rtx-fp16", "tensorrt-rtx-int8")
+    names = [
+        *("torch-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8", "onnxruntime-int8"),
+        *("tensorrt-rtx-fp16", "tensorrt-rtx-int8"),
+    ]
+    scenarios: list[tuple[Scenario, int]] = [
+        ("single-stream", 1),
+        ("multi-stream", 8),
+        ("offline", 128),
+        ("end-to-end", 8),
+    ]
     times = {
         Task(name, scenario, batch): [[ms * batch * f, ms * batch * f * 1.3] for f in (1.0, 0.9, 1.4, 1.1)]
         for name, ms in zip(names, (24317.0, 650.1, 390.2, 271.3, 301.4, 30.5, 9.7), strict=True)
-        for scenario, batch in (("single-stream", 1), ("multi-stream", 8), ("offline", 128), ("end-to-end", 8))
+        for scenario, batch in scenarios
     }
     truth: list[int | None] = [number % 8 for number in range(len(demo_images))]
     wrong = Predicted([(label or 0) * 3 % 8 for label in truth], [0.99] * len(truth))

@@ -99,7 +99,7 @@ def test_without_a_common_baseline_times_count_as_they_are() -> None:
     assert comparison.appeared == ["torch-fp32"]
 
 
-def test_few_rounds_say_nothing() -> None:
+def test_few_rounds_give_no_verdict() -> None:
     comparison = compare(_run({INT8: [10.0, 10.0]}), _run({INT8: [30.0, 30.0]}))
     assert (comparison.times[0].verdict, comparison.times[0].why) == ("within noise", "too few rounds")
     assert "3.00" in _printed(comparison)
@@ -168,9 +168,9 @@ def test_another_machine_is_warned_about() -> None:
     assert compare(new, new).warnings == []
 
 
-def _labeled_run(labels: list[int | None], truth: list[int | None]) -> BenchFile:
+def _labeled_run(labels: Sequence[int | None], truth: Sequence[int | None]) -> BenchFile:
     paths = [Path(f"{number}.png") for number in range(len(truth))]
-    predicted = {"openvino-int8": Predicted(labels, [0.9] * len(truth))}
+    predicted = {"openvino-int8": Predicted(list(labels), [0.9] * len(truth))}
     return with_labels(make_run({INT8: [[1.0]] * 3}), paths, truth, predicted).bench
 
 

@@ -186,7 +186,7 @@ def test_hostile_words_of_an_engine_or_a_bundle_are_escaped(labeled: BenchRun) -
     assert Page(html).text.count(hostile) == 12
 
 
-def test_a_disturbed_run_says_so_at_its_top() -> None:
+def test_a_disturbed_run_is_marked_at_the_top() -> None:
     words = " ".join(Page(render(make_run(_TIMES, others_share=0.37))).text.split())
     place = words.index("Not reliable: other programs used 37% of the processor")
     assert place < words.index("Summary")
@@ -258,7 +258,7 @@ def _contrast(one: str, other: str) -> float:
 
 def test_colors_have_enough_contrast_in_both_schemes() -> None:
     """Web Content Accessibility Guidelines 2.2, level AA: 4.5 for text, 3 for drawings."""
-    css = files("ssr_edge.bench.report").joinpath("templates", "report.css").read_text()
+    css = files("ssr_edge.bench.report").joinpath("templates").joinpath("report.css").read_text()
     schemes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in css.split("@media")[:2]]
     assert len(schemes) == 2
     for colors in schemes:

@@ -43,7 +43,8 @@ def test_the_summary_marks_a_disturbed_run() -> None:
 def test_summary_without_a_baseline() -> None:
     bench = make_bench({INT8: [[20.0]]})
     assert "baseline" in summary(bench)
-    assert fastest(bench) is accuracy_cost(bench) is None
+    assert fastest(bench) is None
+    assert accuracy_cost(bench) is None
 
 
 def test_accuracy_compared_with_the_baseline() -> None:

@@ -1,4 +1,4 @@
-"""NVML through a stand-in of nvidia-ml-py, whose names are looked up in the real package."""
+"""NVML through a test double of nvidia-ml-py, whose names are checked against the real package."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("110100", "11.1.0", "--includeDataTransfers --noCudaGraph --exposeDMA"),
     ],
 )
-def test_every_version_is_told_to_do_as_our_runner(tmp_path: Path, banner: str, version: str, flags: str) -> None:
+def test_every_version_gets_the_flags_of_our_runner(tmp_path: Path, banner: str, version: str, flags: str) -> None:
     tool, bundle = install(tmp_path, banner), make_bundle(tmp_path, version)
     times = open_vendor_tool("trtexec", bundle, "int8").turn(2.4)
     assert (times.tool, times.version) == ("trtexec", version)
@@ -125,7 +125,7 @@ def test_every_version_is_told_to_do_as_our_runner(tmp_path: Path, banner: str, 
     )
 
 
-def test_the_environment_says_which_gpu_and_where_the_tool_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_select_gpu_and_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "TensorRT-10.3.0"
     (home / "bin").mkdir(parents=True)
     tool = install(home / "bin", "100300")
