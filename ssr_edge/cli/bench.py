@@ -1,84 +1,93 @@
-"""`ssr-edge bench`: how fast every engine is on this machine, and how good."""
+"""`ssr-edge bench`: speed and accuracy of every engine on this machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from ssr_edge.bench.options import BenchOptions, Precision, Runtime, VendorToolName
+from ssr_edge.demo import DEMO_IMAGES
 
 
 def bench(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Images; labeled ones give accuracies. (default: sample images)", show_default=False),
+        typer.Argument(
+            help="Images; labeled images also give accuracies. (default: sample images)", show_default=False
+        ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
     runtime: Annotated[
-        list[str] | None,
+        list[Runtime] | None,
         typer.Option(
-            help="Only this runtime, beside the baseline; repeatable. torch-compile runs only when named.",
+            help="Measure only this runtime and the baseline; repeatable. torch-compile runs only if named.",
             show_default=False,
         ),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="Only this precision; repeatable.", show_default=False)
+        list[Precision] | None, typer.Option(help="Measure only this precision; repeatable.", show_default=False)
     ] = None,
     batch: Annotated[
         list[int] | None,
         typer.Option(
-            min=1, help="Offline: images in one call; repeatable. (default: each engine's best)", show_default=False
+            min=1, help="Offline: images per call; repeatable. (default: each engine's best)", show_default=False
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds, at most 64 images judged: seconds, not minutes.")
+        bool, typer.Option("--quick", help="Fewer rounds, at most 64 images: takes seconds, not minutes.")
     ] = False,
     mlperf: Annotated[
-        bool, typer.Option("--mlperf", help="600 s for each row, as MLPerf asks for; says where it departs from it.")
+        bool, typer.Option("--mlperf", help="600 s per row, as MLPerf requires; lists the deviations from its rules.")
     ] = False,
-    fps: Annotated[float, typer.Option(min=0.1, help="Live: frames a second.")] = 30.0,
-    peer: Annotated[
-        Literal["benchmark_app", "trtexec"] | None,
-        typer.Option(help="Run the vendor's own tool on the same file, too.", show_default=False),
+    fps: Annotated[float, typer.Option(min=0.1, help="Live: frames per second.")] = 30.0,
+    vendor_tool: Annotated[
+        VendorToolName | None,
+        typer.Option(
+            "--vendor-tool",
+            "--peer",
+            help="Also run the vendor's benchmark tool on the same file. --peer is an older name of this option.",
+            show_default=False,
+        ),
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option(help="Measure a KServe v2 server's model too: grpc://HOST:PORT/MODEL.", show_default=False),
+        typer.Option(help="Also measure a model on a KServe v2 server: grpc://HOST:PORT/MODEL.", show_default=False),
     ] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Time the layers of every engine, and print where its time goes.")
+        bool, typer.Option("--layers", help="Profile the layers of every engine and print where its time goes.")
     ] = False,
     json_file: Annotated[str, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = "bench.json",
-    html: Annotated[
-        Path | None, typer.Option(help="Write a report, one HTML page with everything in it.", show_default=False)
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.", show_default=False)] = None,
     compare: Annotated[
-        Path | None, typer.Option(help="An older bench.json: say what changed beyond noise.", show_default=False)
+        Path | None, typer.Option(help="An earlier bench.json: report changes beyond noise.", show_default=False)
     ] = None,
     max_regression: Annotated[
         str | None,
         typer.Option(
-            help="With --compare: exit code 5 if anything is worse beyond noise and by more than this, e.g. 5%.",
+            help="With --compare: exit with code 5 if anything is worse beyond noise and by more than this, e.g. 5%.",
             show_default=False,
         ),
     ] = None,
     arch: Annotated[
-        str | None, typer.Option(help="With --random-weights: an architecture instead of a bundle.", show_default=False)
+        str | None,
+        typer.Option(help="With --random-weights: measure an architecture instead of a bundle.", show_default=False),
     ] = None,
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="With --arch: latency only, nothing needs to be trained.")
+        bool, typer.Option("--random-weights", help="With --arch: latency only; no trained weights needed.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the turns' order and of random weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the turn order and the random weights.")] = 0,
 ) -> None:
     """Measure every engine of a bundle against PyTorch FP32: latency, throughput, accuracy.
 
-    Each engine runs in a process of its own, and they take turns.
+    Each engine runs in its own process; engines take turns.
     """
-    from ssr_edge.bench.command import BenchRequest, bench_and_print
+    from ssr_edge.bench.command import bench_and_print
 
     bench_and_print(
-        BenchRequest(
-            folder=folder,
+        BenchOptions(
+            folder=folder or DEMO_IMAGES,
             bundle=bundle,
             arch=arch,
             random_weights=random_weights,
@@ -88,11 +97,11 @@ def bench(
             quick=quick,
             mlperf=mlperf,
             fps=fps,
-            peer=peer,
-            layers=layers,
+            vendor_tool=vendor_tool,
             server=server,
-            json=json_file,
+            layers=layers,
             seed=seed,
+            json=json_file,
             html=html,
             compare=compare,
             max_regression=max_regression,

@@ -1,4 +1,4 @@
-"""`ssr-edge doctor`: what this machine can run and what is missing."""
+"""`ssr-edge doctor`: what this machine can run, and what is missing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import typer
 def doctor(
     runtime: Annotated[
         str | None,
-        typer.Option(
-            help="Exit with code 1 unless this machine can run engines of this runtime now.", show_default=False
-        ),
+        typer.Option(help="Exit with code 1 if this machine can't run engines of this runtime.", show_default=False),
     ] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = None,
 ) -> None:
-    """Say what this machine can run, what is missing, and the command that adds it."""
+    """Show what this machine can run, what is missing, and the command that installs it."""
     import json
 
     from ssr_edge.cli.output import write_json

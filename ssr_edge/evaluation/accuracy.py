@@ -1,4 +1,4 @@
-"""Judges each engine's labels: against the truth where it is known, and against FP32."""
+"""Compares an engine's labels with the true classes, where known, and with FP32."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Labels = Sequence[int | None]
 
 @dataclass(frozen=True)
 class Predicted:
-    """What an engine said of each image: class number and its probability; None where the image can't be read."""
+    """An engine's predictions: class number and probability per image; None for unreadable images."""
 
     labels: list[int | None]
     confidences: list[float | None]
@@ -20,9 +20,9 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One engine's figures. images: how many it classified; labeled: how many of them have a known class.
+    """Accuracy of one engine. images: number classified. labeled: how many of them have a known class.
 
-    agreement_with_fp32: share of images with the same label as the reference; None for want of a reference.
+    agreement_with_fp32: share of images with the same label as the reference; None without a reference.
     """
 
     engine: str
@@ -33,8 +33,8 @@ class Accuracy:
     labeled: int
 
 
-def judge(engine: str, predicted: Labels, truth: Labels, reference: Labels | None) -> Accuracy:
-    """Compares class numbers [n] with the true ones and with the reference's; None stands for unreadable or unknown."""
+def evaluate_labels(engine: str, predicted: Labels, truth: Labels, reference: Labels | None) -> Accuracy:
+    """Compares class numbers [n] with the true and the reference class numbers [n]; None is unreadable or unknown."""
     known = [(t, p) for t, p in zip(truth, predicted, strict=True) if t is not None and p is not None]
     metrics = measure([t for t, _ in known], [p for _, p in known]) if known else None
     agreement = None

@@ -1,6 +1,6 @@
-"""How sure a figure is: bootstrap intervals, patients drawn instead of images, for the gate, `evaluate` and the study.
+"""Bootstrap confidence intervals that resample patients, for the gate, `evaluate` and the study.
 
-Images of one patient look alike and are lost together; drawing them one by one would call a figure surer than it is.
+Images of one patient are correlated; resampling images would underestimate the uncertainty.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ssr_edge.evaluation.metrics import IS_MALIGNANT, Scores, scores
 
 _RESAMPLES, _SEED = 2000, 0
 _LEVELS = (2.5, 97.5)
-# What the gate judges labeled images by. Balanced accuracy is the mean of the classes' recalls.
+# Metrics of the gate on labeled images. Balanced accuracy is the mean recall over classes.
 FIGURES = {
     "macro_f1": "macro_f1",
     "balanced_accuracy": "macro_recall",
@@ -27,10 +27,10 @@ Interval = tuple[float, float]
 
 
 def share_interval(held: npt.NDArray[np.bool_], patients: Sequence[Hashable]) -> Interval:
-    """95 % interval of the share of images [n] for which something holds. patients: [n], who each image is of.
+    """95 % interval of the share of images [n] for which `held` is true. patients: [n], the patient of each image.
 
-    Where it holds for all or for none, no draw can differ, which would look like certainty: the other end then is that
-    of an event never seen in so many patients.
+    If it holds for all or none, every draw is equal and would suggest certainty; the other end of the interval is then
+    that of an event never observed in that many patients.
     """
     numbers = _numbered(patients)
     return ratio_interval(
@@ -41,8 +41,8 @@ def share_interval(held: npt.NDArray[np.bool_], patients: Sequence[Hashable]) ->
 def ratio_interval(parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float64]) -> Interval:
     """95 % interval of the mean over repeats of sum(parts) / sum(wholes).
 
-    parts, wholes: [repeats, patients], what each patient adds in each repeat (0 where a repeat is without them). A draw
-    of patients is the same for every repeat. Where it is 1 or 0 throughout: as in `share_interval`.
+    parts, wholes: [repeats, patients], contribution of each patient to each repeat (0 if absent from a repeat). All
+    repeats share the same draws of patients. If the ratio is 1 or 0 throughout: as in `share_interval`.
     """
     patients = wholes.shape[1]
     surely = (1 - _LEVELS[1] / 100) ** (1 / patients)
@@ -52,7 +52,7 @@ def ratio_interval(parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float6
         return 0.0, 1 - surely
     weights = _draw(patients)
     drawn_parts, drawn_wholes = weights @ parts.T, weights @ wholes.T  # [draws, repeats]
-    seen = drawn_wholes > 0  # a draw can miss every patient of a repeat
+    seen = drawn_wholes > 0  # a draw may contain no patient of a repeat
     ratios = np.where(seen, drawn_parts / np.maximum(drawn_wholes, np.finfo(np.float64).tiny), 0.0)
     some = seen.any(axis=1)
     return _interval(ratios.sum(axis=1)[some] / seen.sum(axis=1)[some])
@@ -61,25 +61,25 @@ def ratio_interval(parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float6
 def malignancy_intervals(
     truth: Labels, predicted: Labels, patients: Sequence[Hashable]
 ) -> tuple[Interval | None, Interval | None]:
-    """95 % intervals of malignant sensitivity and specificity; None where the images have no such side.
+    """95 % intervals of malignant sensitivity and specificity; None without malignant or benign images.
 
     truth, predicted: class numbers [n], positions in CLASSES. Each interval draws from the patients of its own side.
     """
-    told = IS_MALIGNANT[truth] == IS_MALIGNANT[predicted]
+    correct = IS_MALIGNANT[truth] == IS_MALIGNANT[predicted]
     found: list[Interval | None] = []
     for side in (IS_MALIGNANT[truth], ~IS_MALIGNANT[truth]):
         of_side = [patient for patient, inside in zip(patients, side, strict=True) if inside]
-        found.append(share_interval(told[side], of_side) if of_side else None)
+        found.append(share_interval(correct[side], of_side) if of_side else None)
     return found[0], found[1]
 
 
 def paired_drops(
     truth: Labels, reference: Labels, predicted: Labels, patients: Sequence[Hashable]
 ) -> dict[str, tuple[float, float, Interval]]:
-    """Each of FIGURES of the reference and of an engine, with the 95 % interval of reference - engine.
+    """Each metric of FIGURES for the reference and for an engine, with the 95 % interval of reference - engine.
 
-    truth, reference, predicted: class numbers [n], positions in CLASSES. Every draw of patients judges both, so that
-    what makes a draw hard does so for both. A figure whose images are missing (no malignant one) is left out.
+    truth, reference, predicted: class numbers [n], positions in CLASSES. Both use the same draws of patients, so the
+    difficulty of a draw cancels. Metrics without images (no malignant one) are omitted.
     """
     numbers = _numbered(patients)
     weights = _draw(int(numbers.max()) + 1)
@@ -95,18 +95,18 @@ def paired_drops(
 
 
 def _numbered(patients: Sequence[Hashable]) -> Labels:
-    """The patient's number of each image [n], from 0 in order of appearance."""
+    """Patient number of each image [n], from 0 in order of appearance."""
     known = {patient: number for number, patient in enumerate(dict.fromkeys(patients))}
     return np.array([known[patient] for patient in patients])
 
 
 def _draw(patients: int) -> Labels:
-    """How often each draw holds each patient: [draws, patients]."""
+    """Number of times each draw contains each patient: [draws, patients]."""
     return np.random.default_rng(_SEED).multinomial(patients, np.full(patients, 1 / patients), _RESAMPLES)
 
 
 def _confusions(truth: Labels, labels: Labels, numbers: Labels) -> Labels:
-    """Each patient's confusion matrix: [patients, 8, 8]."""
+    """Confusion matrix of each patient: [patients, 8, 8]."""
     confusions = np.zeros((numbers.max() + 1, len(CLASSES), len(CLASSES)), np.int64)
     np.add.at(confusions, (numbers, truth, labels), 1)
     return confusions

@@ -1,4 +1,4 @@
-"""One picture of an engine's worst mistakes, to look at beside its confusion matrix."""
+"""Draws an engine's most confident mistakes as one image."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _INK = (40, 40, 40)
 
 
 def contact_sheet(mistakes: Sequence[Mistake], title: str) -> Image:
-    """Images in rows of four with their truth, label and confidence below; uint8 [h, w, 3], BGR.
+    """Images in rows of four with true class, predicted class and confidence below; returns uint8 BGR [h, w, 3].
 
     Raises:
-        InputError: an image is no longer readable.
+        InputError: an image can no longer be read.
     """
     columns, rows = _COLUMNS, max(-(-len(mistakes) // _COLUMNS), 1)
     head, cell = 40, (_HEIGHT + _TEXT + _GAP, _WIDTH + _GAP)
@@ -33,8 +33,8 @@ def contact_sheet(mistakes: Sequence[Mistake], title: str) -> Image:
         picture = _fitted(decode(mistake.path))
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
         lines = (
-            f"is {mistake.truth} {CLASS_NAMES[mistake.truth]}",
-            f"said {mistake.label} {CLASS_NAMES[mistake.label]}, {mistake.confidence:.0%}",
+            f"true {mistake.truth} {CLASS_NAMES[mistake.truth]}",
+            f"predicted {mistake.label} {CLASS_NAMES[mistake.label]}, {mistake.confidence:.0%}",
             mistake.path.stem,
         )
         for number, line in enumerate(lines):

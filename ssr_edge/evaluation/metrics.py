@@ -1,4 +1,4 @@
-"""Classification metrics from a confusion matrix; numpy alone, so that an edge device can judge its engine."""
+"""Classification metrics from a confusion matrix. Needs only NumPy, so that edge devices can evaluate engines."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ IS_MALIGNANT = np.array([label in MALIGNANT for label in CLASSES])
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one classifier on one set of labeled images (paper section 4.2).
+    """Metrics of one classifier on one set of labeled images (paper section 4.2).
 
-    The macro averages run over the classes that the set has images of; a class never predicted has precision 0.
-    confusion: int [8, 8], rows the truth, columns the prediction, in the order of CLASSES.
+    Macro averages cover the classes present in the set; a class that is never predicted has precision 0.
+    confusion: int [8, 8], rows are true classes, columns predicted classes, in the order of CLASSES.
     """
 
     images: int
@@ -35,7 +35,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One class's figures; None where nothing was predicted as it (precision) or is of it (recall). support: images."""
+    """Metrics of one class; None if it was never predicted (precision) or has no images (recall). support: images."""
 
     label: str
     precision: float | None
@@ -45,7 +45,7 @@ class ClassScores:
 
 
 class Scores(NamedTuple):
-    """Figures of one or many confusion matrices: float64 [...] each; NaN where the images needed are missing."""
+    """Metrics of one or many confusion matrices: float64 [...] each; NaN if the required images are missing."""
 
     macro_precision: npt.NDArray[np.float64]
     macro_recall: npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class Scores(NamedTuple):
 def measure(truth: Sequence[int] | npt.NDArray[np.int64], predicted: Sequence[int] | npt.NDArray[np.int64]) -> Metrics:
     """Compares class numbers [n] with predicted class numbers [n], both positions in CLASSES; n >= 1.
 
-    Malignant sensitivity and specificity are None where the set has no malignant or no benign image.
+    Malignant sensitivity is None without malignant images, specificity without benign images.
     """
     size = len(CLASSES)
     confusion = np.zeros((size, size), np.int64)
@@ -76,17 +76,18 @@ def measure(truth: Sequence[int] | npt.NDArray[np.int64], predicted: Sequence[in
 
 
 def by_class(metrics: Metrics) -> list[ClassScores]:
-    """Figures of each class, in the order of CLASSES. F1 is None only where both of the others are."""
+    """Metrics of each class, in the order of CLASSES. F1 is None only if precision and recall are."""
     confusion = np.asarray(metrics.confusion)
     found = []
     for number, label in enumerate(CLASSES):
-        correct, support, said = int(confusion[number, number]), confusion[number].sum(), confusion[:, number].sum()
+        correct = int(confusion[number, number])
+        support, predicted = confusion[number].sum(), confusion[:, number].sum()
         found.append(
             ClassScores(
                 label=label,
-                precision=correct / said if said else None,
+                precision=correct / predicted if predicted else None,
                 recall=correct / support if support else None,
-                f1=2 * correct / (said + support) if said + support else None,
+                f1=2 * correct / (predicted + support) if predicted + support else None,
                 support=int(support),
             )
         )
@@ -94,20 +95,20 @@ def by_class(metrics: Metrics) -> list[ClassScores]:
 
 
 def scores(confusion: npt.NDArray[np.int64]) -> Scores:
-    """Figures of confusion matrices, counts [..., 8, 8]: rows the truth, columns the prediction, as in CLASSES."""
+    """Metrics of confusion matrices: counts [..., 8, 8], rows are true, columns predicted classes, as in CLASSES."""
     correct = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)  # [..., 8]
-    true, said = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    precision, recall = correct / np.maximum(said, 1), correct / np.maximum(true, 1)
+    true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    precision, recall = correct / np.maximum(predicted, 1), correct / np.maximum(true, 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
     present = true > 0
 
     def macro(figure: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return _share(np.where(present, figure, 0.0).sum(axis=-1), present.sum(axis=-1))
 
-    def told(side: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    def recall_of(side: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         return _share(confusion[..., side, :][..., side].sum(axis=(-2, -1)), true[..., side].sum(axis=-1))
 
-    return Scores(macro(precision), macro(recall), macro(f1), told(IS_MALIGNANT), told(~IS_MALIGNANT))
+    return Scores(macro(precision), macro(recall), macro(f1), recall_of(IS_MALIGNANT), recall_of(~IS_MALIGNANT))
 
 
 def _share(

@@ -1,4 +1,4 @@
-"""Finds the images that an engine got wrong and was surest of, and makes thumbnails of them."""
+"""Finds an engine's most confident mistakes and makes thumbnails of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUALITY = 75
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image with a wrong label. truth, label: of CLASSES. thumbnail: JPEG as a data URI, `width` x `height`."""
+    """A misclassified image. truth, label: of CLASSES. thumbnail: JPEG data URI of `width` x `height` pixels."""
 
     path: Path
     truth: str
@@ -31,7 +31,7 @@ class Mistake:
 
 
 def worst_mistakes(images: ImagesWithTruth, predicted: Predicted, most: int) -> list[Mistake]:
-    """The wrong labels with the highest confidence, at most `most` of them; files that are gone are passed over."""
+    """At most `most` wrong labels, highest confidence first; unreadable files are skipped."""
     wrong = [
         (confidence, path, truth, label)
         for path, truth, label, confidence in zip(
@@ -55,7 +55,7 @@ def worst_mistakes(images: ImagesWithTruth, predicted: Predicted, most: int) -> 
 def _thumbnail(path: Path) -> tuple[str, int, int]:
     image = decode(path)
     width = min(_WIDTH, image.shape[1])
-    # A panorama's thumbnail may be no taller than it is wide.
+    # Limits the height of very tall images.
     height = min(max(round(image.shape[0] * width / image.shape[1]), 1), _WIDTH)
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])

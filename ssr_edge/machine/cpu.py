@@ -1,4 +1,4 @@
-"""Under which conditions the processor computes: what makes the same processor fast at one time and slow at another."""
+"""Conditions that affect the speed of a processor: clocks, turbo, affinity, container limits."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# The text of a file, or None.
+# Returns the text of a file, or None.
 Read = Callable[[str], str | None]
 
 _CPU = "/sys/devices/system/cpu"
 
 
 def cpu_conditions(read: Read, cpuinfo: Mapping[str, str]) -> dict[str, Any]:
-    """Facts as plain JSON values; what can't be found is None. cpuinfo: of a processor, from /proc/cpuinfo.
+    """Facts as plain JSON values; None if unknown. cpuinfo: one processor of /proc/cpuinfo.
 
-    affinity: numbers of the processors that this process may run on. threads_per_core: as the machine has them.
-    mhz: of processor 0, now and at its limits. turbo: whether it may run above its nominal clock.
-    cpu_limit: processors' worth of time that the container may use. virtual: whether a hypervisor is below.
+    affinity: processors that this process may run on. threads_per_core: hardware threads per core.
+    mhz: current, minimum and maximum clock of processor 0. turbo: whether it may exceed its nominal clock.
+    cpu_limit: container limit in processors. virtual: whether it runs under a hypervisor.
     """
     flags = cpuinfo.get("flags")
     return {
@@ -35,7 +35,7 @@ def cpu_conditions(read: Read, cpuinfo: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _turbo(read: Read) -> bool | None:
-    # Intel's driver says it the other way round.
+    # Intel's driver reports the inverse.
     no_turbo, boost = read(f"{_CPU}/intel_pstate/no_turbo"), read(f"{_CPU}/cpufreq/boost")
     if no_turbo in ("0", "1"):
         return no_turbo == "0"
@@ -43,19 +43,19 @@ def _turbo(read: Read) -> bool | None:
 
 
 def _cpu_limit(read: Read) -> float | None:
-    """Of the control group: version 2 has both figures in one file, version 1 in two."""
+    """Limit of the control group: version 2 has quota and period in one file, version 1 in two."""
     quota, _, period = (read("/sys/fs/cgroup/cpu.max") or "").partition(" ")
     if not period:
         quota = read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or ""
         period = read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
-    # `max`, or -1 in version 1, is no limit.
+    # `max`, or -1 in version 1, means no limit.
     if not (quota.isdecimal() and period.isdecimal() and int(period)):
         return None
     return round(int(quota) / int(period), 2)
 
 
 def _count(listed: str | None) -> int | None:
-    """How many numbers there are in a list such as `0,64` or `0-1,4`."""
+    """Number of entries in a list such as `0,64` or `0-1,4`."""
     try:
         ranges = [[int(end) for end in part.split("-")] for part in (listed or "").split(",")]
     except ValueError:

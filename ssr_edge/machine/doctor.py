@@ -1,4 +1,4 @@
-"""Finds out what a machine can run; imports nothing heavy, so that a broken package can't break the diagnosis."""
+"""Diagnoses what a machine can run. Imports nothing heavy, so that a broken package can't break the diagnosis."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PARTS = (
 
 
 def examine() -> dict[str, Any]:
-    """Machine, GPU and, for each thing ssr-edge can do, the version of its package or the command that adds it."""
+    """Machine, GPU and, for each capability, the version of its package or the command that installs it."""
     gpu = find_gpu()
     parts = []
     for purpose, module, distributions, extra in _PARTS:
@@ -57,18 +57,18 @@ def examine() -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Prints what `examine` found."""
+    """Prints the result of `examine`."""
     console = Console(highlight=False)
     machine, gpu = report["machine"], report["gpu"]
     console.print(f"ssr-edge {report['ssr_edge']} on {machine['cpu']}, {machine['cores']} cores")
     if gpu is None:
-        console.print("no NVIDIA GPU: engines run on the CPU through OpenVINO")
+        console.print("no NVIDIA GPU: engines run on the CPU with OpenVINO")
     else:
         console.print(
             f"{gpu['name']}, sm_{gpu['compute_capability'].replace('.', '')}, driver for CUDA {gpu['driver_cuda']}"
         )
     table = Table()
-    for column in ("to", "package", "version", "add it with"):
+    for column in ("purpose", "package", "version", "install with"):
         table.add_column(column)
     for part in report["parts"]:
         missing = part["version"] is None

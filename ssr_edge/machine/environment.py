@@ -1,4 +1,4 @@
-"""Says what machine this is: a figure without its machine can't be compared with anything."""
+"""Describes this machine, so that measurements can be compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ssr_edge.machine.cpu import cpu_conditions
 from ssr_edge.machine.gpu import find_gpu
 
-# What decides how fast integer and half-precision arithmetic is; the last four are ARM's names.
+# Instruction sets that determine the speed of integer and half-precision arithmetic; the last four are ARM's.
 _INSTRUCTION_SETS = (
     "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16",
     "asimd", "asimddp", "i8mm", "sve",
@@ -34,10 +34,10 @@ _PACKAGES = (
 
 
 def machine_facts() -> dict[str, Any]:
-    """Facts of this machine as plain JSON values; what can't be found is None.
+    """Facts about this machine as plain JSON values; None if unknown.
 
-    board: a single-board computer's name, e.g. a Jetson's. memory_gb: of 10^9 bytes.
-    load_average: processes that wanted to run, over the last minute. The rest: see `cpu_conditions`.
+    board: name of a single-board computer, e.g. a Jetson. memory_gb: units of 10^9 bytes.
+    load_average: runnable processes, over the last minute. Other fields: see `cpu_conditions`.
     """
     cpuinfo = _cpuinfo()
     gpu = find_gpu()
@@ -58,19 +58,19 @@ def machine_facts() -> dict[str, Any]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on: fewer than the machine has, in a container or under taskset."""
+    """Cores that this process may run on; fewer than the machine has in a container or under taskset."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def load_average() -> float | None:
-    """Processes that wanted to run, over the last minute; None on Windows."""
+    """Runnable processes, over the last minute; None on Windows."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def installed_versions() -> dict[str, str]:
-    """Version of each package that touches the numbers, of those installed; nothing is imported."""
+    """Versions of the installed packages that affect results; imports nothing."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -81,7 +81,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first processor of /proc/cpuinfo; empty where there is no such file."""
+    """First processor of /proc/cpuinfo; empty without the file."""
     lines = (line.partition(":") for line in (_read("/proc/cpuinfo") or "").splitlines())
     fields: dict[str, str] = {}
     for key, _, value in lines:

@@ -1,4 +1,4 @@
-"""Finds an NVIDIA GPU without creating a CUDA context: through the driver library alone."""
+"""Finds an NVIDIA GPU through the driver library, without creating a CUDA context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpu:
-    """name: e.g. `NVIDIA GeForce RTX 4070`. compute_capability: e.g. `8.9`. driver_cuda: newest CUDA it runs."""
+    """An NVIDIA GPU. compute_capability: e.g. `8.9`. driver_cuda: newest CUDA version the driver supports."""
 
     name: str
     compute_capability: str
@@ -17,12 +17,12 @@ class Gpu:
 
     @property
     def architecture(self) -> str:
-        """As engines are named after it: `sm_89`."""
+        """Architecture as used in engine names: `sm_89`."""
         return f"sm_{self.compute_capability.replace('.', '')}"
 
 
 def find_gpu() -> Gpu | None:
-    """The first GPU the CUDA driver sees, or the one that the variable CUDA_DEVICE names; None without one."""
+    """The GPU selected by the variable CUDA_DEVICE, otherwise the first one; None without a GPU."""
     found = _chosen_device()
     if found is None:
         return None
@@ -41,7 +41,7 @@ def find_gpu() -> Gpu | None:
 
 
 def pci_bus_id() -> str | None:
-    """Where that GPU is plugged in, e.g. `0000:01:00.0`; None without one, or where the driver does not say."""
+    """PCI bus id of that GPU, e.g. `0000:01:00.0`; None without a GPU, or if the driver does not report it."""
     found = _chosen_device()
     if found is None:
         return None
@@ -58,7 +58,7 @@ def _chosen_device() -> tuple[ctypes.CDLL, ctypes.c_int] | None:
     count, device = ctypes.c_int(), ctypes.c_int()
     if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
         return None
-    # The variable is pycuda's: this is the GPU that our runners use.
+    # pycuda's variable: this is the GPU that our runners use.
     number = os.environ.get("CUDA_DEVICE", "0")
     if cuda.cuDeviceGet(ctypes.byref(device), int(number) if number.isdecimal() else 0) != 0:
         return None

@@ -1,4 +1,4 @@
-"""Says which buffer found no room on the GPU or in page-locked memory, and its size: the driver says neither."""
+"""Out-of-memory errors that name the buffer and its size, which the CUDA driver omits."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 @contextmanager
 def allocating(driver: Any, what: str, size: int) -> Iterator[None]:
-    """Memory is taken inside. driver: `pycuda.driver`. what: the buffer, in words. size: bytes of it.
+    """Wraps an allocation. driver: `pycuda.driver`. what: description of the buffer. size: in bytes.
 
     Raises:
-        MemoryError: as `no_room`.
+        MemoryError: see `no_room`.
     """
     try:
         yield
-    # Not Python's MemoryError, whatever its name says.
+    # pycuda's exception, not Python's MemoryError.
     except driver.MemoryError as error:
         raise no_room(driver, what, size, str(error)) from error
 
 
-def no_room(driver: Any, what: str, size: int, said: str) -> MemoryError:
-    """Names the buffer, its size, what is free on the GPU as long as nothing is given back, and who said what."""
+def no_room(driver: Any, what: str, size: int, message: str) -> MemoryError:
+    """The error for a failed allocation: buffer, size, free GPU memory, and the driver's message."""
     free, total = driver.mem_get_info()
-    return MemoryError(f"no room for {what}, {_mib(size)} MiB; {_mib(free)} of {_mib(total)} MiB are free; {said}")
+    return MemoryError(f"no room for {what}, {_mib(size)} MiB; {_mib(free)} of {_mib(total)} MiB are free; {message}")
 
 
 def _mib(size: int) -> str:
-    # As nvidia-smi counts.
+    # Same unit as nvidia-smi.
     return f"{size / (1 << 20):,.1f}"

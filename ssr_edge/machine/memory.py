@@ -1,4 +1,4 @@
-"""Memory of the running process, the computer's and the GPU's."""
+"""Host and GPU memory of the running process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ssr_edge.machine.energy.nvml import open_nvml
 
 
 def peak_rss_mb() -> float | None:
-    """Largest resident memory so far, in 10^6 bytes; None where the system does not say (Windows)."""
+    """Peak resident memory in 10^6 bytes; None if the system does not report it (Windows)."""
     try:
-        # getrusage's figure outlives exec on Linux: it would include the parent this process was forked from.
+        # On Linux the value of getrusage survives exec and would include the parent process.
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
@@ -28,9 +28,10 @@ def peak_rss_mb() -> float | None:
 
 
 def device_mb() -> float | None:
-    """What this process holds on the GPU, its CUDA context included, in 10^6 bytes; None where NVML does not say.
+    """GPU memory of this process including its CUDA context, in 10^6 bytes; None if NVML does not report it.
 
-    It does not on a Jetson, under WSL and Windows' WDDM, and in a container, whose process ids are not the driver's.
+    NVML does not report it on a Jetson, under WSL and Windows WDDM, and in containers, whose process ids differ from
+    the driver's.
     """
     try:
         nvml, handle = open_nvml()
@@ -40,7 +41,7 @@ def device_mb() -> float | None:
         processes = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
     except nvml.NVMLError:
         return None
-    # A context on each part of a GPU that is divided (MIG) is a process of its own to NVML.
+    # NVML lists each context on a MIG partition as a separate process.
     used = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
-    # No context is as small as nothing: a driver that says 0 does not know.
+    # A context is never empty: 0 means that the driver does not know.
     return sum(used) / 1e6 if used and all(used) else None

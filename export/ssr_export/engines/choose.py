@@ -15,7 +15,7 @@ from ssr_edge.demo import DEMO_IMAGES
 from ssr_edge.sources.paths import find_sources
 
 # A few seconds in total: a difference too small to measure in them is not worth the loss of precision.
-TIMING_BUDGET = Budget(warm_s=1.0, rounds_s=4.0, turn_s=0.1, judged=None)
+TIMING_BUDGET = Budget(warm_s=1.0, rounds_s=4.0, turn_s=0.1, max_images=None)
 _SEED = 0
 
 

@@ -1,4 +1,4 @@
-"""Sets engines against the vendor's own tool on the same file, in turns, one awake at a time."""
+"""Compares engines with the vendor's benchmark tool on the same file, taking turns."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ssr_edge.bundle.manifest import PRECISIONS
 from ssr_edge.common.errors import SsrEdgeError
 from ssr_edge.common.progress import progress
 
-# The tool loads and warms up in each turn, so its turns are long; ours is as long, in pieces around it.
+# The tool loads and warms up in every turn, so its turns are long. Ours are as long, split before and after.
 TURNS, TURN_S = 6, 3.0
 
 
 @dataclass(frozen=True)
 class BesideVendorTool:
-    """An engine beside a tool, single-stream. ratio: our time over the tool's, paired by turn; 1.02 is 2 % slower.
+    """An engine compared with a tool, single-stream. ratio: our time / the tool's, paired by turn; 1.02 is 2 % slower.
 
-    what: inside the tool's time, in words. ours_ms, vendor_ms: medians over turns.
+    what: what the tool's time includes. ours_ms, vendor_ms: medians over turns.
     """
 
     engine: str
@@ -43,7 +43,10 @@ class BesideVendorTool:
 def run_vendor_tool(
     workers: Workers, name: str | None, bundle: Bundle, paths: Sequence[Path], seed: int
 ) -> tuple[list[BesideVendorTool], dict[str, str]]:
-    """Times every running engine of the tool's runtime beside it; why some are not. name: of VENDOR_TOOLS, or None."""
+    """Compares every running engine of the tool's runtime with it; returns rows and failures by name.
+
+    name: one of VENDOR_TOOLS; None compares nothing.
+    """
     rows: list[BesideVendorTool] = []
     reasons: dict[str, str] = {}
     if name is None:
@@ -51,13 +54,13 @@ def run_vendor_tool(
     runtime = VENDOR_TOOLS[name]
     engines = [f"{runtime}-{precision}" for precision in PRECISIONS if f"{runtime}-{precision}" in workers.running]
     if not engines:
-        reasons[name] = f"no engine of {runtime} runs here to stand beside it (next: ssr-edge doctor)"
+        reasons[name] = f"no running {runtime} engine to compare with (next: ssr-edge doctor)"
     for engine in engines:
         try:
-            peer = open_vendor_tool(name, bundle, engine.removeprefix(f"{runtime}-"))
-            row = _turns(workers, engine, peer, paths, seed)
+            tool = open_vendor_tool(name, bundle, engine.removeprefix(f"{runtime}-"))
+            row = _turns(workers, engine, tool, paths, seed)
         except SsrEdgeError as error:
-            reasons[f"{name} beside {engine}"] = f"{error.found} (next: {error.next_step})"
+            reasons[f"{name} for {engine}"] = f"{error.found} (next: {error.next_step})"
             continue
         if row is not None:
             rows.append(row)
@@ -65,30 +68,30 @@ def run_vendor_tool(
 
 
 def _turns(
-    workers: Workers, engine: str, peer: VendorTool, paths: Sequence[Path], seed: int
+    workers: Workers, engine: str, tool: VendorTool, paths: Sequence[Path], seed: int
 ) -> BesideVendorTool | None:
     task = Task(engine, "single-stream", 1)
     ours: list[list[float]] = []
     theirs: list[VendorTimes] = []
-    with progress(f"{peer.tool} and {engine}, turn", TURNS) as advance:
+    with progress(f"{tool.tool} and {engine}, turn", TURNS) as advance:
         calls = 1
         for _ in range(TURNS):
             before = take_turn(workers, task, calls, paths)
-            theirs.append(peer.turn(TURN_S))
+            theirs.append(tool.turn(TURN_S))
             calls = max(1, round(TURN_S * 500 / theirs[-1].median_ms))
             after = take_turn(workers, task, calls, paths)
             if before is None or after is None:
                 return None
-            # The first turn's call before the tool's only says how many fit.
+            # In the first turn, the single call before the tool only determines how many calls fit.
             ours.append(after if len(before) == 1 else before + after)
             advance(1, "")
-    vendor_ms = [[found.median_ms if VENDOR_TOOLS[peer.tool] == "openvino" else found.mean_call_ms] for found in theirs]
+    vendor_ms = [[found.median_ms if VENDOR_TOOLS[tool.tool] == "openvino" else found.mean_call_ms] for found in theirs]
     return BesideVendorTool(
         engine=engine,
-        tool=peer.tool,
+        tool=tool.tool,
         version=theirs[0].version,
         command=theirs[0].command,
-        what=peer.what,
+        what=tool.what,
         ours_ms=float(np.median([np.median(turn) for turn in ours])),
         vendor_ms=float(np.median(vendor_ms)),
         ratio=paired_speedup(ours, vendor_ms, seed),

@@ -1,4 +1,4 @@
-"""Which engines a benchmark compares on this machine, and which it can't run here and why."""
+"""Selects the engines to compare on this machine, with the reason for each one that can't run."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from ssr_edge.common.files import sha256_of
 from ssr_edge.common.install_hint import install_hint
 from ssr_edge.machine.gpu import find_gpu
 from ssr_edge.runners.base import Runner
-from ssr_edge.runners.choose import RUNTIMES, open_runner, open_server_runner
+from ssr_edge.runners.choose import open_runner, open_server_runner
 from ssr_edge.runners.server.address import RetryPolicy, ServerAddress
-from ssr_train.runner import FORMS, TorchRunner
 
 TORCH = "torch-fp32"
 OPENVINO = "openvino-fp32"
-# Preferred first: what everything is compared with.
+# Engines that all others are compared with, preferred first.
 BASELINES = (TORCH, OPENVINO)
-# OpenVINO computes in FP32 what an FP16 file holds: it would be the FP32 engine once more.
+# The forms of ssr_train.runner, which an edge device may lack.
+TORCH_FORMS = ("torch", "torch-folded", "torch-compile")
+# Not fp16: OpenVINO computes an FP16 file in FP32, so it would repeat the FP32 engine.
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _NO_TORCH = f"PyTorch or the training stage is not installed: {install_hint('train')}"
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What a worker needs to load one engine; plain values, so that it travels as JSON.
+    """What a worker needs to load one engine, as plain values that serialize to JSON.
 
-    bundle: its folder, for the runtimes that load one. arch, checkpoint: for torch; checkpoint None means random
-    weights. server: its address with the model, for a served one, whose name is then the precision.
+    bundle: folder, for runtimes that load one. arch, checkpoint: for torch; checkpoint None means random weights.
+    server: address of a served model, including the model name, which is then used as the precision.
     """
 
     runtime: str
@@ -46,33 +47,35 @@ class EngineSpec:
 
     @property
     def name(self) -> str:
-        """As in tables: `openvino-int8`."""
+        """Name in tables: `openvino-int8`."""
         return f"{self.runtime}-{self.precision}"
 
     @property
     def trained(self) -> bool:
-        """Whether its labels mean anything."""
-        return self.runtime not in FORMS or self.checkpoint is not None
+        """Whether its weights are trained, so that its labels are meaningful."""
+        return self.runtime not in TORCH_FORMS or self.checkpoint is not None
 
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """The engines to run, the baseline first; and the others by name, with the reason why they can't run here."""
+    """The engines to run, baseline first. not_run: reason by name for the others."""
 
     specs: list[EngineSpec]
     not_run: dict[str, str]
 
 
 def open_engine(spec: EngineSpec, single: bool = False) -> Runner:
-    """Loads the engine; raises as the runner does. single: for calls of one image, as `infer` does for a camera."""
-    if spec.runtime in FORMS:
+    """Loads the engine; raises like the runner. single: for calls of one image, as `infer` does for a camera."""
+    if spec.runtime in TORCH_FORMS:
+        from ssr_train.runner import TorchRunner
+
         assert spec.arch is not None
         return TorchRunner(spec.arch, None if spec.checkpoint is None else Path(spec.checkpoint), spec.runtime)
     if spec.server is not None:
-        # Not sent again: the time of several tries is no latency.
+        # No retries: the time of several attempts is not a latency.
         return open_server_runner(ServerAddress.parse(spec.server), slots=2, retry_policy=RetryPolicy(retry_s=0))
     assert spec.bundle is not None
-    # As many slots as `infer` opens.
+    # The same number of slots as `infer`.
     return open_runner(Bundle.open(Path(spec.bundle)), spec.runtime, spec.precision, slots=2, single=single)
 
 
@@ -83,22 +86,23 @@ def plan_engines(
     quick: bool = False,
     server: str | None = None,
 ) -> EnginePlan:
-    """The baseline and the engines of a bundle. runtimes, precisions: the only ones to compare; empty for all.
+    """The baseline and the engines of a bundle. runtimes, precisions: restrict the engines; empty for all.
 
-    server: a served model that stands beside them, whichever those are.
+    server: a served model to measure in addition.
 
-    What takes part only when its runtime is named: PyTorch's compiler, which takes minutes; all but FP32 of ONNX
-    Runtime, which is slow with Q/DQ as TensorRT wants it; and where it must be quick, all but the bundle's engines. The
-    baseline always takes part.
+    The baseline is always included. Included only if their runtime is named: torch-compile, which takes minutes; ONNX
+    Runtime other than FP32, which is slow with the Q/DQ placement that TensorRT needs; with `quick`, everything but
+    the bundle's engines.
 
     Raises:
-        UsageError: an unknown runtime or precision, nothing in the bundle of the kind asked for, or no address.
+        UsageError: the bundle has no engine that matches, or `server` is not an address of a model.
     """
-    _check_known("runtime", runtimes, (*RUNTIMES, *FORMS))
-    _check_known("precision", precisions, PRECISIONS)
     specs, not_run = _baseline(bundle)
     candidates = [
-        *(EngineSpec(form, "fp32", arch=bundle.manifest.arch, checkpoint=_checkpoint(bundle)) for form in FORMS[1:]),
+        *(
+            EngineSpec(form, "fp32", arch=bundle.manifest.arch, checkpoint=_checkpoint(bundle))
+            for form in TORCH_FORMS[1:]
+        ),
         *(EngineSpec(*names, bundle=str(bundle.path)) for names in _of_bundle(bundle, "onnxruntime" in runtimes)),
     ]
     wanted = [
@@ -124,24 +128,24 @@ def plan_engines(
 
 
 def _missing(spec: EngineSpec, named: bool, quick: bool) -> str | None:
-    """What an engine lacks here, in words; it may be to be `named`."""
+    """Why an engine can't run on this machine; None if it can. named: its runtime was requested explicitly."""
     if spec.runtime.startswith("tensorrt") and find_gpu() is None:
         return "no NVIDIA GPU"
     if spec.runtime == "onnxruntime" and find_spec("onnxruntime") is None:
         return "ONNX Runtime is not installed: pip install onnxruntime"
-    if spec.runtime in FORMS and not _has_torch():
+    if spec.runtime in TORCH_FORMS and not _has_torch():
         return _NO_TORCH
     if quick and not named and spec.runtime in ("torch-folded", "onnxruntime"):
-        return f"left out by --quick, so it is to be named: --runtime {spec.runtime}"
+        return f"skipped by --quick unless named: --runtime {spec.runtime}"
     if spec.runtime == "torch-compile" and not named:
-        return "compiles for minutes, so it is to be named: --runtime torch-compile"
+        return "compiles for minutes; runs only if named: --runtime torch-compile"
     if spec.runtime == "torch-compile" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
-        return "no C++ compiler, which torch.compile needs: apt-get install g++"
+        return "torch.compile needs a C++ compiler: apt-get install g++"
     return None
 
 
 def _of_bundle(bundle: Bundle, all_of_onnxruntime: bool) -> list[tuple[str, str]]:
-    # A bf16 engine is in the bundle only if it was built on a CPU that has it.
+    # A bundle has a bf16 engine only if it was built on a CPU that supports bf16.
     have = [
         precision
         for precision in PRECISIONS
@@ -165,22 +169,16 @@ def _baseline(bundle: Bundle) -> tuple[list[EngineSpec], dict[str, str]]:
     if _has_torch():
         missing = {}
         specs.append(EngineSpec("torch", "fp32", arch=bundle.manifest.arch, checkpoint=_checkpoint(bundle)))
-    # Where PyTorch can't say what FP32's labels are, OpenVINO does.
+    # Without trained PyTorch weights, OpenVINO FP32 provides the reference labels.
     if not any(spec.trained for spec in specs) and bundle.has(model_file("fp32")):
         specs.append(EngineSpec("openvino", "fp32", bundle=str(bundle.path)))
     return specs, missing
 
 
 def _checkpoint(bundle: Bundle) -> str | None:
-    """The checkpoint the bundle was made from, if it still is where it was and what it was."""
+    """The checkpoint that the bundle was built from, if it still exists unchanged."""
     provenance = bundle.manifest.provenance
     path = Path(provenance.checkpoint)
     if path.is_file() and sha256_of(path) == provenance.checkpoint_sha256:
         return str(path)
     return None
-
-
-def _check_known(what: str, asked: Sequence[str], known: Sequence[str]) -> None:
-    for name in asked:
-        if name not in known:
-            raise UsageError(f"{what} {name!r} is not known", expected=", ".join(known), next_step="ssr-edge doctor")

@@ -1,4 +1,4 @@
-"""The live scenario: frames at a set rate, newest first, from capture to label, as `infer` reads a camera."""
+"""The live scenario: frames at a fixed rate, latest first, from capture to label, as `infer` reads a camera."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import Input
 
-# Different frames, decoded before the clock runs: a camera hands over pixels.
+# Distinct frames, decoded before timing starts, since a camera delivers pixels.
 _FRAMES = 8
 
 
 def time_live(runner: Runner, paths: Sequence[str], fps: float, seconds: float) -> dict[str, Any]:
-    """Plays images as a camera of `fps` frames a second and classifies each that is the newest when the engine is free.
+    """Plays images like a camera at `fps` and classifies the latest frame whenever the engine is free.
 
-    Returns plain values: frames that came, how many a newer one replaced, and latency_ms, of each label from the moment
-    its frame was there.
+    Returns plain values: frames delivered; dropped, i.e. replaced by a newer frame; latency_ms from the arrival of a
+    frame to its label.
     """
     stop = Event()
     newest = LatestFrame(_camera(load_first(paths, _FRAMES, decode), fps, seconds, stop), stop)
@@ -38,7 +38,7 @@ def time_live(runner: Runner, paths: Sequence[str], fps: float, seconds: float) 
 def _camera(images: Sequence[Image], fps: float, seconds: float, stop: Event) -> Iterator[Input]:
     started = time.perf_counter()
     for number in range(max(1, round(fps * seconds))):
-        # By the clock, not by a pause after each frame: a camera does not wait for whom it feeds.
+        # Paced by the clock, not by a pause per frame: a camera does not wait for its consumer.
         if stop.wait(max(0.0, started + number / fps - time.perf_counter())):
             return
         image = images[number % len(images)]

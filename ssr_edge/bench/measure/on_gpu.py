@@ -1,4 +1,4 @@
-"""Asks the engines that run on a GPU what is found there alone: the phases of calls, their memory, the GPU's state."""
+"""Collects GPU measurements from the workers: phases of calls, memory, and GPU state."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
 
 _CALLS = 20
-# From Ampere on NVML's power is the mean of the last second (nvmlDeviceGetPowerUsage).
+# From Ampere on, NVML power is averaged over the last second (nvmlDeviceGetPowerUsage).
 _LOAD_S = 1.5
 
 
 @dataclass(frozen=True)
 class OnGpu:
-    """By engine: the phases of its calls, and what its process held on the GPU in the end, of 10^6 bytes.
+    """By engine: phases of its calls, and GPU memory of its process at the end, in 10^6 bytes.
 
-    before, after: the GPU under an engine's load, before the rounds and after them. reasons: why an engine has no
-    phases, in words.
+    before, after: GPU state under load before and after the rounds. reasons: why an engine has no phases.
     """
 
     phases: dict[str, list[PhasesAt]] = field(default_factory=dict)
@@ -33,12 +32,12 @@ class OnGpu:
 
     @property
     def engines(self) -> list[str]:
-        """Those of which anything is known."""
+        """Engines with any GPU measurement."""
         return list(self.phases | self.device_mb | self.reasons)
 
 
 def ask_gpu_state(workers: Workers, seconds: float = _LOAD_S) -> GpuState | None:
-    """The GPU under the load of the first engine that runs on one; None where none does. All others sleep meanwhile."""
+    """GPU state under load by the first GPU engine; None without one. All other workers must be idle."""
     for name in list(workers.running):
         reply = workers.ask(name, do="gpu_state", seconds=seconds)
         if reply is not None and reply["state"] is not None:
@@ -54,10 +53,10 @@ def ask_on_gpu(
     after: GpuState | None,
     calls: int = _CALLS,
 ) -> OnGpu | None:
-    """All that was found on the GPU; None where no engine runs on one. To be asked after the engines' last words.
+    """GPU measurements; None if no engine uses a GPU. Must come after `finish`.
 
-    finished: the engines to ask. tasks: theirs; phases are timed at batch 1 and at the batches of their offline rows.
-    An engine that fails now has no phases; all else that was measured of it holds.
+    finished: the engines to query. tasks: their tasks; phases are timed at batch 1 and at the offline batch sizes.
+    An engine that fails here has no phases; its other measurements remain valid.
     """
     phases: dict[str, list[PhasesAt]] = {}
     reasons: dict[str, str] = {}
@@ -70,5 +69,5 @@ def ask_on_gpu(
             continue
         if reply["phases"]:
             phases[name] = [PhasesAt(row["batch"], Phases(**row["phases"])) for row in reply["phases"]]
-    memory = {name: last.device_mb for name, last in finished.items() if last.device_mb is not None}
+    memory = {name: final.device_mb for name, final in finished.items() if final.device_mb is not None}
     return OnGpu(phases, memory, before, after, reasons) if phases or memory or before or reasons else None

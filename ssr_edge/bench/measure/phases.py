@@ -1,4 +1,4 @@
-"""Times the phases of a GPU engine's calls, and looks at the GPU while it is busy, in the engine's process."""
+"""Times the phases of a GPU engine's calls, and reads the GPU state under load, in the engine's process."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ssr_edge.images.preprocess import Image
 from ssr_edge.machine.energy.nvml import GpuState, gpu_state
 from ssr_edge.runners.base import Phases, Runner, TimesPhases
 
-# The first calls with events make what events need.
+# The first calls with events initialize event resources.
 _WARM_UP_CALLS = 3
 
 
 @dataclass(frozen=True)
 class PhasesAt:
-    """The phases of a call of `batch` images: each the median of several calls, so that they are not one call's."""
+    """Median duration of each phase over several calls of `batch` images."""
 
     batch: int
     phases: Phases
 
 
 def time_phases(runner: Runner, images: Image, batches: Sequence[int], calls: int) -> list[PhasesAt]:
-    """The phases of a call at each batch; empty for a runner that has none.
+    """Phases of a call at each batch size; empty for a runner without phases.
 
-    images: uint8 BGR [n, 224, 224, 3], at least as many as the largest batch; they are given in turn.
+    images: uint8 BGR [n, 224, 224, 3], n >= the largest batch; used in turn.
 
     Raises:
         UsageError, RuntimeUnavailable: as the runner's `submit`.
@@ -44,9 +44,9 @@ def time_phases(runner: Runner, images: Image, batches: Sequence[int], calls: in
 
 
 def state_under_load(runner: Runner, images: Image, seconds: float) -> GpuState | None:
-    """The GPU's state once the runner has kept it busy for `seconds`; None for a runner that is on none.
+    """GPU state after the runner has kept it busy for `seconds`; None for a runner that does not use a GPU.
 
-    An idle GPU lowers its clocks within moments, so that its state tells nothing of what was measured.
+    An idle GPU lowers its clocks quickly, so its idle state does not describe the measurement.
     """
     if not isinstance(runner, TimesPhases):
         return None
@@ -54,7 +54,7 @@ def state_under_load(runner: Runner, images: Image, seconds: float) -> GpuState 
     batch = min(len(images), runner.max_batch)
     while time.perf_counter() - started < seconds:
         runner.infer(images[:batch])
-    # One call is under way while NVML is asked.
+    # Query NVML while a call is in flight.
     ticket = runner.submit(images[:batch])
     state = gpu_state()
     runner.collect(ticket)

@@ -1,4 +1,4 @@
-"""Starts and warms the engines, reads their labels, and starts one of them twice, to know the noise."""
+"""Starts and warms up the engines, reads their labels, and starts the A/A process that measures noise."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from ssr_edge.bench.measure.rounds import (
     warm_engine,
 )
 from ssr_edge.bench.measure.schedule import Task
-from ssr_edge.bench.measure.statistics import paired_speedup
+from ssr_edge.bench.measure.statistics import Ratio, paired_speedup
 from ssr_edge.bench.options import BenchOptions
-from ssr_edge.bench.report.report import Noise
 from ssr_edge.breakhis.labels import ImagesWithTruth
 from ssr_edge.evaluation.accuracy import Predicted
 
-# Of the fastest engine's second process, in no table.
-_TWIN = " (again)"
+# Name suffix of the fastest engine's second process, which appears in no table.
+_AGAIN = " (again)"
 
 
 @dataclass
 class Prepared:
-    """What is known of the engines once they are warm. predictions: of the images, by engine."""
+    """The warmed-up engines. predictions: by engine."""
 
     loaded: dict[str, Loaded]
     warm: dict[Task, Warm]
@@ -39,7 +38,7 @@ class Prepared:
 
 
 def prepare(workers: Workers, specs: Sequence[EngineSpec], images: ImagesWithTruth, options: BenchOptions) -> Prepared:
-    """Starts, warms and reads the labels of one engine after the other, so that none is timed while another loads."""
+    """Starts, warms up and classifies with one engine after the other, so none is timed while another loads."""
     budget = options.budget
     ready = Prepared({}, {}, {}, {}, {})
     for spec in specs:
@@ -65,11 +64,11 @@ def start_aa_process(
     ready: Prepared,
     options: BenchOptions,
 ) -> str:
-    """Starts the fastest engine once more, for what two equal engines seem to differ by; returns the worker's name."""
+    """Starts a second process of the fastest engine, to measure noise; returns the worker's name."""
     single = {t.engine: w.settled_ms for t, w in ready.warm.items() if t.scenario == "single-stream"}
     fastest = min((name for name in single if name in workers.running), key=lambda name: single[name])
     spec = next(spec for spec in specs if spec.name == fastest)
-    name = fastest + _TWIN
+    name = fastest + _AGAIN
     offline = next((t.batch for t in ready.warm if (t.engine, t.scenario) == (fastest, "offline")), 1)
     loaded = start_engine(workers, spec, images.paths, [offline], name)
     warmed = None if loaded is None else warm_engine(workers, name, loaded.max_batch, [offline], options.budget)
@@ -80,12 +79,12 @@ def start_aa_process(
     return name
 
 
-def noise_pairs(times: dict[Task, Times], twin: str, seed: int) -> list[Noise]:
-    """The A/A pairs; their times leave the others'."""
-    pairs = []
-    for task in [task for task in times if task.engine == twin]:
-        original = Task(twin.removesuffix(_TWIN), task.scenario, task.batch)
+def noise_pairs(times: dict[Task, Times], aa_process: str, seed: int) -> dict[Task, Ratio]:
+    """Speedup of the A/A process over its engine, by task; removes the A/A process from `times`."""
+    pairs = {}
+    for task in [task for task in times if task.engine == aa_process]:
+        original = Task(aa_process.removesuffix(_AGAIN), task.scenario, task.batch)
         again = times.pop(task)
         if original in times:
-            pairs.append(Noise(original, paired_speedup(times[original], again, seed)))
+            pairs[original] = paired_speedup(times[original], again, seed)
     return pairs

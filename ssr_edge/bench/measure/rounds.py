@@ -1,4 +1,4 @@
-"""Drives the workers: load, warm up, classify the images once, then take turns in rounds."""
+"""Drives the workers: load, warm up, classify all images once, then take turns in rounds."""
 
 from __future__ import annotations
 
@@ -16,24 +16,21 @@ from ssr_edge.bench.measure.schedule import QUERY, Budget, Schedule, Task, best_
 from ssr_edge.common.progress import progress
 from ssr_edge.evaluation.accuracy import Predicted
 
-# What `infer` hands to an engine at once.
+# The batch size of `infer`.
 END_TO_END_BATCH = 8
-# Few enough that an answer comes, and the progress bar moves, within seconds.
+# Small enough that a reply arrives, and the progress bar moves, within seconds.
 _CHUNK = 32
-# Different images, so that no engine lives off one that stays in the cache.
+# Distinct images, so that no engine profits from a cached one.
 _POOL = 8
-# Unreadable ones among them are passed over.
+# Image files to read the pool from; unreadable ones are skipped.
 _CANDIDATES = 100
-# A larger batch that brings no more than this is not followed by a still larger one.
+# Throughput gain below which a larger batch counts as no improvement; two in a row end the search.
 _GAIN = 1.02
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker said of its engine. origin: where it came from, in words. load_ms: how long loading took.
-
-    threads: that it computes with; None on a GPU.
-    """
+    """A loaded engine, as reported by its worker. origin: where it was loaded from. threads: None on a GPU."""
 
     version: str
     device: str
@@ -45,10 +42,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Warm:
-    """A task's first call and its time once settled, in ms a call; for end-to-end ms an image.
-
-    calls, seconds: of the warm-up.
-    """
+    """First and settled time of a task, in ms per call; for end-to-end per image. calls, seconds: of the warm-up."""
 
     first_ms: float
     settled_ms: float
@@ -58,9 +52,9 @@ class Warm:
 
 @dataclass(frozen=True)
 class WarmedUp:
-    """tasks: those of the scenarios that an engine is timed in. batch_ms: ms of a call at each batch tried.
+    """tasks: scenarios to time. batch_ms: ms per call at each batch size tried.
 
-    peak_rss_mb: its process's before larger batches than a query were tried, which need more.
+    peak_rss_mb: peak memory of the process before batches larger than a query were tried, in 10^6 bytes.
     """
 
     tasks: dict[Task, Warm]
@@ -70,9 +64,9 @@ class WarmedUp:
 
 @dataclass(frozen=True)
 class Finished:
-    """A worker's last words. others_share: of the processor, taken by other programs while it was timed, 0 to 1.
+    """Final worker statistics. others_share: processor share of other programs while the engine was timed, 0 to 1.
 
-    meters: of energy, by name what is inside its figure. no_meters: why there are no more, in words.
+    meters: energy meters and what each one includes. no_meters: why other meters are missing.
     """
 
     others_share: float | None
@@ -83,30 +77,30 @@ class Finished:
 
 @dataclass
 class Energy:
-    """Joules by meter, and the images they were taken for, of each task."""
+    """Energy by task and meter, in joules, and the number of images it was measured over."""
 
     joules: dict[Task, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     images: Counter[Task] = field(default_factory=Counter)
 
     def add(self, task: Task, images: int, joules: Mapping[str, float]) -> None:
-        """Counts a turn."""
+        """Adds a turn."""
         self.images[task] += images
         for meter, found in joules.items():
             self.joules[task][meter] += found  # type: ignore[assignment]
 
     def an_image(self, task: Task) -> dict[str, float]:
-        """Joules of an image by meter; empty where none could be read."""
+        """Joules per image by meter; empty without meters."""
         return {meter: joules / self.images[task] for meter, joules in self.joules.get(task, {}).items()}
 
 
-# Call times in ms, a list for each round; for end-to-end one value a round: ms an image.
+# Call durations in ms, one list per round; for end-to-end one value per round: ms per image.
 Times = list[list[float]]
 
 
 def start_engine(
     workers: Workers, spec: EngineSpec, paths: Sequence[Path], batches: Sequence[int], name: str | None = None
 ) -> Loaded | None:
-    """Starts a worker and loads its engine; None if it fails. name: of the worker, where not the engine's."""
+    """Starts a worker and loads its engine; None if it fails. name: worker name, if not the engine's."""
     name = name or spec.name
     workers.running[name] = WorkerProcess()
     images = [str(path) for path in paths[:_CANDIDATES]]
@@ -117,9 +111,9 @@ def start_engine(
 def warm_engine(
     workers: Workers, engine: str, max_batch: int, batches: Sequence[int], budget: Budget
 ) -> WarmedUp | None:
-    """Warms an engine up at batch 1, a query's and offline's, and finds its best batch; None if it fails.
+    """Warms an engine up at batch 1, the query size and the offline batches; finds its best batch. None if it fails.
 
-    batches: of offline, each a row; empty for the best of the effort's.
+    batches: offline batch sizes, one row each; empty for the best of budget.batches.
     """
     query = min(QUERY, max_batch)
     warm: dict[int, Warm] = {}
@@ -144,7 +138,7 @@ def warm_engine(
 
 
 def warm_batch(workers: Workers, engine: str, batch: int, budget: Budget) -> Warm | None:
-    """Calls an engine with batches until its time settles; None if it fails."""
+    """Calls an engine until its latency at this batch size settles; None if it fails."""
     reply = workers.ask(engine, do="warm", batch=batch, limit_s=budget.warm_s)
     return None if reply is None else Warm(**reply)
 
@@ -152,7 +146,7 @@ def warm_batch(workers: Workers, engine: str, batch: int, budget: Budget) -> War
 def _batches_to_try(
     max_batch: int, query: int, batches: Sequence[int], budget: Budget, warm: Mapping[int, Warm]
 ) -> Iterator[int]:
-    """Those of the scenarios; then, where none was asked for, larger ones as long as they bring something."""
+    """The scenarios' batch sizes; then, if none were requested, larger ones while throughput improves."""
     yield from sorted(batch for batch in {1, query, *batches} if batch <= max_batch)
     poor = 0
     for batch in () if batches else budget.batches:
@@ -172,7 +166,7 @@ def _of_query(warm: Warm, batch: int) -> Warm:
 def classify_images(
     workers: Workers, engine: str, paths: Sequence[Path], batch: int
 ) -> tuple[Predicted, dict[Task, Warm]]:
-    """What the engine says of every image, and the pass as warm-up of the end-to-end task."""
+    """The engine's prediction for every image; the pass also serves as warm-up of the end-to-end task."""
     predicted = Predicted([], [])
     ms: list[float] = []
     with progress(f"{engine}, image", len(paths)) as advance:
@@ -192,9 +186,9 @@ def classify_images(
 def run_rounds(
     workers: Workers, schedule: Schedule, paths: Sequence[Path], seed: int, energy: Energy | None = None
 ) -> dict[Task, Times]:
-    """Gives every task its turn in every round, in an order drawn anew each time; tasks of failed engines drop out.
+    """Gives every task one turn per round, in random order; tasks of failed engines are removed.
 
-    energy: counts the joules of the turns.
+    energy: accumulates the energy of the turns.
     """
     rng = np.random.default_rng(seed)
     tasks = list(schedule.calls)
@@ -211,7 +205,7 @@ def run_rounds(
 
 
 def ask_each(workers: Workers, engines: Sequence[str], title: str, **request: Any) -> dict[str, dict[str, Any]]:
-    """The same request to one engine after the other; what fails is left out."""
+    """Sends the same request to one engine after the other; engines that fail are omitted."""
     replies = {}
     with progress(f"{title}, engine", len(engines)) as advance:
         for engine in engines:
@@ -223,7 +217,7 @@ def ask_each(workers: Workers, engines: Sequence[str], title: str, **request: An
 
 
 def finish_engines(workers: Workers) -> dict[str, Finished]:
-    """The last words of every worker that still runs."""
+    """Final statistics of every running worker."""
     replies = {name: workers.ask(name, do="finish") for name in list(workers.running)}
     return {name: Finished(**reply) for name, reply in replies.items() if reply is not None}
 
@@ -231,7 +225,7 @@ def finish_engines(workers: Workers) -> dict[str, Finished]:
 def take_turn(
     workers: Workers, task: Task, calls: int, paths: Sequence[Path], energy: Energy | None = None
 ) -> list[float] | None:
-    """The times of a turn: of each call, or for end-to-end of an image; None if the engine fails."""
+    """Durations of one turn: per call, or for end-to-end per image; None if the engine fails."""
     if task.scenario == "end-to-end":
         images = [str(paths[number % len(paths)]) for number in range(calls)]
         reply = workers.ask(task.engine, do="classify", paths=images, batch=task.batch)

@@ -1,4 +1,4 @@
-"""Where end-to-end time goes: each stage alone, in one thread, one after the other."""
+"""Times each stage of end-to-end inference alone, in one thread."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STAGES = ("decode", "resize", "engine", "decide")
 
 
 def time_stages(runner: Runner, paths: Sequence[str], batch: int) -> dict[str, float]:
-    """Median ms an image of each stage, over the files that can be read; empty if none can.
+    """Median ms per image of each stage, over the readable files; empty if none is readable.
 
-    `infer` runs decode and resize in threads beside the engine, so that end-to-end takes less than their sum.
+    `infer` runs decode and resize in threads in parallel with the engine, so end-to-end takes less than the sum.
     """
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
     images: list[Image] = []  # uint8 BGR [224, 224, 3]
@@ -36,7 +36,7 @@ def time_stages(runner: Runner, paths: Sequence[str], batch: int) -> dict[str, f
     for start in range(0, len(images), batch):
         stacked = np.stack(images[start : start + batch])
         if start == 0:
-            runner.infer(stacked)  # brings the caches back
+            runner.infer(stacked)  # warms the caches
         started = time.perf_counter()
         outputs = runner.infer(stacked)
         inferred = time.perf_counter()

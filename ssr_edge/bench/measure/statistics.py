@@ -1,4 +1,4 @@
-"""From call times to figures: percentiles, and a speed-up with its uncertainty."""
+"""Statistics of call durations: percentiles, and speedups with confidence intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Of call times, in ms."""
+    """Percentiles of call durations in ms."""
 
     p50: float
     p90: float
@@ -23,29 +23,24 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times faster. low, high: 95 % bootstrap interval of the median over rounds."""
+    """A speedup. low, high: 95 % bootstrap interval of the median over rounds."""
 
     ratio: float
     low: float
     high: float
 
-    @property
-    def reach(self) -> float:
-        """How far from 1 the interval reaches, as a share: what two equal engines seemed to differ by at most."""
-        return max(self.high - 1, 1 - self.low, 0.0)
-
 
 def percentiles(times: Sequence[float]) -> Percentiles:
-    """Percentiles of at least one time, interpolated linearly."""
+    """Linearly interpolated percentiles of one or more durations."""
     found = np.percentile(np.asarray(times, np.float64), (50, 90, 95, 99, 100))
     return Percentiles(*(float(value) for value in found))
 
 
 def paired_speedup(base: Sequence[Sequence[float]], engine: Sequence[Sequence[float]], seed: int) -> Ratio:
-    """Compares two engines' times of an image, given as lists by round; the rounds of both are the same moments.
+    """Speedup of `engine` over `base`; both are times per image, as lists by round, from the same rounds.
 
-    Each round gives the ratio of its two medians, so that what slows the machine for a while slows both; the result is
-    the median over rounds.
+    Each round contributes the ratio of its two medians, so a temporary slowdown of the machine affects both; the result
+    is the median over rounds.
     """
     ratios = np.array([np.median(b) / np.median(e) for b, e in zip(base, engine, strict=True)])
     draws = np.random.default_rng(seed).integers(0, len(ratios), (_RESAMPLES, len(ratios)))

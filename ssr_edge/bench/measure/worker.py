@@ -1,7 +1,7 @@
-"""One engine in a process of its own: asleep on its stdin until asked, then one JSON line in, one JSON line out.
+"""Runs one engine in its own process: blocks on stdin, reads one JSON line per request, writes one JSON line per reply.
 
-Engines that share a process spoil each other's timing: PyTorch's threads go on spinning after a call and slow whatever
-runs next. Started as `python -m ssr_edge.bench.measure.worker` by `ssr_edge.bench.measure.process`.
+Engines that share a process disturb each other's timing: PyTorch's threads keep spinning after a call and slow down
+whatever runs next. Started as `python -m ssr_edge.bench.measure.worker` by `ssr_edge.bench.measure.process`.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from ssr_edge.machine.memory import device_mb, peak_rss_mb
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.inputs import still
 
-# Warm-up ends when two groups of this many calls take the same time within the tolerance.
+# Warm-up ends when two consecutive groups of this many calls agree within the tolerance.
 _GROUP, _TOLERANCE, _AT_LEAST_S = 5, 0.05, 0.2
-_STILL_S, _STILL_SHARE, _SETTLE_LIMIT_S = 0.02, 0.1, 1.0
+_IDLE_S, _IDLE_SHARE, _IDLE_LIMIT_S = 0.02, 0.1, 1.0
 
 Reply = dict[str, Any]
 
 
 class Worker:
-    """The commands. Every reply is sent only when the engine's threads have gone to sleep."""
+    """The commands. Each reply is sent only after the engine's threads have become idle."""
 
     runner: Runner
-    single: Runner  # the same engine for calls of one image, where that is another
-    pool: Image  # uint8 BGR [n, 224, 224, 3]: what is classified in turn
+    single: Runner  # the engine for calls of one image, if different
+    pool: Image  # uint8 BGR [n, 224, 224, 3], classified in turn
 
     def __init__(self) -> None:
         self._contention = ContentionClock()
         self._energy = EnergyClock(find_meters())
 
     def load(self, spec: dict[str, Any], images: list[str], pool: int) -> Reply:
-        """Loads the engine, and `pool` of the image files, repeated where there are fewer."""
+        """Loads the engine and `pool` images, repeating files if there are fewer."""
         started = time.perf_counter()
         self._spec = EngineSpec(**spec)
         self.runner = open_engine(self._spec)
@@ -72,7 +72,7 @@ class Worker:
         }
 
     def warm(self, batch: int, limit_s: float) -> Reply:
-        """Calls the engine until its time settles or `limit_s` is over."""
+        """Calls the engine until its latency settles or `limit_s` has passed."""
         times: list[float] = []
         started = time.perf_counter()
         while True:
@@ -83,13 +83,13 @@ class Worker:
                 return {"first_ms": times[0], "settled_ms": settled_ms, "calls": len(times), "seconds": spent}
 
     def memory(self) -> Reply:
-        """Peak memory of this process so far."""
+        """Peak memory of this process."""
         return {"peak_rss_mb": peak_rss_mb()}
 
     def time(self, images: int, batch: int, calls: int) -> Reply:
-        """Latency of each of `calls` calls on `images` images, in batches, and the joules that they took in all.
+        """Duration of each of `calls` calls on `images` images, in batches, and their total energy in joules.
 
-        One more image before them, untimed, brings the caches back.
+        One untimed image before them warms the caches.
         """
         self._times(1, 1, 1, 0)
         before = self._energy.joules()
@@ -98,16 +98,16 @@ class Worker:
         return {"ms": ms, "joules": self._joules_since(before)}
 
     def live(self, paths: list[str], fps: float, seconds: float) -> Reply:
-        """Frames at a set rate: see `time_live`."""
+        """Frames at a fixed rate: see `time_live`."""
         with self._contention.watch():
             return time_live(self.single, paths, fps, seconds)
 
     def stages(self, paths: list[str], batch: int) -> Reply:
-        """Where end-to-end time goes: see `time_stages`."""
+        """Time of each end-to-end stage: see `time_stages`."""
         return time_stages(self.single if batch == 1 else self.runner, paths, batch)
 
     def classify(self, paths: list[str], batch: int) -> Reply:
-        """Image files to labels, end to end; label and confidence are None where the file can't be read."""
+        """Image files to labels, end to end; label and confidence are None for unreadable files."""
         before, started = self._energy.joules(), time.perf_counter()
         with self._contention.watch(), self._energy.watch():
             results = list(classify(map(still, map(Path, paths)), self.runner, batch, usable_cores()))
@@ -121,7 +121,7 @@ class Worker:
         }
 
     def finish(self) -> Reply:
-        """What this process holds on the GPU, and what is known of what went on beside it."""
+        """Final worker statistics: GPU memory, CPU use of other programs, and energy meters."""
         return {
             "others_share": self._contention.share(),
             "device_mb": device_mb(),
@@ -130,22 +130,22 @@ class Worker:
         }
 
     def phases(self, batches: list[int], calls: int) -> Reply:
-        """Where a call's time goes on a GPU, at each batch; empty for an engine that runs on none."""
+        """GPU phases of a call at each batch size; empty for an engine that does not use a GPU."""
         return {"phases": [asdict(row) for row in time_phases(self.runner, self.pool, batches, calls)]}
 
     def gpu_state(self, seconds: float) -> Reply:
-        """The GPU's state while the engine keeps it busy for so long; None for an engine that runs on none."""
+        """GPU state after `seconds` of load; None for an engine that does not use a GPU."""
         state = state_under_load(self.runner, self.pool, seconds)
         return {"state": None if state is None else asdict(state)}
 
     def profile(self, calls: int) -> Reply:
-        """What each layer of the engine takes, at batch 1; it is opened anew for it, so ask after `finish`."""
+        """Time of each layer at batch 1. Opens the engine a second time, so call it after `finish`."""
         from ssr_edge.bench.profile.runtimes.choose import profile_engine
 
         return profile_engine(self._spec, self.pool, calls).as_json()
 
     def peaks(self, seconds: float) -> Reply:
-        """What the machine can do at most, each peak measured for about so long; needs no engine."""
+        """Peak rates of the machine, each measured for about `seconds`; needs no engine."""
         from ssr_edge.bench.profile.peaks import measure_peaks
 
         return asdict(measure_peaks(seconds))
@@ -166,17 +166,17 @@ class Worker:
         return {meter: joules - before[meter] for meter, joules in self._energy.joules().items()}
 
     def _infer_in_batches(self, images: Image, batch: int) -> None:
-        under_way: deque[int] = deque()
+        in_flight: deque[int] = deque()
         for start in range(0, len(images), batch):
-            if len(under_way) == self.runner.slots:
-                self.runner.collect(under_way.popleft())
-            under_way.append(self.runner.submit(images[start : start + batch]))
-        while under_way:
-            self.runner.collect(under_way.popleft())
+            if len(in_flight) == self.runner.slots:
+                self.runner.collect(in_flight.popleft())
+            in_flight.append(self.runner.submit(images[start : start + batch]))
+        while in_flight:
+            self.runner.collect(in_flight.popleft())
 
 
 def serve(requests: Iterable[str], replies: TextIO) -> None:
-    """Answers each line until there are no more; an error is answered too, and is the last answer."""
+    """Replies to each request line until end of input. Errors are sent as a reply and end the loop."""
     worker = Worker()
     commands: dict[str, Callable[..., Reply]] = {
         name: getattr(worker, name)
@@ -189,11 +189,11 @@ def serve(requests: Iterable[str], replies: TextIO) -> None:
         request = json.loads(line)
         try:
             reply = commands[request.pop("do")](**request)
-            _settle()
+            _wait_until_idle()
         except SsrEdgeError as error:
             reply = {"error": f"{error.found} (next: {error.next_step})"}
         except Exception as error:
-            # Whatever a runtime raises costs its row in the table, and the row says why.
+            # A runtime may raise anything; the engine loses its rows and the report shows the reason.
             reply = {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
         print(json.dumps(reply), file=replies, flush=True)
         if "error" in reply:
@@ -201,19 +201,19 @@ def serve(requests: Iterable[str], replies: TextIO) -> None:
 
 
 def claim_stdout() -> TextIO:
-    """Returns a stream to the real stdout, and sends what libraries print there, from C too, to stderr."""
+    """Returns a stream to the real stdout; redirects everything libraries print, including from C, to stderr."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return replies
 
 
-def _settle() -> None:
-    """Waits until this process uses no more processor time, so that spinning threads do not slow the next engine."""
-    deadline = time.perf_counter() + _SETTLE_LIMIT_S
+def _wait_until_idle() -> None:
+    """Waits until this process uses almost no CPU time, so that spinning threads do not slow the next engine."""
+    deadline = time.perf_counter() + _IDLE_LIMIT_S
     while time.perf_counter() < deadline:
         used = time.process_time()
-        time.sleep(_STILL_S)
-        if time.process_time() - used < _STILL_SHARE * _STILL_S:
+        time.sleep(_IDLE_S)
+        if time.process_time() - used < _IDLE_SHARE * _IDLE_S:
             return
 
 
@@ -229,8 +229,8 @@ def _load_pool(paths: list[str], size: int) -> Image:
     if not images:
         raise InputError(
             f"none of the {len(paths)} images can be read",
-            expected="at least one image",
-            next_step="ssr-edge bench  (without FOLDER it takes its own sample images)",
+            expected="at least one readable image",
+            next_step="ssr-edge bench  (without FOLDER it uses its sample images)",
         )
     return np.stack([images[number % len(images)] for number in range(size)])
 

@@ -1,4 +1,4 @@
-"""Where the engines' time goes: which of them are profiled, and how far they are from the processor's peaks."""
+"""Selects the engines to profile and computes their rooflines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ssr_edge.bench.profile.cost import network_cost
 from ssr_edge.bench.profile.layers import Profile
 from ssr_edge.bench.profile.profiling import measure_peaks_apart
 from ssr_edge.bench.profile.roofline import Roofline, roofline
-from ssr_edge.bench.report.report import Result
 from ssr_edge.bundle.bundle import Bundle, model_file
 
 # For each of the machine's peaks.
@@ -19,7 +18,7 @@ _PEAK_S, _QUICK_PEAK_S = 1.5, 0.5
 
 
 def engines_to_profile(engines: Sequence[str], ready: Prepared, options: BenchOptions) -> list[str]:
-    """The engines whose layers are timed: none in seconds, all when asked for, else the baseline and the fastest."""
+    """All engines with --layers, none with --quick, otherwise the baseline and the fastest."""
     if options.layers:
         return list(engines)
     if options.quick or not engines:
@@ -29,20 +28,22 @@ def engines_to_profile(engines: Sequence[str], ready: Prepared, options: BenchOp
 
 
 def rooflines_of(
-    bundle: Bundle, results: Sequence[Result], profiles: Mapping[str, Profile], options: BenchOptions
+    bundle: Bundle, single_ms: Mapping[str, float], profiles: Mapping[str, Profile], options: BenchOptions
 ) -> tuple[dict[str, Roofline], dict[str, str]]:
-    """How far the profiled engines are from what the processor could do; none for those that run on a GPU."""
-    single = {row.task.engine: row.latency.p50 for row in results if row.task.scenario == "single-stream"}
-    engines = [name for name in profiles if name in single and not name.startswith("tensorrt")]
+    """Rooflines of the profiled CPU engines, and the reason if the peaks could not be measured.
+
+    single_ms: median single-stream latency by engine.
+    """
+    engines = [name for name in profiles if name in single_ms and not name.startswith("tensorrt")]
     if not engines:
         return {}, {}
     try:
         peaks = measure_peaks_apart(_QUICK_PEAK_S if options.quick else _PEAK_S)
     except WorkerError as error:
-        return {}, {"the processor's peaks": str(error)}
+        return {}, {"processor peaks": str(error)}
     found = {}
     for name in engines:
         precision = name.rsplit("-", 1)[1]
         costs = network_cost(bundle.file(model_file(precision)), precision)
-        found[name] = roofline(costs, peaks, precision, single[name], profiles[name])
+        found[name] = roofline(costs, peaks, single_ms[name], profiles[name])
     return found, {}

@@ -1,4 +1,4 @@
-"""Says which block of the network a node of its graph, or a layer of a runtime, belongs to."""
+"""Maps graph nodes and runtime layers to blocks of the network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx
 
-# Of a network whose blocks have names: what comes before the first one.
+# Nodes before the first named block.
 PREPROCESSING = "preprocessing"
-# Of a runtime: layers that only change a layout or a type, and those of which nothing is known.
+# Runtime layers that only change a layout or a type, and layers that can't be assigned.
 CONVERSIONS, OTHER = "conversions", "other"
 _NAMED = re.compile(r"(?<![A-Za-z0-9])(stem|stages\.\d+\.blocks\.\d+|classifier)(?![A-Za-z0-9])")
 _CONVERSION = re.compile(r"reorder|convert|reformat|copynode", re.IGNORECASE)
@@ -19,26 +19,26 @@ _WORD = re.compile(r"[\w./]+")
 
 
 def named_block(name: str) -> str | None:
-    """The block that a name carries: `stem`, `stages.0.blocks.1`, `classifier`; the last of several, or None.
+    """The block in a name: `stem`, `stages.0.blocks.1`, `classifier`; the last of several, or None.
 
-    Of a conversion named after the layers on both its sides that is the block which needs it.
+    For a conversion named after the layers on both sides, the last one is the block that needs it.
     """
     found = _NAMED.findall(name)
     return str(found[-1]) if found else None
 
 
 def network_order(block: str) -> tuple[int, ...]:
-    """Sorts blocks as an image passes them; what belongs to none comes last."""
+    """Sort key: order in which an image passes the blocks; layers outside any block come last."""
     if block.startswith("stages"):
         return (2, *map(int, re.findall(r"\d+", block)))
     return ({PREPROCESSING: 0, "stem": 1, "classifier": 3, CONVERSIONS: 4}.get(block, 5),)
 
 
 def graph_blocks(model: onnx.ModelProto) -> dict[str, str]:
-    """The block of each node and of each tensor that a node makes, by name, in graph order.
+    """Block of each node and of each tensor a node produces, by name, in graph order.
 
-    A node without a block in its own name belongs where the newest of its inputs was made: a ReLU to its convolution,
-    a residual addition to the block that it ends. Without any name known it is all `other`.
+    A node without a block in its name belongs to the block that produced its latest input: a ReLU to its convolution,
+    a residual addition to the block it ends. If no node has a known name, everything is `other`.
     """
     nodes = model.graph.node
     before = PREPROCESSING if any(named_block(node.name) for node in nodes) else OTHER
@@ -55,10 +55,10 @@ def graph_blocks(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def block_of(layer: str, known: Mapping[str, str], kind: str = "") -> str:
-    """The block of a runtime's layer; `conversions` or `other` where its name tells none.
+    """Block of a runtime's layer; `conversions` or `other` if its name contains none.
 
-    layer: its name: an ONNX name, several joined in any way, or one with words appended (`relu_1_nchwc`).
-    known: of `graph_blocks`. kind: the runtime's word for what the layer does.
+    layer: an ONNX name, several joined in any way, or one with a suffix (`relu_1_nchwc`).
+    known: from `graph_blocks`. kind: layer type as the runtime reports it.
     """
     named = named_block(layer)
     if named is not None:
@@ -70,7 +70,7 @@ def block_of(layer: str, known: Mapping[str, str], kind: str = "") -> str:
 
 
 def _known_block(word: str, known: Mapping[str, str]) -> str | None:
-    """The block of the known name that a word begins with. A number at its end is part of a name, not appended."""
+    """Block of the known name that a word starts with. A trailing number is part of the name, not a suffix."""
     while word not in known:
         word, _, last = word.rpartition("_")
         if not word or last.isdigit():

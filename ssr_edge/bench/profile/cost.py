@@ -1,10 +1,10 @@
-"""Counts what one image costs a network by block: multiply-adds, and bytes that must move.
+"""Counts the cost of one image by block of the network: multiply-adds, and bytes moved.
 
-The model of memory: operations that look at their neighborhood (convolutions, matrix products, pooling, means) each
-read their inputs and their weights once and write their output once. Elementwise ones (ReLU, additions, scaling,
-Q/DQ, softmax) are fused into the one whose output they change: they add only what else they read, such as the skip
-input of a residual addition or the map that channel attention scales. A tensor that is quantized somewhere is kept as
-int8. Nothing stays in a cache from one operation to the next.
+Memory model: non-elementwise operations (convolutions, matrix products, pooling, means) read their inputs and weights
+once and write their output once. Elementwise operations (ReLU, additions, scaling, Q/DQ, softmax) are fused into the
+operation whose output they modify and add only their other inputs, such as the skip input of a residual addition or the
+map scaled by channel attention. A tensor that is quantized anywhere is stored as int8. Nothing stays in cache between
+operations.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     import onnx
 
 ELEMENT_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
-# TensorProto's UINT8 and INT8.
+# TensorProto.UINT8 and TensorProto.INT8.
 _BYTE_TYPES = (2, 3)
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
-# These read their whole input before they can write; everything else is elementwise.
+# Non-elementwise operations: their outputs depend on more than one position of the input.
 _PASSES = (*_PRODUCTS, "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceSum")
 
 
 @dataclass(frozen=True)
 class BlockCost:
-    """Of one image. multiply_adds: by the precision they are computed in. Bytes: read and written."""
+    """Cost of one block for one image. multiply_adds: by compute precision. Bytes: read and written."""
 
     block: str
     multiply_adds: dict[str, int]
@@ -44,13 +44,13 @@ class BlockCost:
 
     @property
     def bytes(self) -> int:
-        """What moves: weights and activations."""
+        """Bytes moved: weights and activations."""
         return self.weight_bytes + self.activation_bytes
 
 
 @dataclass
 class _Pass:
-    """A non-elementwise operation and the elementwise ones fused into it. reads: tensors; written: the last output."""
+    """A non-elementwise operation with the elementwise ones fused into it. reads: tensors; written: the last output."""
 
     block: str
     written: str
@@ -61,11 +61,11 @@ class _Pass:
 
 
 def network_cost(path: Path, precision: str) -> list[BlockCost]:
-    """The cost of a bundle's model at batch 1, by block in graph order.
+    """Cost of a bundle's model at batch 1, by block in graph order.
 
-    path: the ONNX file of the precision (`bundle.model_file`). precision: of manifest.PRECISIONS. Of an int8 file,
-    nodes without Q/DQ on their weights (float blocks, attention, classifier) count as fp32. A graph of other names is
-    all `other`; a tensor whose shape ONNX can't infer counts as empty.
+    path: the ONNX file of the precision (`bundle.model_file`). precision: one of manifest.PRECISIONS. In an int8 file,
+    nodes without Q/DQ on their weights (float blocks, attention, classifier) count as fp32. Without known node names
+    everything is `other`; a tensor whose shape ONNX can't infer counts as empty.
     """
     import onnx
 
@@ -74,23 +74,23 @@ def network_cost(path: Path, precision: str) -> list[BlockCost]:
 
 
 class _Graph:
-    """A model with the shapes of its tensors at batch 1. floating: the precision of what is not quantized."""
+    """A model with its tensor shapes at batch 1. floating: precision of tensors that are not quantized."""
 
     def __init__(self, model: onnx.ModelProto, floating: str) -> None:
         self._nodes, self._blocks, self._floating = model.graph.node, graph_blocks(model), floating
         self._shapes = _shapes(model)
         self._constants = {tensor.name for tensor in model.graph.initializer}
-        # Tensors of one byte an element: quantized ones, and pixels.
+        # Tensors with one byte per element: quantized ones, and pixels.
         self._bytes = {value.name for value in model.graph.input if value.type.tensor_type.elem_type in _BYTE_TYPES}
         for node in self._nodes:
             if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 self._bytes.update((node.input[0], node.output[0]))
-            # Q/DQ of a weight makes another weight.
+            # Q/DQ of a weight produces another weight.
             if self._constants.issuperset(node.input):
                 self._constants.update(node.output)
 
     def costs(self) -> list[BlockCost]:
-        """By block, in the order of their first operation."""
+        """Costs by block, in the order of their first operation."""
         multiply_adds: dict[str, dict[str, int]] = {}
         weights: dict[str, int] = defaultdict(int)
         activations: dict[str, int] = defaultdict(int)
@@ -142,7 +142,7 @@ class _Graph:
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes by tensor at batch 1; those that are not known in full are missing."""
+    """Shapes by tensor at batch 1; incompletely known shapes are missing."""
     import onnx
 
     fixed = onnx.ModelProto()

@@ -1,10 +1,10 @@
-"""Where an engine spends its time: its layers, and their sums by block of the network and by kind."""
+"""Where an engine spends its time: its layers, and their sums by block of the network."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ssr_edge.bench.profile.blocks import network_order
 
-# What runtimes call a type, in kernel names and elsewhere.
+# Type names used by runtimes, in kernel names and elsewhere.
 _PRECISIONS = {
     "f32": "fp32", "float": "fp32", "float32": "fp32", "bf16": "bf16", "bfloat16": "bf16", "f16": "fp16",
     "float16": "fp16", "half": "fp16", "i8": "int8", "u8": "int8", "int8": "int8", "uint8": "int8",
@@ -21,10 +21,10 @@ _PRECISIONS = {
 
 @dataclass(frozen=True)
 class LayerTime:
-    """A layer of an engine. name, kind: the runtime's words. block: of the network.
+    """One layer of an engine. name, kind: as the runtime reports them. block: block of the network.
 
-    ms: of one call; in a profile the median. precision: what it was really computed in, as in manifest.PRECISIONS;
-    empty where the runtime does not say.
+    ms: duration in one call; in a profile, the median. precision: the precision it was computed in, one of
+    manifest.PRECISIONS; empty if the runtime does not report it.
     """
 
     name: str
@@ -36,9 +36,9 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """An engine's layers in the order they ran, over so many calls of one image.
+    """An engine's layers in execution order, over `calls` calls of one image.
 
-    Profiling slows an engine, small layers most: its shares say where time goes, its total is not the engine's time.
+    Profiling slows an engine, small layers most: use the shares; the total is not the engine's latency.
     """
 
     layers: list[LayerTime]
@@ -46,7 +46,7 @@ class Profile:
 
     @property
     def total_ms(self) -> float:
-        """Of all layers."""
+        """Sum over all layers."""
         return sum(layer.ms for layer in self.layers)
 
     def as_json(self) -> dict[str, Any]:
@@ -60,30 +60,19 @@ class Profile:
 
 
 def median_layers(calls: Sequence[Sequence[LayerTime]]) -> Profile:
-    """Joins what single calls took, one or more, to medians; layers are matched by place, as names may repeat."""
+    """Takes the median of one or more calls; layers are matched by position, since names may repeat."""
     layers = [replace(runs[0], ms=float(np.median([run.ms for run in runs]))) for runs in zip(*calls, strict=True)]
     return Profile(layers, len(calls))
 
 
 def by_block(layers: Sequence[LayerTime]) -> dict[str, float]:
-    """Milliseconds of each block, in the network's order."""
-    sums = _sums(layers, lambda layer: layer.block)
+    """Milliseconds per block, in network order."""
+    sums: dict[str, float] = defaultdict(float)
+    for layer in layers:
+        sums[layer.block] += layer.ms
     return {block: sums[block] for block in sorted(sums, key=network_order)}
 
 
-def by_kind(layers: Sequence[LayerTime]) -> dict[str, float]:
-    """Milliseconds of each kind and precision (`Convolution int8`), the longest first."""
-    sums = _sums(layers, lambda layer: f"{layer.kind} {layer.precision}".strip())
-    return dict(sorted(sums.items(), key=lambda item: -item[1]))
-
-
-def precision_of(word: str) -> str:
-    """The precision that a runtime's word ends in: `int8` of `brgconv_avx512_1x1_I8`; empty where it ends in none."""
-    return _PRECISIONS.get(re.split(r"[^a-z0-9]", word.lower())[-1], "")
-
-
-def _sums(layers: Sequence[LayerTime], key: Callable[[LayerTime], str]) -> dict[str, float]:
-    sums: dict[str, float] = defaultdict(float)
-    for layer in layers:
-        sums[key(layer)] += layer.ms
-    return dict(sums)
+def precision_of(name: str) -> str:
+    """The precision a runtime's name ends in: `int8` for `brgconv_avx512_1x1_I8`; empty if it ends in none."""
+    return _PRECISIONS.get(re.split(r"[^a-z0-9]", name.lower())[-1], "")

@@ -1,4 +1,4 @@
-"""Measures what this machine's cores can do at most: multiply-adds by precision, and copies in cache and in memory."""
+"""Measures the peak rates of this machine's cores: multiply-adds by precision, and copies in cache and in memory."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ from ssr_edge.runners.openvino.runner import compile_options
 if TYPE_CHECKING:
     import openvino
 
-# Channels and side of the maps of 1x1 convolutions; which of them a CPU likes best depends on its caches and units.
+# Channels and side length of 1x1 convolutions; the fastest shape depends on the CPU's caches and vector units.
 _SHAPES = ((128, 28), (256, 28), (256, 14), (512, 14), (512, 7), (256, 56))
-# Convolutions in a row, so that starting a call costs little beside them.
+# Consecutive convolutions, so that call overhead is negligible.
 _DEPTH = 8
-# What OpenVINO's kernels end in, by precision.
+# Suffixes of OpenVINO's kernel names, by precision.
 _KERNELS = {"fp32": ("f32",), "bf16": ("bf16",), "int8": ("i8", "u8")}
-# A core's part of a copy, read and written: two megabytes stay in the caches, as this network's tensors do, and take
-# long enough that Python's lock costs nothing beside them; a hundred do not stay.
+# Bytes that one core reads and writes per copy. 2 MiB stay in cache, as this network's tensors do, and take long
+# enough to hide the cost of the GIL; 100 MiB do not fit.
 _CACHED_BYTES, _LARGE_BYTES = 2 << 20, 100 << 20
 _WARM_UP_CALLS = 3
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """The most that was seen on all usable cores.
+    """Highest rates measured on all usable cores.
 
-    multiply_adds_per_s: by precision; one that the CPU does not compute in is missing. copy_bytes_per_s: read and
-    written, of arrays much larger than the caches. cache_copy_bytes_per_s: of arrays that stay in the caches.
+    multiply_adds_per_s: by precision; precisions the CPU does not compute in are missing. copy_bytes_per_s: bytes read
+    and written, for arrays much larger than the caches. cache_copy_bytes_per_s: for arrays that stay in cache.
     """
 
     multiply_adds_per_s: dict[str, float]
     copy_bytes_per_s: float
     cache_copy_bytes_per_s: float
 
+    def rate_in(self, precision: str) -> float:
+        """Multiply-adds per second; the FP32 rate for precisions the CPU does not compute in."""
+        return self.multiply_adds_per_s.get(precision, self.multiply_adds_per_s["fp32"])
+
 
 def measure_peaks(seconds: float = 1.5) -> Peaks:
-    """Measures each peak for about so long. Nothing else should run meanwhile.
+    """Measures each peak for about `seconds`. Nothing else should run meanwhile.
 
     Raises:
         RuntimeUnavailable: OpenVINO is missing.
@@ -60,10 +64,10 @@ def measure_peaks(seconds: float = 1.5) -> Peaks:
 
 
 def convolutions(channels: int, side: int, precision: str) -> tuple[openvino.Model, int]:
-    """A row of 1x1 convolutions as OpenVINO takes them, and their multiply-adds.
+    """An OpenVINO model of consecutive 1x1 convolutions, and its number of multiply-adds.
 
-    The input is float32 [1, channels, side, side]. precision: `int8` quantizes weights and activations, anything else
-    leaves both in floating point.
+    The input is float32 [1, channels, side, side]. precision: `int8` quantizes weights and activations; any other value
+    keeps both in floating point.
     """
     import openvino
     from openvino import opset13 as ops
@@ -85,7 +89,7 @@ def convolutions(channels: int, side: int, precision: str) -> tuple[openvino.Mod
 
 
 def runs_in(compiled: openvino.CompiledModel, precision: str) -> bool:
-    """Whether OpenVINO chose kernels of this precision for every convolution."""
+    """Whether OpenVINO selected kernels of this precision for every convolution."""
     facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
     kernels = [
         fact["primitiveType"].astype(str).lower() for fact in facts if fact["layerType"].astype(str) == "Convolution"
@@ -115,7 +119,7 @@ def _call(compiled: openvino.CompiledModel) -> Callable[[], object]:
 
 
 def _copy_bytes_per_s(size: int, seconds: float) -> float:
-    """Every core copies `size` bytes, small ones so often that starting costs nothing."""
+    """Every core copies `size` bytes; small copies are repeated to hide the start-up cost."""
     cores = usable_cores()
     pairs = [(np.ones(size // 2, np.uint8), np.zeros(size // 2, np.uint8)) for _ in range(cores)]
     repeats = max(1, _LARGE_BYTES // size)
@@ -130,7 +134,7 @@ def _copy_bytes_per_s(size: int, seconds: float) -> float:
 
 
 def _fastest(call: Callable[[], object], seconds: float) -> float:
-    """The shortest time of a call, in seconds, of as many as fit."""
+    """Shortest duration of a call, in seconds, over as many calls as fit."""
     for _ in range(_WARM_UP_CALLS):
         call()
     return min(_times(call, seconds))

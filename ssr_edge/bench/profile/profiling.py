@@ -1,4 +1,4 @@
-"""Asks workers where their engines' time goes, and one of its own for the machine's peaks."""
+"""Profiles engines in their workers, and measures the machine's peaks in a separate worker."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ssr_edge.bench.profile.peaks import Peaks
 
 
 def profile_engines(workers: Workers, engines: Sequence[str], calls: int) -> tuple[dict[str, Profile], dict[str, str]]:
-    """The profile of each engine whose worker still runs, and the reasons of those that can't be profiled, by engine.
+    """Profiles of the engines whose workers still run, and the failures by engine.
 
-    The last thing to ask of a worker, after its last words: the engine is opened a second time in it, which its peak
-    memory would show, and a worker that fails ends. A failure here is none of the benchmark's.
+    Must come last, after `finish`: the worker opens its engine a second time, which raises its peak memory, and a
+    worker that fails exits. Failures here do not count as failures of the benchmark.
     """
     profiles: dict[str, Profile] = {}
     reasons: dict[str, str] = {}
@@ -30,7 +30,7 @@ def profile_engines(workers: Workers, engines: Sequence[str], calls: int) -> tup
 
 
 def measure_peaks_apart(seconds: float = 1.5) -> Peaks:
-    """As `measure_peaks`, in a process of its own, as engines are measured; all others should sleep meanwhile.
+    """`measure_peaks` in its own process, like the engines; all other workers must be idle.
 
     Raises:
         WorkerError: OpenVINO is missing or failed.

@@ -1,4 +1,4 @@
-"""Compares a benchmark with an older one: what changed beyond noise, in time and in labels."""
+"""Compares two benchmarks: changes beyond noise in latency and in labels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from ssr_edge.bench.measure.engines import BASELINES
 from ssr_edge.bench.measure.schedule import Task
-from ssr_edge.bench.report.report import counterpart, scenario_name
-from ssr_edge.bench.report.schema import AccuracyFacts, BenchFile, Environment, Images, ResultFacts
+from ssr_edge.bench.report.build import counterpart
+from ssr_edge.bench.report.schema import AccuracyRow, BenchFile, Environment, Images, ResultRow
+from ssr_edge.bench.report.summary import disturbance
 
-# Shared by all rows of a comparison: if nothing changed, every verdict is "within noise" 19 times out of 20.
+# Family-wise error rate: with no real change, all verdicts are "within noise" in 19 of 20 comparisons.
 _FALSE_ALARMS = 0.05
 _RESAMPLES = 10_000
-# Fewer say nothing about noise.
+# Minimum to estimate noise.
 _FEWEST_ROUNDS = 3
 
 Verdict = Literal["worse", "better", "within noise", "not known"]
@@ -27,7 +28,7 @@ Medians = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Change:
-    """New over old: 1.1 takes a tenth longer. low, high: interval; 0 and infinity where there are too few rounds."""
+    """New time / old time: 1.1 is 10 % slower. low, high: interval; 0 and infinity with too few rounds."""
 
     ratio: float
     low: float
@@ -35,16 +36,13 @@ class Change:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval says that it grew or shrank, else 0."""
+        """1 if the interval lies above 1, -1 if it lies below, else 0."""
         return int(self.low > 1) - int(self.high < 1)
 
 
 @dataclass(frozen=True)
 class TimeChange:
-    """A row that both runs have. old_ms, new_ms: medians over rounds, for offline of an image.
-
-    why: what explains the verdict, if anything.
-    """
+    """A row present in both runs. old_ms, new_ms: medians over rounds; offline per image. why: explains the verdict."""
 
     task: Task
     old_ms: float
@@ -56,9 +54,9 @@ class TimeChange:
 
 @dataclass(frozen=True)
 class LabelChange:
-    """An engine that both runs judged on the same images. changed: how many of `images` have another label now.
+    """Labels of one engine on the same images in both runs. changed: number of `images` whose label differs.
 
-    accuracy, macro_f1: old and new; None where no class is known.
+    accuracy, macro_f1: old and new; None if no class is known.
     """
 
     engine: str
@@ -71,9 +69,9 @@ class LabelChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of each row. baseline: what both runs measured the others by, if it is the same.
+    """Changes between two runs. baseline: the engine both runs compare against; None if they differ.
 
-    appeared, vanished: engines and rows that only one of the runs has. warnings: what a reader should know, in words.
+    appeared, vanished: engines and rows present in one run only. warnings: differences that affect the comparison.
     """
 
     baseline: str | None
@@ -84,17 +82,17 @@ class Comparison:
     warnings: list[str]
 
     def regressions(self, limit: float) -> list[str]:
-        """What is worse beyond noise and by more than `limit` (0.05: a twentieth), in words.
+        """Describes the rows that are worse beyond noise and by more than `limit` (0.05 is 5 %).
 
-        The baseline is the yardstick: that it became slower is a warning, not a regression.
+        A slower baseline is a warning, not a regression.
         """
         slower = [
-            f"{_row_name(row.task)} takes {row.change.ratio - 1:.1%} longer"
+            f"{_row_name(row.task)} is {row.change.ratio - 1:.1%} slower"
             for row in self.times
             if row.verdict == "worse" and row.task.engine != self.baseline and row.change.ratio > 1 + limit
         ]
         wrong = [
-            f"{row.engine} has an accuracy of {new:.4f} instead of {old:.4f}"
+            f"{row.engine} accuracy dropped from {old:.4f} to {new:.4f}"
             for row in self.labels
             for old, new in [row.accuracy]
             if row.verdict == "worse" and old is not None and new is not None and new < old * (1 - limit)
@@ -103,7 +101,7 @@ class Comparison:
 
 
 def compare(old: BenchFile, new: BenchFile) -> Comparison:
-    """What changed from one run to another."""
+    """Compares a new run with an old one."""
     old_rows, new_rows = _rows(old), _rows(new)
     baseline = _baseline(old_rows)
     if baseline != _baseline(new_rows):
@@ -123,18 +121,14 @@ def compare(old: BenchFile, new: BenchFile) -> Comparison:
             *_other_machine(old.environment, new.environment),
             *_other_bundle(old, new),
             *_other_engines(old, new),
-            *(
-                []
-                if same_images
-                else ["the images, or what is known of their classes, are others: labels not compared"]
-            ),
+            *([] if same_images else ["different images or known classes: labels not compared"]),
             *_moved_baseline(times, baseline),
         ],
     )
 
 
 def change_of_medians(old: Medians, new: Medians, false_alarms: float) -> Change:
-    """Ratio of two samples' medians, one value a round [n] each, with its bootstrap interval of 1 - false_alarms."""
+    """Ratio of the medians of two samples [n], one value per round, with its bootstrap interval of 1 - false_alarms."""
     ratio = float(np.median(new) / np.median(old))
     if min(len(old), len(new)) < _FEWEST_ROUNDS:
         return Change(ratio, 0.0, math.inf)
@@ -147,17 +141,17 @@ def change_of_medians(old: Medians, new: Medians, false_alarms: float) -> Change
 
 
 def chance_of_flips(worse: int, better: int) -> float:
-    """Exact McNemar test: how likely so one-sided a result is where each flip is for the worse or better by chance."""
+    """Two-sided p-value of the exact McNemar test. worse, better: labels that became wrong and right."""
     flips = worse + better
     tail = sum(math.comb(flips, number) for number in range(min(worse, better) + 1))
     return float(min(1.0, 2 * tail / 2**flips))
 
 
-def _rows(bench: BenchFile) -> dict[Task, ResultFacts]:
-    return {Task(row.engine, row.scenario, row.batch): row for row in bench.results}
+def _rows(bench: BenchFile) -> dict[Task, ResultRow]:
+    return {row.task: row for row in bench.results}
 
 
-def _baseline(rows: Mapping[Task, ResultFacts]) -> str | None:
+def _baseline(rows: Mapping[Task, ResultRow]) -> str | None:
     present = {task.engine for task in rows}
     return next((name for name in BASELINES if name in present), None)
 
@@ -165,8 +159,8 @@ def _baseline(rows: Mapping[Task, ResultFacts]) -> str | None:
 def _time_change(
     old_task: Task,
     task: Task,
-    old_rows: Mapping[Task, ResultFacts],
-    new_rows: Mapping[Task, ResultFacts],
+    old_rows: Mapping[Task, ResultRow],
+    new_rows: Mapping[Task, ResultRow],
     baseline: str | None,
     false_alarms: float,
 ) -> TimeChange:
@@ -174,33 +168,33 @@ def _time_change(
     change = change_of_medians(old, new, false_alarms)
     verdict: Verdict = "worse" if change.sign > 0 else "better" if change.sign < 0 else "within noise"
     why = "" if math.isfinite(change.high) else "too few rounds"
-    # What slows the whole machine slows the baseline in the same rounds: only what remains is the engine's own.
+    # Whatever slows the whole machine also slows the baseline in the same rounds; only the remainder is the engine's.
     old_base, base = counterpart(old_task, baseline, old_rows), counterpart(task, baseline, new_rows)
     if change.sign and task.engine != baseline and old_base is not None and base is not None:
         paired = change_of_medians(_over(old_rows, old_task, old_base), _over(new_rows, task, base), false_alarms)
         if paired.sign != change.sign:
-            told = math.isfinite(paired.high)
-            verdict, why = "within noise", f"{baseline} may have changed alike" if told else "too few rounds"
+            enough = math.isfinite(paired.high)
+            verdict, why = "within noise", f"{baseline} may have changed equally" if enough else "too few rounds"
     return TimeChange(task, float(np.median(old)), float(np.median(new)), change, verdict, why)
 
 
-def _medians(task: Task, rows: Mapping[Task, ResultFacts]) -> Medians:
-    """A row's medians by round; of offline ms an image, since each run may find another best batch."""
+def _medians(task: Task, rows: Mapping[Task, ResultRow]) -> Medians:
+    """A row's medians by round; offline in ms per image, since each run may select a different batch size."""
     return np.array(rows[task].round_medians_ms) / (task.batch if task.scenario == "offline" else 1)
 
 
-def _over(rows: Mapping[Task, ResultFacts], task: Task, base: Task) -> Medians:
-    # zip: an edited file may hold unequal numbers of rounds.
+def _over(rows: Mapping[Task, ResultRow], task: Task, base: Task) -> Medians:
+    # Not strict: an edited file may hold unequal numbers of rounds.
     return np.array([ms / base_ms for ms, base_ms in zip(_medians(task, rows), _medians(base, rows), strict=False)])
 
 
 def _label_changes(old: BenchFile, new: BenchFile) -> list[LabelChange]:
-    old_judged = {row.engine: row for row in old.accuracy}
-    pairs = [(old_judged[row.engine], row) for row in new.accuracy if row.engine in old_judged]
+    old_rows = {row.engine: row for row in old.accuracy}
+    pairs = [(old_rows[row.engine], row) for row in new.accuracy if row.engine in old_rows]
     return [_label_change(before, after, new.images, _FALSE_ALARMS / len(pairs)) for before, after in pairs]
 
 
-def _label_change(old: AccuracyFacts, new: AccuracyFacts, images: Images, false_alarms: float) -> LabelChange:
+def _label_change(old: AccuracyRow, new: AccuracyRow, images: Images, false_alarms: float) -> LabelChange:
     changed = worse = better = 0
     for truth, before, after in zip(images.truth, old.labels, new.labels, strict=False):
         changed += before != after
@@ -216,18 +210,18 @@ def _label_change(old: AccuracyFacts, new: AccuracyFacts, images: Images, false_
 
 
 def _only_in(tasks: Sequence[Task], others: Collection[Task]) -> list[str]:
-    """Names of rows that the others have not; where a whole engine is missing there, its name alone."""
+    """Names of rows missing from `others`; only the engine name if the whole engine is missing."""
     known = {task.engine for task in others}
     return list(dict.fromkeys(task.engine if task.engine not in known else _row_name(task) for task in tasks))
 
 
 def _row_name(task: Task) -> str:
-    return f"{task.engine} {scenario_name(task)}"
+    return f"{task.engine} {task.label}"
 
 
 def _disturbances(old: BenchFile, new: BenchFile) -> list[str]:
     return [
-        f"{which} run was disturbed: other programs took {run.others_share or 0:.0%} of the processor meanwhile"
+        f"{which} run was disturbed: {disturbance(run)}"
         for which, run in (("the old", old), ("this", new))
         if run.disturbed
     ]
@@ -235,18 +229,18 @@ def _disturbances(old: BenchFile, new: BenchFile) -> list[str]:
 
 def _other_machine(old: Environment, new: Environment) -> list[str]:
     found = []
-    # Load changes from minute to minute; what a newer ssr-edge adds has nothing to be compared with.
+    # Load varies from minute to minute. Fields added by a newer ssr-edge have no counterpart.
     for name in set(Environment.model_fields) - {"load_average", "packages"}:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            found.append(f"other {name.replace('_', ' ')}: {_words(before)}, now {_words(after)}")
+            found.append(f"different {name.replace('_', ' ')}: {_text(before)}, now {_text(after)}")
     for name in {**old.packages, **new.packages}:
         if old.packages.get(name) != new.packages.get(name):
-            found.append(f"other {name}: {_words(old.packages.get(name))}, now {_words(new.packages.get(name))}")
+            found.append(f"different {name}: {_text(old.packages.get(name))}, now {_text(new.packages.get(name))}")
     return sorted(found)
 
 
-def _words(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -255,12 +249,12 @@ def _words(value: object) -> str:
 def _other_bundle(old: BenchFile, new: BenchFile) -> list[str]:
     if old.bundle.checkpoint_sha256 == new.bundle.checkpoint_sha256:
         return []
-    return [f"other weights: bundle {old.bundle.name}, now {new.bundle.name}"]
+    return [f"different weights: bundle {old.bundle.name}, now {new.bundle.name}"]
 
 
 def _other_engines(old: BenchFile, new: BenchFile) -> list[str]:
     return [
-        f"other {what} of {name}: {before}, now {after}"
+        f"different {what} of {name}: {before}, now {after}"
         for name, engine in new.engines.items()
         if name in old.engines
         for what in ("version", "device")
@@ -271,12 +265,10 @@ def _other_engines(old: BenchFile, new: BenchFile) -> list[str]:
 
 def _moved_baseline(times: list[TimeChange], baseline: str | None) -> list[str]:
     moved = [
-        f"{scenario_name(row.task)} {row.change.ratio:.2f} times as long"
+        f"{row.task.label}: {row.change.ratio:.2f} times the old latency"
         for row in times
         if row.task.engine == baseline and row.change.sign
     ]
     if not moved:
         return []
-    return [
-        f"{baseline}, the yardstick, changed itself ({'; '.join(moved)}): a slower or faster machine, or its package"
-    ]
+    return [f"the baseline {baseline} changed ({'; '.join(moved)}): the machine or the package is slower or faster"]

@@ -1,4 +1,4 @@
-"""Prints a comparison with an older benchmark."""
+"""Prints a comparison with an earlier benchmark."""
 
 from __future__ import annotations
 
@@ -6,47 +6,42 @@ import math
 from typing import TYPE_CHECKING, TextIO
 
 from ssr_edge.bench.report.compare import Change, Comparison
-from ssr_edge.bench.report.report import scenario_name
+from ssr_edge.common.console import open_console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-# rich would fold the table to 80 columns in a file or a pipe.
-_PLAIN_WIDTH = 132
-
 
 def print_comparison(comparison: Comparison, old: str, file: TextIO) -> None:
-    """Writes what changed since the run in the file `old` to a terminal or a file."""
-    from rich.console import Console
-
-    console = Console(file=file, width=None if file.isatty() else _PLAIN_WIDTH, highlight=False)
+    """Writes the changes since the run stored in the file `old` to a terminal or a file."""
+    console = open_console(file)
     if comparison.times:
         console.print(_time_table(comparison, old))
     if comparison.labels:
         console.print(_label_table(comparison))
-    lines = [f"new: {name}" for name in comparison.appeared] + [f"gone: {name}" for name in comparison.vanished]
+    lines = [f"new: {name}" for name in comparison.appeared] + [f"removed: {name}" for name in comparison.vanished]
     lines += [f"Warning: {warning}" for warning in comparison.warnings]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
-    console.print(_in_a_sentence(comparison, old), markup=False, soft_wrap=True, style="bold")
+    console.print(_conclusion(comparison, old), markup=False, soft_wrap=True, style="bold")
 
 
-def _in_a_sentence(comparison: Comparison, old: str) -> str:
+def _conclusion(comparison: Comparison, old: str) -> str:
     if not comparison.times:
-        return f"This run and {old} have no row in common."
-    # That the yardstick moved is a warning of its own.
+        return f"This run and {old} have no rows in common."
+    # A change of the baseline is reported as a warning instead.
     times = [row.verdict for row in comparison.times if row.task.engine != comparison.baseline]
     verdicts = times + [row.verdict for row in comparison.labels]
     worse, better = verdicts.count("worse"), verdicts.count("better")
     if not worse and not better:
-        return f"Against {old} nothing changed beyond noise."
-    return f"Beyond noise, {worse} of {len(verdicts)} rows are worse than in {old}, and {better} better."
+        return f"No change beyond noise relative to {old}."
+    return f"Beyond noise, {worse} of {len(verdicts)} rows are worse than in {old} and {better} are better."
 
 
 def _time_table(comparison: Comparison, old: str) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"against {old}: medians over rounds, for offline ms an image")
+    table = Table(title=f"compared with {old}: medians over rounds; offline in ms per image")
     table.add_column("engine")
     table.add_column("scenario")
     for heading in ("old ms", "new ms", "new / old"):
@@ -59,7 +54,7 @@ def _time_table(comparison: Comparison, old: str) -> Table:
         previous = row.task.engine
         table.add_row(
             row.task.engine,
-            scenario_name(row.task),
+            row.task.label,
             f"{row.old_ms:.2f}",
             f"{row.new_ms:.2f}",
             _change(row.change),
@@ -72,7 +67,7 @@ def _time_table(comparison: Comparison, old: str) -> Table:
 def _change(change: Change) -> str:
     if math.isinf(change.high):
         return f"{change.ratio:.2f}"
-    # The bracket is escaped: rich would take it for markup.
+    # The bracket is escaped because rich would read it as markup.
     return f"{change.ratio:.2f} \\[{change.low:.2f}, {change.high:.2f}]"
 
 

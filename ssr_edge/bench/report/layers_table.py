@@ -1,4 +1,4 @@
-"""Prints where an engine's time goes: by block, and the layers that take most."""
+"""Prints where an engine's time goes: by block, and its slowest layers."""
 
 from __future__ import annotations
 
@@ -6,38 +6,28 @@ from typing import TYPE_CHECKING, TextIO
 
 from ssr_edge.bench.profile.layers import Profile, by_block
 from ssr_edge.bench.profile.roofline import BlockRoof, Roofline
+from ssr_edge.bench.report.summary import describe_roofline
+from ssr_edge.common.console import open_console
+from ssr_edge.common.text import TIMES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-# rich would fold the table to 80 columns in a file or a pipe.
-_PLAIN_WIDTH = 132
 _MOST = 10
-_TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def print_layers(engine: str, profile: Profile, roofline: Roofline | None, file: TextIO) -> None:
-    """Writes an engine's tables to a terminal or a file. roofline: None where there is none, as of a GPU."""
-    from rich.console import Console
-
-    console = Console(file=file, width=None if file.isatty() else _PLAIN_WIDTH, highlight=False)
+    """Writes an engine's tables to a terminal or a file. roofline: None without one, e.g. on a GPU."""
+    console = open_console(file)
     console.print(_block_table(engine, profile, roofline))
     console.print(_layer_table(engine, profile))
     console.print(
-        f"Shares are of the {profile.total_ms:.2f} ms that the layers take while they are profiled, "
-        f"the median of {profile.calls} calls; profiling slows an engine.",
+        f"Shares of the {profile.total_ms:.2f} ms spent in layers while profiling, median of {profile.calls} calls. "
+        "Profiling slows an engine.",
         soft_wrap=True,
     )
     if roofline is not None:
-        console.print(in_a_sentence(engine, roofline), markup=False, soft_wrap=True, style="bold")
-
-
-def in_a_sentence(engine: str, roofline: Roofline) -> str:
-    """The one number, and what it is made of."""
-    return (
-        f"{engine} takes {roofline.measured_ms:.2f} ms an image, {roofline.gap:.2f} times the "
-        f"{roofline.bound_ms:.2f} ms that this machine's measured peaks allow."
-    )
+        console.print(describe_roofline(engine, roofline), markup=False, soft_wrap=True, style="bold")
 
 
 def _block_table(engine: str, profile: Profile, roofline: Roofline | None) -> Table:
@@ -62,7 +52,7 @@ def _block_table(engine: str, profile: Profile, roofline: Roofline | None) -> Ta
         f"{roofline.operations / 1e6:.1f}",
         f"{roofline.measured_ms:.3f}",
         f"{roofline.bound_ms:.3f}",
-        f"{roofline.gap:.2f}{_TIMES}",
+        f"{roofline.gap:.2f}{TIMES}",
     )
     return table
 
@@ -72,7 +62,7 @@ def _bounds(roof: BlockRoof) -> tuple[str, str, str, str]:
         f"{roof.operations / 1e6:.1f}",
         f"{roof.measured_ms:.3f}",
         f"{roof.bound_ms:.3f}" if roof.bound_ms else "-",
-        "-" if roof.gap is None else f"{roof.gap:.2f}{_TIMES}",
+        "-" if roof.gap is None else f"{roof.gap:.2f}{TIMES}",
     )
 
 
@@ -81,13 +71,13 @@ def _layer_table(engine: str, profile: Profile) -> Table:
     from rich.text import Text
 
     slowest = sorted(profile.layers, key=lambda layer: -layer.ms)[:_MOST]
-    table = Table(title=f"{engine}, the {len(slowest)} layers that take most of {len(profile.layers)}")
-    for heading in ("layer", "kind", "computed in"):
+    table = Table(title=f"{engine}, the {len(slowest)} slowest of {len(profile.layers)} layers")
+    for heading in ("layer", "kind", "precision"):
         table.add_column(heading)
     for heading in ("ms", "share"):
         table.add_column(heading, justify="right")
     for layer in slowest:
-        # Names come from files: rich would take brackets in them for markup.
+        # Names come from files: rich would read brackets in them as markup.
         name, kind = Text(layer.name), Text(layer.kind)
         table.add_row(
             name, kind, layer.precision or "-", f"{layer.ms:.3f}", f"{100 * layer.ms / profile.total_ms:.1f}%"

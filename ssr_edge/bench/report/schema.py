@@ -1,41 +1,45 @@
-"""The schema of bench.json; `python -m ssr_edge.bench.report.schema` prints it as docs/bench.schema.json has it."""
+"""The content of bench.json, which every table, chart and comparison prints from.
+
+`python -m ssr_edge.bench.report.schema` prints its JSON Schema as published in docs/bench.schema.json.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from ssr_edge.bench.measure.schedule import Scenario
+from ssr_edge.bench.measure.schedule import Scenario, Task
+from ssr_edge.bench.measure.statistics import Percentiles
+from ssr_edge.bench.profile.layers import Profile
+from ssr_edge.bench.profile.roofline import Roofline
 from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import UsageError
+from ssr_edge.common.older_names import OlderNames
+from ssr_edge.machine.energy.nvml import GpuState
+from ssr_edge.machine.gpu import Gpu
+from ssr_edge.runners.base import Phases
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+# Version 2 differs in names only: labelled, peers, peer_ms.
+_READABLE_VERSIONS = (2, SCHEMA_VERSION)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_NEXT = "ssr-edge bench --json bench.json  (writes a file of this version)"
+_NEXT = "ssr-edge bench --json bench.json  (writes a file of the current version)"
 
 
-class _Part(BaseModel):
-    # JSON has neither NaN nor infinity.
+class _Model(OlderNames):
+    # JSON has neither NaN nor infinity. Dataclasses used as fields inherit this configuration.
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
     )
 
 
-class GpuFacts(_Part):
-    """driver_cuda: the newest CUDA that its driver runs."""
+class Environment(_Model):
+    """The machine. memory_gb: units of 10^9 bytes. load_average: over the minute before. packages: version by name."""
 
-    name: str
-    compute_capability: str
-    driver_cuda: str
-
-
-class Environment(_Part):
-    """The machine. memory_gb: of 10^9 bytes. load_average: over the minute before; packages: version by name."""
-
-    # A newer ssr-edge may know more of its machine.
+    # Newer versions of ssr-edge may record more about the machine.
     model_config = ConfigDict(extra="allow")
 
     cpu: str
@@ -48,112 +52,114 @@ class Environment(_Part):
     os: str
     python: str
     packages: dict[str, str]
-    gpu: GpuFacts | None
+    gpu: Gpu | None
 
 
-class BundleFacts(_Part):
-    """The bundle whose engines were measured, as its manifest has it."""
+class BundleFacts(_Model):
+    """Identity of the measured bundle, from its manifest."""
 
     name: str
     created: str
     checkpoint_sha256: str
 
 
-class Images(_Part):
-    """The images that were classified. sha256: of their contents, in order.
+class Images(_Model):
+    """The classified images. sha256: hash of their contents, in order.
 
-    truth: position in `classes` of each image's class, null where it is not known.
+    truth: index into `classes` of each image's class; null if unknown.
     """
 
     folder: str
     sha256: str
-    classes: list[str] = list(CLASSES)
+    classes: list[str] = Field(default_factory=lambda: list(CLASSES))
     truth: list[int | None]
 
 
-class TaskFacts(_Part):
-    """An engine in a scenario. batch: images in one engine call."""
-
+class _TaskRow(_Model):
     engine: str
     scenario: Scenario
     batch: int = Field(ge=1)
 
-
-class LatencyFacts(_Part):
-    """Percentiles in ms: of one call, for multi-stream of a query of 8 images, for end-to-end of one image."""
-
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    max: float
+    @property
+    def task(self) -> Task:
+        """Engine, scenario and batch, usable as a key."""
+        return Task(self.engine, self.scenario, self.batch)
 
 
-class WarmUpFacts(_Part):
-    """How long it took until its time settled, or what was allowed was over; for end-to-end calls are images."""
+class _RatioRow(_TaskRow):
+    ratio: float
+    ci95: tuple[float, float]
+
+
+class WarmUp(_Model):
+    """Warm-up until the time per call settled or the limit was reached. calls: images, for end-to-end."""
 
     calls: int
     seconds: float
 
 
-class ResultFacts(TaskFacts):
-    """A row of the table. images_per_second: at the median.
+class ResultRow(_TaskRow):
+    """One row of the results table. batch: images per engine call.
 
-    peak_rss_mb: its process's, of 10^6 bytes, with batches up to a query's 8.
-
-    round_medians_ms: the median of each round; those of all rows were taken at the same moments, so rows of one file
-    can be paired by round.
+    latency_ms: per call; for multi-stream per query of 8 images, for end-to-end per image.
+    images_per_second: at the median latency. peak_rss_mb: of the engine's process, in 10^6 bytes, with batches of up to
+    8 images. round_medians_ms: median of each round. All rows are measured in the same rounds, so rows of one file can
+    be paired by round.
     """
 
-    latency_ms: LatencyFacts
+    latency_ms: Percentiles
     images_per_second: float
     peak_rss_mb: float | None
     first_call_ms: float
-    warm_up: WarmUpFacts
+    warm_up: WarmUp
     calls: int
     round_medians_ms: list[float] = Field(min_length=1)
 
 
-class SpeedupFacts(TaskFacts):
-    """How many times faster than `over` in the same scenario. ci95: bootstrap interval of the median over rounds."""
+class SpeedupRow(_RatioRow):
+    """Speedup over `over` in the same scenario. ci95: bootstrap interval of the median over rounds."""
 
     over: str
-    ratio: float
-    ci95: tuple[float, float]
 
 
-class NoiseFacts(TaskFacts):
-    """How many times faster than the engine a second process of the same engine seemed to be: nothing but noise."""
+class NoiseRow(_RatioRow):
+    """An A/A pair: measured speedup of a second process of the same engine. Any difference from 1 is noise."""
 
-    ratio: float
-    ci95: tuple[float, float]
+    @property
+    def reach(self) -> float:
+        """Largest distance of the interval from 1, as a fraction."""
+        low, high = self.ci95
+        return max(high - 1, 1 - low, 0.0)
 
 
-class LiveFacts(_Part):
-    """Frames at a set rate, the newest first. latency_ms: from a frame's capture to its label; null without a label.
+class LiveRow(_Model):
+    """Latest-frame-first classification at a fixed frame rate.
 
-    fps: frames a second that came. dropped: of `frames`, those that a newer one replaced before the engine was free.
+    fps: frames per second delivered. frames: number delivered. dropped: frames replaced by a newer one before the
+    engine was free. latency_ms: from capture to label; null if no frame was classified.
     """
 
     engine: str
     fps: float
     frames: int
     dropped: int
-    latency_ms: LatencyFacts | None
+    latency_ms: Percentiles | None
 
 
-class EnergyFacts(TaskFacts):
-    """Joules of an image: the energy that the meter counted while the row was timed, by image, idle draw included."""
+class EnergyRow(_TaskRow):
+    """Energy per image while the row was timed, including the idle power of the machine."""
 
     meter: str
     joules_per_image: float
 
 
-class VendorToolFacts(_Part):
-    """An engine beside the vendor's own tool, single-stream. ratio: our time over the tool's, paired by turn.
+class VendorToolRow(_Model):
+    """An engine compared with the vendor's benchmark tool, single-stream. ratio: our time / the tool's, paired by turn.
 
-    what: inside the tool's time, in words. command: what was run, for the same once more.
+    what: what the tool's time includes. command: reproduces the tool's measurement.
     """
+
+    older_names: ClassVar[dict[str, str]] = {"peer_ms": "vendor_ms"}
 
     engine: str
     tool: str
@@ -166,62 +172,14 @@ class VendorToolFacts(_Part):
     ci95: tuple[float, float]
 
 
-class LayerFacts(_Part):
-    """A layer as the runtime calls it. block: of the network. ms: median of a call, profiled.
+class AccuracyRow(_Model):
+    """Accuracy of one engine. images: number classified. labeled: how many of them have a known class.
 
-    precision: what it was computed in, empty where the runtime does not say.
+    agreement_with_fp32: fraction of images with the same label as the baseline; null without a baseline.
+    labels: index into `images.classes` for each image; null if it could not be read.
     """
 
-    name: str
-    kind: str
-    block: str
-    ms: float
-    precision: str
-
-
-class ProfileFacts(_Part):
-    """An engine's layers, in the order they ran. Profiling slows an engine: shares mean something, the sum does not."""
-
-    layers: list[LayerFacts]
-    calls: int
-
-
-class PeaksFacts(_Part):
-    """The most that this machine's cores were seen to do. multiply_adds_per_s: by precision."""
-
-    multiply_adds_per_s: dict[str, float]
-    copy_bytes_per_s: float
-    cache_copy_bytes_per_s: float
-
-
-class BlockRoofFacts(_Part):
-    """A block of one image. operations: multiply-adds. bound_ms: the longer of compute_ms and transfer_ms."""
-
-    block: str
-    operations: int
-    bytes: int
-    compute_ms: float
-    transfer_ms: float
-    measured_ms: float
-    bound_ms: float
-
-
-class RooflineFacts(_Part):
-    """How far an engine is from what the peaks allow. gap: measured_ms over bound_ms."""
-
-    peaks: PeaksFacts
-    measured_ms: float
-    bound_ms: float
-    gap: float
-    blocks: list[BlockRoofFacts]
-
-
-class AccuracyFacts(_Part):
-    """images: how many it classified; labeled: how many of them have a known class.
-
-    agreement_with_fp32: share of images with the same label as the baseline; null for want of one.
-    labels: for each image its position in `images.classes`, null where it could not be read.
-    """
+    older_names: ClassVar[dict[str, str]] = {"labelled": "labeled"}
 
     engine: str
     macro_f1: float | None
@@ -232,17 +190,17 @@ class AccuracyFacts(_Part):
     labels: list[int | None]
 
 
-class BatchFacts(_Part):
-    """ms of a call of `batch` images, seen while warming up."""
+class BatchTime(_Model):
+    """Time per call of `batch` images during warm-up."""
 
     batch: int
     ms: float
 
 
-class EngineFacts(_Part):
-    """What an engine said of itself. origin: where it came from, in words. max_batch: images it takes in one call.
+class EngineFacts(_Model):
+    """A loaded engine. origin: where it was loaded from. max_batch: most images per call.
 
-    threads: that it computes with; null on a GPU. batches: those that were tried, to find offline's.
+    threads: compute threads; null on a GPU. batches: batch sizes tried for the offline scenario.
     """
 
     version: str
@@ -251,13 +209,13 @@ class EngineFacts(_Part):
     max_batch: int
     load_ms: float
     threads: int | None
-    batches: list[BatchFacts]
+    batches: list[BatchTime]
 
 
-class PhasesFacts(_Part):
-    """Where a call of `batch` images goes on a GPU, medians in ms. h2d, d2h: the copies to it and back.
+class PhasesRow(_Model):
+    """Median duration of the GPU phases of a call of `batch` images. h2d, d2h: copies to and from the GPU.
 
-    enqueue_ms: of the host, to queue the copies and the engine between them.
+    enqueue_ms: host time to enqueue the copies and the engine.
     """
 
     batch: int
@@ -266,77 +224,70 @@ class PhasesFacts(_Part):
     d2h_ms: float
     enqueue_ms: float
 
+    @property
+    def phases(self) -> Phases:
+        """The durations without the batch size."""
+        return Phases(self.h2d_ms, self.compute_ms, self.d2h_ms, self.enqueue_ms)
 
-class EngineOnGpu(_Part):
-    """device_mb: what its process held on the GPU in the end, of 10^6 bytes; null where NVML does not say.
 
-    phases: at batch 1 and at offline's. reason: why there are none, in words.
+class EngineOnGpu(_Model):
+    """device_mb: GPU memory of the engine's process at the end, in 10^6 bytes; null if NVML does not report it.
+
+    phases: at batch 1 and at the offline batch sizes. reason: why phases are missing.
     """
 
     device_mb: float | None
-    phases: list[PhasesFacts]
+    phases: list[PhasesRow]
     reason: str | None
 
 
-class GpuStateFacts(_Part):
-    """The GPU at one moment, under load; null is what its driver does not tell. sm_clock_mhz: of its multiprocessors.
-
-    throttled: why it ran below its highest clocks, in words. reason: why nothing is known, in words.
-    """
-
-    sm_clock_mhz: int | None
-    temperature_c: int | None
-    power_w: float | None
-    throttled: list[str]
-    reason: str | None
-
-
-class OnGpuFacts(_Part):
-    """What was found on the GPU alone. before, after: the rounds; null where no engine could keep it busy."""
+class OnGpuFacts(_Model):
+    """GPU measurements. before, after: GPU state under load around the rounds; null if no engine could load it."""
 
     engines: dict[str, EngineOnGpu]
-    before: GpuStateFacts | None
-    after: GpuStateFacts | None
+    before: GpuState | None
+    after: GpuState | None
 
 
-class ReasonFacts(_Part):
-    """Why an engine has no rows, in words."""
+class Reason(_Model):
+    """Why an engine has no rows."""
 
     engine: str
     reason: str
 
 
-class BenchFile(_Part):
-    """bench.json. command: measures the same again. rounds: turns that every row had.
+class BenchFile(_Model):
+    """The benchmark report, stored as bench.json. command: reproduces the measurement. rounds: turns of every row.
 
-    others_share: of the processor, taken by other programs while an engine was timed (the worst engine's), 0 to 1.
-    disturbed: whether that is so much that the figures mean little. method: what was timed, in words.
-    noise: A/A pairs. stages: by engine, ms an image of each stage of end-to-end, alone and in one thread.
-    meters: by name what is inside its figure; no_meters: why there are no more. layers, rooflines: by engine.
-    on_gpu: null where no engine ran on a GPU.
+    noise: A/A pairs. stages: by engine, ms per image of each end-to-end stage, run alone in one thread.
+    meters: what each meter's figure includes. no_meters: why other meters are missing. layers, rooflines: by engine.
+    others_share: fraction of the processor used by other programs while an engine was timed (worst engine), 0 to 1.
+    disturbed: others_share exceeds the limit. method: what was timed. on_gpu: null if no engine ran on a GPU.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    older_names: ClassVar[dict[str, str]] = {"peers": "vendor_tools"}
+
+    schema_version: Literal[3] = SCHEMA_VERSION
     created: str
     command: str
     bundle: BundleFacts
     environment: Environment
     images: Images
-    results: list[ResultFacts]
-    speedup: list[SpeedupFacts]
-    noise: list[NoiseFacts]
-    live: list[LiveFacts]
+    results: list[ResultRow]
+    speedup: list[SpeedupRow]
+    noise: list[NoiseRow]
+    live: list[LiveRow]
     stages: dict[str, dict[str, float]]
-    energy: list[EnergyFacts]
+    energy: list[EnergyRow]
     meters: dict[str, str]
     no_meters: list[str]
-    peers: list[VendorToolFacts]
-    layers: dict[str, ProfileFacts]
-    rooflines: dict[str, RooflineFacts]
-    accuracy: list[AccuracyFacts]
+    vendor_tools: list[VendorToolRow]
+    layers: dict[str, Profile]
+    rooflines: dict[str, Roofline]
+    accuracy: list[AccuracyRow]
     engines: dict[str, EngineFacts]
-    failures: list[ReasonFacts]
-    not_run: list[ReasonFacts]
+    failures: list[Reason]
+    not_run: list[Reason]
     notes: list[str]
     rounds: int
     others_share: float | None
@@ -344,25 +295,35 @@ class BenchFile(_Part):
     method: str
     on_gpu: OnGpuFacts | None = None
 
+    @property
+    def noise_share(self) -> float | None:
+        """Largest difference measured between two processes of one engine, as a fraction; None without an A/A pair."""
+        return max((pair.reach for pair in self.noise), default=None)
+
+    @property
+    def within_noise(self) -> list[SpeedupRow]:
+        """Speedups no larger than the difference between two processes of one engine."""
+        share = self.noise_share
+        return [] if share is None else [row for row in self.speedup if abs(row.ratio - 1) <= share]
+
 
 def read_bench(path: Path) -> BenchFile:
-    """Reads a bench.json.
+    """Reads a bench.json of schema version 2 or 3.
 
     Raises:
-        UsageError: it can't be read, is no JSON, or is of another schema version.
+        UsageError: the file can't be read, is not JSON, or has another schema version.
     """
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
         raise _unusable(f"{path} can't be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deep
-        raise _unusable(f"{path} is no JSON file: {error}") from error
+        raise _unusable(f"{path} is not a JSON file: {error}") from error
     version = found.get("schema_version") if isinstance(found, dict) else None
-    if version != SCHEMA_VERSION:
-        what = "no schema version" if version is None else f"schema version {version!r}"
-        raise _unusable(f"{path} has {what}")
+    if version not in _READABLE_VERSIONS:
+        raise _unusable(f"{path} has " + ("no schema version" if version is None else f"schema version {version!r}"))
     try:
-        return BenchFile.model_validate(found)
+        return BenchFile.model_validate(found | {"schema_version": SCHEMA_VERSION})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -370,14 +331,13 @@ def read_bench(path: Path) -> BenchFile:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of the file, as written."""
+    """JSON Schema (2020-12) of the file as written."""
     return {"$schema": _DIALECT, **BenchFile.model_json_schema(mode="serialization"), "title": "bench.json"}
 
 
 def _unusable(found: str) -> UsageError:
-    return UsageError(
-        found, expected=f"a bench.json of schema version {SCHEMA_VERSION}, which this ssr-edge reads", next_step=_NEXT
-    )
+    versions = " or ".join(map(str, _READABLE_VERSIONS))
+    return UsageError(found, expected=f"a bench.json of schema version {versions}", next_step=_NEXT)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws the marks that the charts are made of: an SVG with a scale along each side."""
+"""SVG primitives of the charts: scales, ticks, lines, marks and text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-# Of a chart, in units; at 400 px of screen a unit is a little less than a pixel, so that text stays readable.
+# Chart width in SVG units; on a 400 px screen a unit is slightly less than a pixel, which keeps text readable.
 WIDTH = 400.0
 _FEWEST_TICKS = 3
 _MANTISSAS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
@@ -27,7 +27,7 @@ _MARKS = (
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps values from [low, high] to places from `start` to `end`. log: by their logarithms; values are > 0 then."""
+    """Maps values in [low, high] to coordinates from `start` to `end`. log: logarithmic scale, for values > 0."""
 
     low: float
     high: float
@@ -36,12 +36,12 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The place of a value."""
+        """Coordinate of a value."""
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (at - low) / (high - low)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Round values within the scale, at most so many."""
+        """At most `most` round values within the scale."""
         return log_ticks(self.low, self.high, most) if self.log else linear_ticks(self.low, self.high, most)
 
 
@@ -56,7 +56,7 @@ def linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round values within [low, high], evenly spread on a log scale; 0 < low < high."""
+    """Round values within [low, high], evenly distributed on a log scale; 0 < low < high."""
     decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
     for mantissas in _MANTISSAS:
         ticks = [value for decade in decades for m in mantissas if low <= (value := m * 10.0**decade) <= high]
@@ -69,10 +69,10 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 class Drawing:
-    """An SVG under construction. Text is escaped by the XML writer; colors are classes, which the page's CSS knows."""
+    """Builds an SVG. The XML writer escapes text; colors are CSS classes defined by the page."""
 
     def __init__(self, height: float, label: str) -> None:
-        """label: what it shows, for those who hear the page."""
+        """label: description of the chart (aria-label for screen readers)."""
         self._root = ElementTree.Element(
             "svg", {"viewBox": f"0 0 {WIDTH:g} {height:g}", "role": "img", "aria-label": label, "class": "chart"}
         )
@@ -82,29 +82,29 @@ class Drawing:
         self._add("line", style, x1=x1, y1=y1, x2=x2, y2=y2)
 
     def path(self, points: Sequence[tuple[float, float]], style: str) -> None:
-        """A line through points."""
+        """A polyline."""
         self._add("path", style, d="M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points))
 
     def bar(self, x1: float, x2: float, y: float, height: float, style: str) -> None:
-        """A bar from x1 to x2 >= x1, its middle at y."""
+        """A bar from x1 to x2 >= x1, centered at y."""
         self._add("rect", style, x=x1, y=y - height / 2, width=x2 - x1, height=height)
 
     def mark(self, x: float, y: float, number: int, shape: int | None = None) -> None:
-        """Engine `number`'s mark: its own shape and color. shape: another number's shape, in the engine's color."""
+        """Mark of engine `number` in its shape and color. shape: number of another shape, in the engine's color."""
         outline = mark_path(number if shape is None else shape)
         self._add("path", f"mark {engine_style(number)}", d=outline, transform=f"translate({x:.1f},{y:.1f})")
 
     def ring(self, x: float, y: float) -> None:
-        """Makes a place stand out among the marks."""
+        """A ring that highlights a position."""
         self._add("circle", "ring", cx=x, cy=y, r=8.0)
 
     def text(self, x: float, y: float, text: str, style: str = "", anchor: str = "start") -> None:
-        """Words. anchor: `start`, `middle` or `end` of them lies at x."""
+        """Text whose `start`, `middle` or `end` (anchor) lies at x."""
         self._add("text", style, x=x, y=y, **{"text-anchor": anchor}).text = text
 
     def markup(self) -> Markup:
-        """The drawing as an element of an HTML page."""
-        return Markup(ElementTree.tostring(self._root, encoding="unicode"))  # escaped by the writer
+        """The drawing as an HTML element."""
+        return Markup(ElementTree.tostring(self._root, encoding="unicode"))  # escaped by ElementTree
 
     def _add(self, tag: str, style: str, **attributes: float | str) -> ElementTree.Element:
         values = {name: f"{v:.1f}" if isinstance(v, float) else str(v) for name, v in attributes.items()}
@@ -112,16 +112,16 @@ class Drawing:
 
 
 def engine_style(number: int) -> str:
-    """CSS class of engine `number`'s color."""
+    """CSS class of the color of engine `number`."""
     return f"e{number % _COLORS}"
 
 
 def mark_path(number: int) -> str:
-    """Outline of engine `number`'s mark, about 10 units wide, its center at 0, 0."""
+    """Outline of the mark of engine `number`, about 10 units wide, centered at 0, 0."""
     return _MARKS[number % len(_MARKS)]
 
 
 def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
-    """A range of positive values widened at both ends, by a share of it on a log scale."""
+    """Widens a range of positive values at both ends, by a fraction of it on a log scale."""
     factor = max((high / low) ** share, 1.02)
     return low / factor, high * factor

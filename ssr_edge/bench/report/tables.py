@@ -1,184 +1,168 @@
-"""Prints a report: the table, the accuracies, and the sentence that people quote."""
+"""Prints a benchmark report: its tables, notes and summary."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import astuple
 from typing import TYPE_CHECKING, TextIO
 
-from ssr_edge.bench.measure.on_gpu import OnGpu
+from ssr_edge.bench.measure.schedule import Task
 from ssr_edge.bench.measure.stages import STAGES
-from ssr_edge.bench.report.gpu_messages import describe_gpu
-from ssr_edge.bench.report.layers_table import in_a_sentence
-from ssr_edge.bench.report.report import METHOD, Report, Speedup, scenario_name
-from ssr_edge.bench.report.summary import describe_noise, summary
+from ssr_edge.bench.report.schema import BenchFile, EnergyRow, OnGpuFacts, SpeedupRow
+from ssr_edge.bench.report.summary import describe_gpu, describe_noise, describe_roofline, summary
+from ssr_edge.common.console import open_console
+from ssr_edge.common.text import TIMES
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
-# rich would fold the table to 80 columns in a file or a pipe.
-_PLAIN_WIDTH = 140
-_TIMES = "\N{MULTIPLICATION SIGN}"
 
-
-def print_report(report: Report, file: TextIO) -> None:
+def print_report(bench: BenchFile, file: TextIO) -> None:
     """Writes the report to a terminal or a file."""
-    from rich.console import Console
-
-    console = Console(file=file, width=None if file.isatty() else _PLAIN_WIDTH, highlight=False)
-    console.print(_speed_table(report))
-    if report.live:
-        console.print(_live_table(report))
-    if report.stages:
-        console.print(_stages_table(report))
-    if report.peers:
-        console.print(_vendor_tools_table(report))
-    if report.accuracy:
-        console.print(_accuracy_table(report))
-    if report.energy:
-        console.print(_energy_table(report))
-    for reason in [] if report.energy else report.no_meters:
-        console.print(f"No energy: {reason}", markup=False, soft_wrap=True)
-    if report.on_gpu is not None:
-        _print_on_gpu(report.on_gpu, console)
-    for name, reason in report.failures.items():
-        console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)
-    for name, reason in report.not_run.items():
-        console.print(f"{name} not run here: {reason}", markup=False, soft_wrap=True)
-    for note in report.notes:
-        console.print(f"Note: {note}", markup=False, soft_wrap=True)
-    for warning in describe_noise(report):
-        console.print(warning, markup=False, soft_wrap=True)
-    for engine, found in report.rooflines.items():
-        console.print(in_a_sentence(engine, found), markup=False, soft_wrap=True)
-    console.print(METHOD, markup=False, soft_wrap=True)
-    console.print(summary(report), markup=False, soft_wrap=True, style="bold")
+    console = open_console(file)
+    for table in _tables(bench):
+        console.print(table)
+    for line in _lines(bench):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(summary(bench), markup=False, soft_wrap=True, style="bold")
 
 
-def _speed_table(report: Report) -> Table:
+def _tables(bench: BenchFile) -> Iterable[Table]:
+    yield _speed_table(bench)
+    if bench.live:
+        yield _live_table(bench)
+    if bench.stages:
+        yield _stages_table(bench)
+    if bench.vendor_tools:
+        yield _vendor_tools_table(bench)
+    if bench.accuracy:
+        yield _accuracy_table(bench)
+    if bench.energy:
+        yield _energy_table(bench)
+    if bench.on_gpu is not None and any(found.phases for found in bench.on_gpu.engines.values()):
+        yield _phases_table(bench.on_gpu)
+
+
+def _lines(bench: BenchFile) -> Iterable[str]:
+    if not bench.energy:
+        yield from (f"Energy not measured: {reason}" for reason in bench.no_meters)
+    if bench.on_gpu is not None:
+        yield from _gpu_lines(bench.on_gpu)
+    yield from (f"{row.engine} failed: {row.reason}" for row in bench.failures)
+    yield from (f"{row.engine} not run: {row.reason}" for row in bench.not_run)
+    yield from (f"Note: {note}" for note in bench.notes)
+    yield from describe_noise(bench)
+    yield from (describe_roofline(engine, found) for engine, found in bench.rooflines.items())
+    yield bench.method
+
+
+def _gpu_lines(found: OnGpuFacts) -> Iterable[str]:
+    for name, engine in found.engines.items():
+        if engine.reason is not None:
+            yield f"{name}: GPU phases not timed: {engine.reason}"
+        if engine.device_mb is not None:
+            yield f"{name} uses {engine.device_mb:.0f} MB of GPU memory"
+    for when, state in (("before", found.before), ("after", found.after)):
+        if state is not None:
+            yield f"GPU under load {when} the rounds: {describe_gpu(state)}"
+
+
+def _table(title: str, *left: str, right: Iterable[str]) -> Table:
     from rich.table import Table
 
-    over = report.speedups[0].over if report.speedups else "baseline"
-    table = Table(title=f"{report.rounds} rounds; times in ms, of a call, a query of 8 images or, end-to-end, an image")
-    table.add_column("engine", no_wrap=True)
-    table.add_column("scenario", no_wrap=True)
-    for heading in ("batch", "p50", "p90", "p95", "p99", "max", "images/s", f"{_TIMES} over {over}", "peak MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    speedups = {row.task: row for row in report.speedups}
+    table = Table(title=title)
+    for heading in left:
+        table.add_column(heading)
+    for heading in right:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _speed_table(bench: BenchFile) -> Table:
+    over = bench.speedup[0].over if bench.speedup else "baseline"
+    title = f"{bench.rounds} rounds; times in ms per call, per query of 8 images or, for end-to-end, per image"
+    columns = ("batch", "p50", "p90", "p95", "p99", "max", "images/s", f"{TIMES} over {over}", "peak MB")
+    table = _table(title, "engine", "scenario", right=columns)
+    for column in table.columns:
+        column.no_wrap = True
+    speedups = {row.task: row for row in bench.speedup}
     previous = None
-    for row in report.results:
-        if previous not in (None, row.task.engine):
+    for row in bench.results:
+        if previous not in (None, row.engine):
             table.add_section()
-        previous = row.task.engine
+        previous = row.engine
         table.add_row(
-            row.task.engine,
-            row.task.scenario,
-            str(row.task.batch),
-            *(f"{ms:.2f}" for ms in astuple(row.latency)),
+            row.engine,
+            row.scenario,
+            str(row.batch),
+            *(f"{ms:.2f}" for ms in astuple(row.latency_ms)),
             f"{row.images_per_second:.1f}",
-            _ratio(speedups.get(row.task)),
+            _speedup(speedups.get(row.task)),
             "-" if row.peak_rss_mb is None else f"{row.peak_rss_mb:.0f}",
         )
     return table
 
 
-def _ratio(row: Speedup | None) -> str:
-    # The bracket is escaped: rich would take it for markup.
-    return "" if row is None else f"{row.ratio.ratio:.2f} \\[{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+def _speedup(row: SpeedupRow | None) -> str:
+    # The bracket is escaped because rich would read it as markup.
+    return "" if row is None else f"{row.ratio:.2f} \\[{row.ci95[0]:.2f}, {row.ci95[1]:.2f}]"
 
 
-def _live_table(report: Report) -> Table:
-    from rich.table import Table
-
-    table = Table(title=f"live, {report.live[0].fps:g} frames a second: from a frame to its label")
-    table.add_column("engine")
-    for heading in ("frames", "dropped", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms"):
-        table.add_column(heading, justify="right")
-    for row in report.live:
+def _live_table(bench: BenchFile) -> Table:
+    columns = ("frames", "dropped", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms")
+    table = _table(f"live, {bench.live[0].fps:g} frames/s: from a frame to its label", "engine", right=columns)
+    for row in bench.live:
         latency = ["-"] * 5 if row.latency_ms is None else [f"{ms:.2f}" for ms in astuple(row.latency_ms)]
         table.add_row(row.engine, str(row.frames), f"{row.dropped} ({row.dropped / row.frames:.0%})", *latency)
     return table
 
 
-def _stages_table(report: Report) -> Table:
-    from rich.table import Table
-
-    table = Table(title="end-to-end, each stage alone in one thread: ms an image")
-    table.add_column("engine")
-    for stage in STAGES:
-        table.add_column(stage, justify="right")
-    for engine, stages in report.stages.items():
+def _stages_table(bench: BenchFile) -> Table:
+    table = _table("end-to-end, each stage alone in one thread: ms per image", "engine", right=STAGES)
+    for engine, stages in bench.stages.items():
         table.add_row(engine, *(f"{stages[stage]:.2f}" if stage in stages else "-" for stage in STAGES))
     return table
 
 
-def _vendor_tools_table(report: Report) -> Table:
-    from rich.table import Table
-
-    table = Table(title="single-stream beside the vendor's own tool, on the same file")
-    table.add_column("engine")
-    table.add_column("tool")
-    for heading in ("ours ms", "tool's ms", "ours / tool's"):
-        table.add_column(heading, justify="right")
-    for row in report.peers:
-        ratio = f"{row.ratio.ratio:.3f} \\[{row.ratio.low:.3f}, {row.ratio.high:.3f}]"
+def _vendor_tools_table(bench: BenchFile) -> Table:
+    title = "single-stream, compared with the vendor's benchmark tool on the same file"
+    table = _table(title, "engine", "tool", right=("ours ms", "tool ms", "ours / tool"))
+    for row in bench.vendor_tools:
+        ratio = f"{row.ratio:.3f} \\[{row.ci95[0]:.3f}, {row.ci95[1]:.3f}]"
         table.add_row(row.engine, f"{row.tool} {row.version}", f"{row.ours_ms:.2f}", f"{row.vendor_ms:.2f}", ratio)
     return table
 
 
-def _energy_table(report: Report) -> Table:
-    from rich.table import Table
+def joules_by_task(rows: Iterable[EnergyRow]) -> dict[Task, dict[str, float]]:
+    """Joules per image by task and meter."""
+    found: dict[Task, dict[str, float]] = {}
+    for row in rows:
+        found.setdefault(row.task, {})[row.meter] = row.joules_per_image
+    return found
 
-    table = Table(title="millijoules an image, idle draw included")
-    for heading in ("engine", "scenario"):
-        table.add_column(heading)
-    for meter in report.meters:
-        table.add_column(meter, justify="right")
-    for task, joules in report.energy.items():
-        found = (joules.get(meter) for meter in report.meters)
-        cells = ("-" if joule is None else f"{1000 * joule:.2f}" for joule in found)
-        table.add_row(task.engine, scenario_name(task), *cells)
+
+def _energy_table(bench: BenchFile) -> Table:
+    table = _table("millijoules per image, including idle power", "engine", "scenario", right=bench.meters)
+    for task, joules in joules_by_task(bench.energy).items():
+        cells = (f"{1000 * joules[meter]:.2f}" if meter in joules else "-" for meter in bench.meters)
+        table.add_row(task.engine, task.label, *cells)
     return table
 
 
-def _accuracy_table(report: Report) -> Table:
-    from rich.table import Table
-
-    table = Table(title="on the folder's images")
-    table.add_column("engine")
-    for heading in ("images", "labeled", "macro-F1", "accuracy", "agrees with FP32"):
-        table.add_column(heading, justify="right")
-    for row in report.accuracy:
+def _accuracy_table(bench: BenchFile) -> Table:
+    columns = ("images", "labeled", "macro-F1", "accuracy", "agrees with FP32")
+    table = _table("accuracy on the folder's images", "engine", right=columns)
+    for row in bench.accuracy:
         shares = (row.macro_f1, row.accuracy, row.agreement_with_fp32)
-        table.add_row(
-            row.engine,
-            str(row.images),
-            str(row.labeled),
-            *("-" if share is None else f"{share:.4f}" for share in shares),
-        )
+        cells = ("-" if share is None else f"{share:.4f}" for share in shares)
+        table.add_row(row.engine, str(row.images), str(row.labeled), *cells)
     return table
 
 
-def _print_on_gpu(found: OnGpu, console: Console) -> None:
-    if found.phases:
-        console.print(_phases_table(found))
-    for name, reason in found.reasons.items():
-        console.print(f"{name}: its phases were not timed: {reason}", markup=False, soft_wrap=True)
-    for name, held in found.device_mb.items():
-        console.print(f"{name} holds {held:.0f} MB on the GPU", markup=False, soft_wrap=True)
-    for when, state in (("before", found.before), ("after", found.after)):
-        if state is not None:
-            console.print(f"GPU under load {when} the rounds: {describe_gpu(state)}", markup=False, soft_wrap=True)
-
-
-def _phases_table(found: OnGpu) -> Table:
-    from rich.table import Table
-
-    table = Table(title="GPU: ms a call")
-    table.add_column("engine")
-    for heading in ("batch", "copy to it", "compute", "copy back", "enqueue (host)"):
-        table.add_column(heading, justify="right")
-    for engine, rows in found.phases.items():
-        for row in rows:
-            table.add_row(engine, str(row.batch), *(f"{ms:.3f}" for ms in astuple(row.phases)))
+def _phases_table(found: OnGpuFacts) -> Table:
+    columns = ("batch", "copy in", "compute", "copy out", "enqueue (host)")
+    table = _table("GPU phases: ms per call", "engine", right=columns)
+    for name, engine in found.engines.items():
+        for row in engine.phases:
+            table.add_row(name, str(row.batch), *(f"{ms:.3f}" for ms in astuple(row.phases)))
     return table

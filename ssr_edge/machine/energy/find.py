@@ -1,4 +1,4 @@
-"""Asks every source what it can measure on this machine."""
+"""Finds the energy meters of this machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ssr_edge.machine.energy.meter import Meter, Unmeasurable
 
 @dataclass(frozen=True)
 class Found:
-    """The meters of this machine; and for each source without one, why, in words."""
+    """Meters of this machine, and the reason for each source without one."""
 
     meters: list[Meter]
     reasons: list[str]
 
 
 def find_meters(root: Path = Path("/")) -> Found:
-    """Every meter. root: where `sys` is."""
+    """All meters. root: folder that contains `sys`."""
     sources: tuple[Callable[[], Sequence[Meter]], ...] = (
         lambda: rapl.find(root),
         lambda: nvml.find(),

@@ -1,4 +1,4 @@
-"""What every source of energy figures looks like to the benchmark."""
+"""Common interface of the energy meters."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Protocol
 
 
 class Unmeasurable(Exception):
-    """A source that this machine lacks, or that fails; its text is the reason, and the way out where there is one."""
+    """A missing or failing energy source; the message gives the reason and, if possible, a remedy."""
 
 
 class Meter(Protocol):
-    """Measures from `start` to `stop`, again and again. name: short, as in tables. what: what is inside, in words."""
+    """Measures from `start` to `stop`, repeatedly. name: short, for tables. what: what the figure includes."""
 
     name: str
     what: str
 
     def start(self) -> None:
-        """Begins to measure.
+        """Starts measuring.
 
         Raises:
             Unmeasurable: the source fails.
         """
 
     def stop(self) -> float:
-        """Ends what `start` began and returns its joules.
+        """Stops measuring and returns the joules since `start`.
 
         Raises:
             Unmeasurable: the source fails.

@@ -1,6 +1,6 @@
-"""What NVIDIA's driver tells of the GPU through NVML: energy since it was loaded (from Volta on), clocks, heat.
+"""GPU energy (from Volta on), clocks, temperature and power, through NVML.
 
-https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html; the package is nvidia-ml-py, its module pynvml.
+https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html; package nvidia-ml-py, module pynvml.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _THROTTLED = {
 
 @dataclass(frozen=True)
 class GpuState:
-    """The GPU at one moment. sm_clock_mhz: of its multiprocessors. throttled: why it runs below its highest clocks.
+    """State of the GPU at one moment; None for values that the driver does not report.
 
-    None is what it does not tell. reason: why it tells nothing at all, in words.
+    sm_clock_mhz: clock of the multiprocessors. throttled: reasons for running below the maximum clocks.
+    reason: why the whole state is unknown.
     """
 
     sm_clock_mhz: int | None = None
@@ -42,14 +43,14 @@ class GpuState:
 
 
 def gpu_state() -> GpuState:
-    """The state of the GPU that our runners use."""
+    """State of the GPU that our runners use."""
     try:
         nvml, handle = open_nvml()
     except Unmeasurable as error:
         return GpuState(reason=str(error))
 
     def ask(call: Callable[[], Any]) -> Any:
-        # Each figure by itself: a Jetson's driver, or a laptop's, tells some of them.
+        # Queried one by one: the drivers of Jetsons and laptops report only some values.
         try:
             return call()
         except nvml.NVMLError:
@@ -65,10 +66,10 @@ def gpu_state() -> GpuState:
 
 
 class NvmlMeter:
-    """The GPU's energy counter. The driver renews it in steps, so a single short turn tells little."""
+    """The GPU's energy counter. The driver updates it in steps, so a single short turn is inaccurate."""
 
     name = "gpu board"
-    what = "the whole graphics card, its memory and losses included, whoever uses it"
+    what = "the whole graphics card including its memory, power losses and other programs"
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml, self._handle = nvml, handle
@@ -86,40 +87,40 @@ class NvmlMeter:
         try:
             return int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
         except self._nvml.NVMLError as error:
-            raise Unmeasurable(f"no energy of the GPU: NVML says {error}") from error
+            raise Unmeasurable(f"GPU energy not available: NVML error: {error}") from error
 
 
 def find() -> list[NvmlMeter]:
-    """The meter of the GPU that our runners use.
+    """Finds the meter of the GPU that our runners use.
 
     Raises:
-        Unmeasurable: no package, driver or GPU, or the GPU does not count.
+        Unmeasurable: no package, driver or GPU, or the GPU has no energy counter.
     """
     return [NvmlMeter(*open_nvml())]
 
 
 def open_nvml() -> tuple[Any, Any]:
-    """The module, ready to be asked, and the handle of the GPU that our runners use.
+    """The initialized NVML module and the handle of the GPU that our runners use.
 
     Raises:
         Unmeasurable: no package, driver or GPU.
     """
-    # Not by number: CUDA and NVML count GPUs in different orders.
+    # Not by index: CUDA and NVML number GPUs differently.
     bus_id = pci_bus_id()
     if bus_id is None:
-        raise Unmeasurable("no energy of a GPU: no NVIDIA GPU")
+        raise Unmeasurable("GPU energy not available: no NVIDIA GPU")
     try:
         nvml: Any = import_module("pynvml")
     except ImportError as error:
         raise Unmeasurable(
-            f"no energy of the GPU: nvidia-ml-py can't be imported ({error}): pip install nvidia-ml-py"
+            f"GPU energy not available: nvidia-ml-py can't be imported ({error}): pip install nvidia-ml-py"
         ) from error
     try:
         nvml.nvmlInit()
         return nvml, nvml.nvmlDeviceGetHandleByPciBusId(bus_id)
     except nvml.NVMLError as error:
-        raise Unmeasurable(f"no energy of the GPU: NVML says {error}") from error
+        raise Unmeasurable(f"GPU energy not available: NVML error: {error}") from error
 
 
 def _throttled(reasons: int) -> list[str]:
-    return [word for bit, word in _THROTTLED.items() if reasons & bit]
+    return [text for bit, text in _THROTTLED.items() if reasons & bit]

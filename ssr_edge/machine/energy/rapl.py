@@ -1,7 +1,7 @@
-"""The processor's own energy counters (RAPL), of Intel and of AMD from Zen on, through Linux's powercap.
+"""Energy counters of the processor (RAPL; Intel, and AMD from Zen on) through Linux powercap.
 
-https://docs.kernel.org/power/powercap/powercap.html. Since Linux 5.10 only root reads them (CVE-2020-8694: they tell
-other programs' secrets).
+https://docs.kernel.org/power/powercap/powercap.html. Since Linux 5.10 only root can read them, because they leak
+secrets of other programs (CVE-2020-8694).
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from pathlib import Path
 from ssr_edge.machine.energy.meter import Unmeasurable
 
 _POWERCAP = Path("sys/class/powercap")
-# What a zone counts, by its name. Cores and graphics ("core", "uncore") are inside the package.
+# What a zone includes, by name. Cores and graphics ("core", "uncore") are part of the package zone.
 _ZONES = (
-    (re.compile(r"package-\d+(-die-\d+)?"), "the whole processor package, whoever uses it: cores, caches, graphics"),
+    (
+        re.compile(r"package-\d+(-die-\d+)?"),
+        "the processor package including other programs: cores, caches, graphics",
+    ),
     (re.compile(r"dram"), "the memory modules"),
-    (re.compile(r"psys"), "the whole platform as its firmware counts it, the processor package among it"),
+    (re.compile(r"psys"), "the whole platform as defined by its firmware, including the processor package"),
 )
-_READABLE = f"sudo chmod a+r /{_POWERCAP}/*/energy_uj  (until the next start)"
+_READABLE = f"sudo chmod a+r /{_POWERCAP}/*/energy_uj  (until the next reboot)"
 
 
 class RaplMeter:
-    """One zone's counter. folder: of powercap, e.g. `intel-rapl:0`."""
+    """Counter of one zone. folder: powercap folder, e.g. `intel-rapl:0`."""
 
     def __init__(self, folder: Path, name: str, what: str) -> None:
         self.name, self.what = name, what
@@ -35,15 +38,15 @@ class RaplMeter:
         self._started = _read(self._counter)
 
     def stop(self) -> float:
-        """See Meter. Whatever takes longer than a round of the counter (45 minutes at 100 W) loses that round."""
+        """See Meter. A measurement longer than one counter period (45 minutes at 100 W) loses whole periods."""
         return counted(self._started, _read(self._counter), self._range) / 1e6
 
 
 def find(root: Path) -> list[RaplMeter]:
-    """The meters of all processors and their memory. root: `/`.
+    """Finds the meters of all processors and their memory. root: `/`.
 
     Raises:
-        Unmeasurable: there are none, or only root may read them.
+        Unmeasurable: there are none, or only root can read them.
     """
     zones = sorted((root / _POWERCAP).glob("intel-rapl:*"))
     if not zones:
@@ -64,17 +67,17 @@ def find(root: Path) -> list[RaplMeter]:
 
 
 def counted(before: int, after: int, largest: int) -> int:
-    """What a counter that begins again after `largest` counted between two readings, less than a round apart."""
+    """Difference of two readings of a counter that wraps after `largest`, less than one period apart."""
     return after - before if after >= before else largest - before + after
 
 
 def _meters(zone: Path) -> list[RaplMeter]:
-    """One, or none where the zone is of something else."""
+    """The meter of a zone; empty for other kinds of zones."""
     try:
         name = (zone / "name").read_text(encoding="ascii").strip()
     except OSError as error:
         raise Unmeasurable(f"RAPL: {zone} can't be read: {error.strerror}") from error
-    # `intel-rapl:1:0` is inside package 1: without the number, the memory zones of two could not be told apart.
+    # `intel-rapl:1:0` belongs to package 1; the number distinguishes the memory zones of two packages.
     unique = f"{name}-{zone.name.split(':')[1]}" if name == "dram" else name
     return [RaplMeter(zone, f"rapl {unique}", what) for pattern, what in _ZONES if pattern.fullmatch(name)]
 
@@ -83,6 +86,6 @@ def _read(path: Path) -> int:
     try:
         return int(path.read_text(encoding="ascii"))
     except PermissionError as error:
-        raise Unmeasurable(f"RAPL's counters are root's alone since Linux 5.10: {_READABLE}") from error
+        raise Unmeasurable(f"RAPL counters are readable only by root since Linux 5.10: {_READABLE}") from error
     except (OSError, ValueError) as error:
         raise Unmeasurable(f"RAPL: {path} can't be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Energy from a sensor that tells power alone: read many times a second in a thread, and integrated."""
+"""Energy from a power sensor: sampled in a thread and integrated."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from itertools import pairwise
 
 from ssr_edge.machine.energy.meter import Unmeasurable
 
-# Fast against the turns of a benchmark (0.15 s and longer), slow against what a reading takes (I2C: about 1 ms).
+# Short relative to a benchmark turn (at least 0.15 s), long relative to a reading (I2C: about 1 ms).
 _PERIOD_S = 0.02
 
 
 class SampledMeter:
-    """See Meter. watts: reads the sensor; OSError and ValueError are failures. The thread lives while it measures."""
+    """See Meter. watts: reads the sensor; OSError and ValueError count as failures. The thread runs while measuring."""
 
     def __init__(self, name: str, what: str, watts: Callable[[], float]) -> None:
         self.name, self.what, self._watts = name, what, watts
@@ -33,7 +33,7 @@ class SampledMeter:
 
     def stop(self) -> float:
         """See Meter."""
-        assert self._thread is not None, "start comes first"
+        assert self._thread is not None, "stop() before start()"
         self._done.set()
         self._thread.join()
         if self._failure is not None:
@@ -58,5 +58,5 @@ class SampledMeter:
 
 
 def integral(samples: Sequence[tuple[float, float]]) -> float:
-    """Joules of (seconds, watts) in the order of time, by trapezia: exact where the power changes evenly."""
+    """Joules of (seconds, watts) samples in time order, by the trapezoidal rule."""
     return sum((later - earlier) * (before + after) / 2 for (earlier, before), (later, after) in pairwise(samples))

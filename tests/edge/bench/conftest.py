@@ -15,7 +15,7 @@ from ssr_export.random_bundle import random_bundle
 from tests.edge.bench.tiny_images import TINY, write_image
 
 # Rounds enough to see them work; the figures are not looked at.
-BRIEF = Budget(warm_s=0.1, rounds_s=0.5, turn_s=0.02, judged=None, batches=(1, 2, 8), live_s=0.3)
+BRIEF = Budget(warm_s=0.1, rounds_s=0.5, turn_s=0.02, max_images=None, batches=(1, 2, 8), live_s=0.3)
 
 
 @pytest.fixture(scope="session")

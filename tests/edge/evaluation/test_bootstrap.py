@@ -11,7 +11,7 @@ from ssr_edge.evaluation.bootstrap import malignancy_intervals, paired_drops, ra
 DC, A = CLASSES.index("DC"), CLASSES.index("A")
 
 
-def test_the_interval_of_a_share_is_the_binomials_where_every_image_stands_for_itself() -> None:
+def test_the_interval_of_a_share_is_binomial_for_independent_images() -> None:
     held = np.arange(400) >= 40
     low, high = share_interval(held, range(400))
     # 0.9 -+ 1.96 sqrt(0.9 * 0.1 / 400) = 0.9 -+ 0.0294
@@ -31,9 +31,9 @@ def test_errors_that_come_by_patient_make_the_interval_as_wide_as_there_are_pati
 
 def test_images_that_all_agree_prove_no_more_than_their_number_allows() -> None:
     # 22 of 22: the exact (Clopper-Pearson) lower end is 0.025 ** (1 / 22).
-    assert share_interval(np.ones(22, bool), range(22)) == (pytest.approx(0.8456, abs=1e-4), 1.0)
-    assert share_interval(np.zeros(22, bool), range(22)) == (0.0, pytest.approx(1 - 0.8456, abs=1e-4))
-    assert share_interval(np.ones(22, bool), [0, 1] * 11) == (pytest.approx(0.1581, abs=1e-4), 1.0)
+    assert share_interval(np.ones(22, bool), range(22)) == pytest.approx((0.8456, 1.0), abs=1e-4)
+    assert share_interval(np.zeros(22, bool), range(22)) == pytest.approx((0.0, 1 - 0.8456), abs=1e-4)
+    assert share_interval(np.ones(22, bool), [0, 1] * 11) == pytest.approx((0.1581, 1.0), abs=1e-4)
 
 
 def test_drops_by_hand() -> None:
@@ -44,7 +44,7 @@ def test_drops_by_hand() -> None:
     assert drops["malignant_sensitivity"][:2] == (1.0, 0.8)
     assert drops["balanced_accuracy"][:2] == (1.0, 0.9)
     # F1 of DC is 16/18, of A 20/22.
-    assert drops["macro_f1"][:2] == (1.0, pytest.approx((16 / 18 + 20 / 22) / 2))
+    assert drops["macro_f1"][:2] == pytest.approx((1.0, (16 / 18 + 20 / 22) / 2))
     low, high = drops["malignant_sensitivity"][2]
     assert 0 <= low < 0.2 < high < 0.55
 
@@ -84,8 +84,8 @@ def test_repeats_are_averaged_and_share_their_draws() -> None:
     assert low < parts.sum() / wholes.sum() < high
 
 
-def test_a_repeat_without_a_patient_is_not_judged_by_it() -> None:
-    # Two repeats of one patient each: a draw that holds only one of them judges one repeat.
+def test_a_repeat_ignores_draws_without_its_patients() -> None:
+    # Two repeats of one patient each: a draw with only one of the patients covers one repeat.
     parts, wholes = np.array([[1.0, 0.0], [0.0, 0.5]]), np.eye(2)
     assert ratio_interval(parts, wholes) == (0.5, 1.0)
 
@@ -97,11 +97,11 @@ def test_malignancy_intervals_draw_from_the_patients_of_each_side() -> None:
     patients = ["a", "a", "b", "b", "c", "c", "d", "e", "e"]
     sensitivity, specificity = malignancy_intervals(truth, predicted, patients)
     # No malignant image was called benign: as low as 97.5 % of the times in which three patients show none.
-    assert sensitivity == (pytest.approx(0.025 ** (1 / 3)), 1.0)
+    assert sensitivity == pytest.approx((0.025 ** (1 / 3), 1.0))
     assert specificity == share_interval(np.array([True, True, True, False]), ["a", "a", "b", "b"])
     assert specificity == (0.5, 1.0)
     assert malignancy_intervals(truth[4:], predicted[4:], patients[4:])[1] is None
 
 
 def test_a_share_of_none_is_no_certainty() -> None:
-    assert share_interval(np.zeros(4, bool), list("abcd")) == (0.0, pytest.approx(1 - 0.025 ** (1 / 4)))
+    assert share_interval(np.zeros(4, bool), list("abcd")) == pytest.approx((0.0, 1 - 0.025 ** (1 / 4)))

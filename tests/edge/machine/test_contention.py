@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,21 +11,21 @@ from ssr_edge.machine import contention
 from ssr_edge.machine.contention import ContentionClock, busy_seconds
 
 
-def _tell(monkeypatch: pytest.MonkeyPatch, busy: list[float | None], own: list[float], wall: list[float]) -> None:
+def _set_clocks(monkeypatch: pytest.MonkeyPatch, busy: list[float | None], own: list[float], wall: list[float]) -> None:
     """Makes the three clocks give these values, one after the other, on a machine of two cores."""
 
     def each(values: Iterator[float | None]) -> object:
         return lambda: next(values)
 
     monkeypatch.setattr(contention, "busy_seconds", each(iter(busy)))
-    monkeypatch.setattr(contention.time, "process_time", each(iter(own)))
-    monkeypatch.setattr(contention.time, "perf_counter", each(iter(wall)))
+    monkeypatch.setattr(time, "process_time", each(iter(own)))
+    monkeypatch.setattr(time, "perf_counter", each(iter(wall)))
     monkeypatch.setattr(contention, "usable_cores", lambda: 2)
 
 
 def test_what_is_not_ours_is_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     # First block: 2 s on two cores, 3 s busy, 1 s of it ours. Second block: 2 s, all 2 s busy are ours.
-    _tell(monkeypatch, busy=[10, 13, 20, 22], own=[1, 2, 3, 5], wall=[0, 2, 5, 7])
+    _set_clocks(monkeypatch, busy=[10, 13, 20, 22], own=[1, 2, 3, 5], wall=[0, 2, 5, 7])
     clock = ContentionClock()
     for _ in range(2):
         with clock.watch():
@@ -33,7 +34,7 @@ def test_what_is_not_ours_is_the_others(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_ticks_that_come_late_never_give_a_negative_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    _tell(monkeypatch, busy=[10, 10], own=[0, 0.01], wall=[0, 1])
+    _set_clocks(monkeypatch, busy=[10, 10], own=[0, 0.01], wall=[0, 1])
     clock = ContentionClock()
     with clock.watch():
         pass
@@ -41,7 +42,7 @@ def test_ticks_that_come_late_never_give_a_negative_share(monkeypatch: pytest.Mo
 
 
 def test_a_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    _tell(monkeypatch, busy=[None, None], own=[0, 1], wall=[0, 1])
+    _set_clocks(monkeypatch, busy=[None, None], own=[0, 1], wall=[0, 1])
     clock = ContentionClock()
     with clock.watch():
         pass

@@ -35,7 +35,7 @@ def test_what_is_missing_has_the_command_that_adds_it(
     assert "missing" in training and install_hint("train") in training
     (inference,) = [line for line in lines if " openvino " in line]
     assert "missing" not in inference and "pip install" not in inference
-    assert "no NVIDIA GPU: engines run on the CPU through OpenVINO" in lines
+    assert "no NVIDIA GPU: engines run on the CPU with OpenVINO" in lines
 
 
 def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

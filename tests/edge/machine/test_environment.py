@@ -18,7 +18,7 @@ def _read(**files: str | None):  # type: ignore[no-untyped-def]
     return lambda path: by_path.get(path, files.get("other"))
 
 
-def test_facts_are_plain_json_and_say_what_bench_json_needs() -> None:
+def test_facts_are_plain_json_with_the_fields_of_bench_json() -> None:
     facts = json.loads(json.dumps(machine_facts()))
     assert facts["cpu"]
     assert 1 <= facts["cores"] <= (os.cpu_count() or 1)

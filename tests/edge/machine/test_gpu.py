@@ -73,7 +73,7 @@ def test_a_driver_without_a_device_is_no_gpu(monkeypatch: pytest.MonkeyPatch, dr
     assert pci_bus_id() is None
 
 
-def test_a_driver_may_not_say_where_its_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_may_not_report_the_bus_id(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Driver(bus=1))
     assert find_gpu() is not None
     assert pci_bus_id() is None

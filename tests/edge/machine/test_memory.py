@@ -1,4 +1,4 @@
-"""Memory of this process; the GPU's through a stand-in of nvidia-ml-py."""
+"""Memory of this process; GPU memory through a test double of nvidia-ml-py."""
 
 from __future__ import annotations
 

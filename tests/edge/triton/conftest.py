@@ -59,8 +59,7 @@ def make_bench(tmp_path: Path) -> Callable[..., Path]:
     Times in ms per call, by batch and round. Batch 1 is single-stream, others are offline.
     """
     from ssr_edge.bench.measure.schedule import Task
-    from ssr_edge.bench.report.report import as_bench_file
-    from tests.edge.bench.report.reports import make_report
+    from tests.edge.bench.report.reports import make_bench as make_bench_file
 
     def make(bundle: Bundle, engines: dict[str, dict[int, list[float]]], **fields: Any) -> Path:
         times = {
@@ -68,7 +67,7 @@ def make_bench(tmp_path: Path) -> Callable[..., Path]:
             for engine, batches in engines.items()
             for batch, rounds in batches.items()
         }
-        bench = json.loads(as_bench_file(make_report(times)).model_dump_json())
+        bench = json.loads(make_bench_file(times).model_dump_json())
         manifest = bundle.manifest
         bench["bundle"] = {
             "name": manifest.name,

@@ -1,4 +1,4 @@
-"""What every vendor's tool looks like to the benchmark, and how it is run."""
+"""Common interface of the vendors' benchmark tools, and how they are run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Protocol
 
 from ssr_edge.common.errors import RuntimeUnavailable
 
-# Beside the time that is measured: more than any tool takes to load, compile and warm up.
+# Added to the measured time: more than any tool needs to load, compile and warm up.
 _OVERHEAD_S = 300.0
 
 
 @dataclass(frozen=True)
 class VendorTimes:
-    """What a tool measured in one turn: one image a call, the next call begun when the last has returned.
+    """Result of one turn of a tool: one image per call, each call starting when the previous one has returned.
 
-    median_ms, p90_ms: latency as the tool has it (`Peer.what`); p90_ms None where it prints but one percentile.
-    mean_call_ms: duration of the measurement by calls, so whatever the host does between them is inside.
-    version: of the runtime, as the tool says. command: what to type for the same.
+    median_ms, p90_ms: latency as defined by the tool (`VendorTool.what`); p90_ms is None if it prints one percentile.
+    mean_call_ms: duration of the measurement / calls, including host work between calls.
+    version: runtime version reported by the tool. command: reproduces the measurement.
     """
 
     tool: str
@@ -34,26 +34,26 @@ class VendorTimes:
 
 
 class VendorTool(Protocol):
-    """A vendor's tool, ready to run. what: the time it takes, compared with `Runner.infer`'s, in words."""
+    """A vendor's tool, ready to run. what: what its time includes, relative to `Runner.infer`."""
 
     tool: str
     what: str
 
     def turn(self, seconds: float) -> VendorTimes:
-        """Runs the tool for a while (whole seconds, at least one) in a process of its own, and waits for it.
+        """Runs the tool in its own process for `seconds` (rounded up to whole seconds, at least one) and waits for it.
 
-        It loads the model anew each time, so turns can stand between those of our engines.
+        It reloads the model each time, so its turns can alternate with those of our engines.
 
         Raises:
-            RuntimeUnavailable: the tool fails, hangs or prints something else than expected.
+            RuntimeUnavailable: the tool fails, hangs or prints unexpected output.
         """
 
 
 def run_tool(command: Sequence[str], seconds: float, env: Mapping[str, str] | None = None) -> str:
-    """What the tool prints, to stdout and stderr. seconds: how long it measures. env: instead of this process's.
+    """Returns the tool's stdout and stderr. seconds: how long it measures. env: replaces this process's environment.
 
     Raises:
-        RuntimeUnavailable: it can't be started, ends with an error or does not end.
+        RuntimeUnavailable: it can't be started, fails or does not exit.
     """
     try:
         done = subprocess.run(
@@ -71,33 +71,33 @@ def run_tool(command: Sequence[str], seconds: float, env: Mapping[str, str] | No
     except OSError as error:
         raise tool_failed(command, error.strerror or str(error)) from error
     except subprocess.TimeoutExpired as error:
-        raise tool_failed(command, f"no end after {error.timeout:g} s") from error
+        raise tool_failed(command, f"still running after {error.timeout:g} s") from error
     if done.returncode != 0:
-        raise tool_failed(command, f"exit code {done.returncode}; {_final_statistics(done.stdout)}")
+        raise tool_failed(command, f"exit code {done.returncode}; {_last_output(done.stdout)}")
     return done.stdout
 
 
-def find_in(said: str, pattern: str, command: Sequence[str]) -> re.Match[str]:
-    """The first match of `pattern`, in which `^` begins a line.
+def find_in(output: str, pattern: str, command: Sequence[str]) -> re.Match[str]:
+    """First match of `pattern`, in which `^` matches at line starts.
 
     Raises:
-        RuntimeUnavailable: there is none.
+        RuntimeUnavailable: no match.
     """
-    found = re.search(pattern, said, re.MULTILINE)
+    found = re.search(pattern, output, re.MULTILINE)
     if found is None:
-        raise tool_failed(command, f"nothing of the form {pattern!r} in what it printed; {_final_statistics(said)}")
+        raise tool_failed(command, f"no match for {pattern!r} in its output; {_last_output(output)}")
     return found
 
 
 def tool_failed(command: Sequence[str], reason: str) -> RuntimeUnavailable:
-    """The error of a tool that was run in vain."""
+    """The error for a tool without a result."""
     return RuntimeUnavailable(
-        f"{command[0]}: {reason}", expected="its latency", next_step=f"{shlex.join(command)}  (shows all it says)"
+        f"{command[0]}: {reason}", expected="its latency", next_step=f"{shlex.join(command)}  (shows its full output)"
     )
 
 
-def _final_statistics(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    # What follows an error is often advice, or the way back through the tool's own code.
+def _last_output(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # An error is often followed by advice or a traceback.
     errors = [line for line in lines if re.search(r"\[ ?(E|ERROR) ?\]|^\w*(Error|Exception)\b", line)]
-    return f"it said: {(errors or lines)[-1]}" if lines else "it said nothing"
+    return f"last output: {(errors or lines)[-1]}" if lines else "no output"

@@ -1,4 +1,4 @@
-"""The vendors' own benchmark tools, run on the very file that our engine runs, to compare its time with theirs."""
+"""Selects a vendor's benchmark tool, which runs the same model file as our engine."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from ssr_edge.common.errors import UsageError
 
 __all__ = ["VENDOR_TOOLS", "VendorTimes", "VendorTool", "open_vendor_tool"]
 
-# Each tool and the runtime whose engines it runs.
+# Tool -> runtime whose engines it runs.
 VENDOR_TOOLS = {"benchmark_app": "openvino", "trtexec": "tensorrt"}
 
 
 def open_vendor_tool(name: str, bundle: Bundle, precision: str) -> VendorTool:
-    """Finds a tool and the bundle's file for it. name: of VENDOR_TOOLS. precision: of the engine to compare with.
+    """Locates a tool and the bundle's file for it. name: one of VENDOR_TOOLS. precision: that of the engine to compare.
 
     Raises:
-        UsageError: no such tool. RuntimeUnavailable: it is not installed, or its device is missing.
+        UsageError: unknown tool. RuntimeUnavailable: it is not installed, or its device is missing.
         BundleError: the bundle has no file for it, or the file was changed.
     """
     if name not in VENDOR_TOOLS:
         raise UsageError(
-            f"peer {name!r} is not known", expected=", ".join(VENDOR_TOOLS), next_step="ssr-edge bench --help"
+            f"unknown vendor tool {name!r}", expected=", ".join(VENDOR_TOOLS), next_step="ssr-edge bench --help"
         )
     if name == "benchmark_app":
         from ssr_edge.bench.measure.vendor_tools.benchmark_app import BenchmarkApp

@@ -1,4 +1,4 @@
-"""Calls an engine that is being profiled, one image at a time."""
+"""Calls a profiled engine, one image at a time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TypeVar
 
 from ssr_edge.images.preprocess import Image
 
-# The first calls of an engine make its buffers.
+# The first calls allocate buffers.
 WARM_UP_CALLS = 5
 T = TypeVar("T")
 
 
 def one_at_a_time(call: Callable[[Image], T], images: Image, calls: int) -> list[T]:
-    """What each of `calls` calls returned, after some more to warm up.
+    """Results of `calls` calls, after additional warm-up calls.
 
-    images: uint8 BGR [n, 224, 224, 3], given in turn as [1, 224, 224, 3].
+    images: uint8 BGR [n, 224, 224, 3], used in turn as [1, 224, 224, 3].
     """
     found = []
     for number in range(WARM_UP_CALLS + calls):

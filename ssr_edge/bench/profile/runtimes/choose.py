@@ -1,4 +1,4 @@
-"""Opens an engine anew with its runtime's profiling on, and takes the times of its layers."""
+"""Opens an engine with its runtime's profiler enabled and times its layers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ssr_edge.images.preprocess import Image
 
 
 def profile_engine(spec: EngineSpec, images: Image, calls: int) -> Profile:
-    """Runs an engine `calls` times, one image a call, and says what each of its layers took.
+    """Runs an engine `calls` times with one image per call and returns the time of each layer.
 
-    images: uint8 BGR [n, 224, 224, 3], at least one; they are given in turn. Each runtime is imported only here.
+    images: uint8 BGR [n, 224, 224, 3], n >= 1, used in turn. Each runtime is imported only when profiled.
 
     Raises:
-        RuntimeUnavailable, BundleError, CheckpointError: as the runner does that runs the engine.
+        RuntimeUnavailable, BundleError, CheckpointError: like the engine's runner.
     """
     if spec.runtime in ("torch", "torch-folded"):
         from ssr_train.profile import profile_torch
@@ -27,15 +27,15 @@ def profile_engine(spec: EngineSpec, images: Image, calls: int) -> Profile:
         return profile_torch(spec.arch, checkpoint, spec.runtime, images, calls)
     if spec.runtime == "torch-compile":
         raise RuntimeUnavailable(
-            "torch.compile makes one function of the network, whose layers can't be timed",
+            "torch.compile fuses the network into one function, whose layers can't be timed",
             expected="an engine with layers",
             next_step="ssr-edge bench --layers --runtime torch-folded",
         )
     if spec.bundle is None:
         raise RuntimeUnavailable(
-            "a served model's layers are out of reach",
+            "the layers of a served model can't be profiled",
             expected="an engine on this machine",
-            next_step="ssr-edge bench --layers  (where the server runs)",
+            next_step="ssr-edge bench --layers  (on the server's machine)",
         )
     bundle = Bundle.open(Path(spec.bundle))
     if spec.runtime == "openvino":

@@ -1,4 +1,4 @@
-"""Profiles ONNX Runtime by the trace that it writes."""
+"""Profiles ONNX Runtime from its trace file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def profile_onnxruntime(bundle: Bundle, precision: str, images: Image, calls: in
 
 
 def _by_call(trace: list[dict[str, Any]], known: dict[str, str], calls: int) -> list[list[LayerTime]]:
-    """The nodes of each call; every call runs the same ones, those of the warm-up too."""
+    """Nodes of each call. Every call, including warm-up, runs the same nodes."""
     nodes = sorted((event for event in trace if event.get("cat") == "Node"), key=lambda event: event["ts"])
     each = len(nodes) // (WARM_UP_CALLS + calls)
     layers = [_layer(event, known) for event in nodes[WARM_UP_CALLS * each :]]
@@ -48,7 +48,7 @@ def _by_call(trace: list[dict[str, Any]], known: dict[str, str], calls: int) -> 
 
 def _layer(event: dict[str, Any], known: dict[str, str]) -> LayerTime:
     name, kind = event["name"].removesuffix(_SUFFIX), event["args"]["op_name"]
-    # One entry an input: {type: shape}.
+    # One entry per input: {type: shape}.
     types = [word for given in event["args"].get("input_type_shape", []) for word in given]
     precision = precision_of(types[0]) if types else ""
     return LayerTime(name, kind, block_of(name, known, kind), event["dur"] / 1000, precision)

@@ -1,4 +1,4 @@
-"""Profiles OpenVINO by its performance counters."""
+"""Profiles OpenVINO with its performance counters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def profile_openvino(bundle: Bundle, precision: str, images: Image, calls: int) -> Profile:
-    """See `profile_engine`. The ONNX file is compiled again, for one image a call: an exported engine has no counters.
+    """See `profile_engine`. Recompiles the ONNX file for one image per call: an exported engine has no counters.
 
     Raises:
         RuntimeUnavailable: OpenVINO is missing, or the CPU lacks the precision. BundleError: no such model.
@@ -49,12 +49,12 @@ def profile_openvino(bundle: Bundle, precision: str, images: Image, calls: int) 
 
 
 def _blocks(compiled: openvino.CompiledModel, known: dict[str, str]) -> dict[str, str]:
-    """The block of each layer that OpenVINO made, from the names of all the nodes that it fused into it."""
+    """Block of each OpenVINO layer, from the names of all nodes fused into it."""
     blocks = {}
     for layer in compiled.get_runtime_model().get_ops():
         facts = layer.get_rt_info()
         name = layer.get_friendly_name()
-        # What OpenVINO adds by itself, a Reorder, has no original.
+        # Layers added by OpenVINO, such as Reorder, have no original node.
         original = facts["originalLayersNames"].astype(str) or name
         blocks[name] = block_of(original, known, facts["layerType"].astype(str))
     return blocks

@@ -1,4 +1,4 @@
-"""Profiles a TensorRT engine by the times that it reports of its layers."""
+"""Profiles a TensorRT engine with its own layer profiler."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ssr_edge.bundle.bundle import Bundle, model_file
 from ssr_edge.images.preprocess import Image
 from ssr_edge.runners.tensorrt.profiled import ProfiledTensorRtRunner
 
-# So begins the name of a layer that changes a layout or a type; it goes on with the layer that this is for.
+# Name prefix of a layer that changes a layout or a type, followed by the layer it serves.
 _REFORMAT = "Reformatting"
 
 
 def profile_tensorrt(bundle: Bundle, runtime: str, precision: str, images: Image, calls: int) -> Profile:
-    """See `profile_engine`. runtime: `tensorrt` or `tensorrt-rtx`. TensorRT doesn't tell a layer's precision.
+    """See `profile_engine`. runtime: `tensorrt` or `tensorrt-rtx`. TensorRT does not report a layer's precision.
 
     Raises:
         RuntimeUnavailable, BundleError: as TensorRtRunner.
@@ -38,7 +38,7 @@ def profile_tensorrt(bundle: Bundle, runtime: str, precision: str, images: Image
 
 
 def _kind(layer: str, kinds: dict[str, str]) -> str:
-    """The operation of the first ONNX node in a layer's name; of what TensorRT adds by itself, the first word."""
+    """Operation of the first ONNX node in a layer's name; the first word for layers added by TensorRT."""
     words: list[str] = re.findall(r"[\w./]+", layer) or [""]
     if words[0] == _REFORMAT:
         return words[0]

@@ -1,4 +1,4 @@
-"""An engine in turns with a vendor's tool; the tool and the worker are stand-ins, the real tool has its own tests."""
+"""An engine taking turns with a vendor's tool; both are test doubles here, the real tool has its own tests."""
 
 from __future__ import annotations
 
@@ -77,18 +77,19 @@ def test_engines_of_the_tools_runtime_are_paired_with_it(tool: list[tuple[str, s
     ]
     assert rows[1].ratio.ratio == pytest.approx(1.03)
     assert (rows[1].version, rows[1].command) == ("1.2", "benchmark_app -t 3")
-    # Half of a turn's calls stand before the tool's turn and half after it.
+    # Half of our calls run before the tool's turn and half after it.
     assert cast(Worker, running.running["openvino-int8"]).calls == [1, 150, *[150, 150] * (TURNS - 1)]
 
 
 def test_trtexec_is_compared_by_the_mean_time_of_a_call(tool: list[tuple[str, str]]) -> None:
     rows, reasons = run(workers(tensorrt_fp16=2.0, tensorrt_int8=12.0), "trtexec")
     assert [(row.engine, row.vendor_ms, row.ratio.ratio) for row in rows] == [("tensorrt-int8", 12.0, 1.0)]
-    assert reasons == {"trtexec beside tensorrt-fp16": "no fp16 here (next: --precision fp32)"}
+    assert reasons == {"trtexec for tensorrt-fp16": "no fp16 here (next: --precision fp32)"}
 
 
-def test_a_tool_without_an_engine_to_stand_beside_is_said(tool: list[tuple[str, str]]) -> None:
+def test_a_tool_without_an_engine_to_compare_has_its_reason(tool: list[tuple[str, str]]) -> None:
     rows, reasons = run(workers(openvino_int8=10.0), "trtexec")
     assert (rows, tool) == ([], [])
-    assert reasons == {"trtexec": "no engine of tensorrt runs here to stand beside it (next: ssr-edge doctor)"}
+    assert list(reasons) == ["trtexec"]
+    assert "tensorrt" in reasons["trtexec"] and "ssr-edge doctor" in reasons["trtexec"]
     assert run_vendor_tool(workers(openvino_int8=10.0), None, cast(Bundle, None), [], seed=0) == ([], {})

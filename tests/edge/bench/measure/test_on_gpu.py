@@ -1,4 +1,4 @@
-"""What is asked of workers about the GPU; the engine is a stand-in, its process is real."""
+"""GPU measurements of workers; the engine is a test double, its process is real."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -17,21 +16,22 @@ from ssr_edge.bench.measure.phases import PhasesAt
 from ssr_edge.bench.measure.process import WorkerProcess, Workers
 from ssr_edge.bench.measure.rounds import Finished, finish_engines
 from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.report.build import BenchRun, on_gpu_facts
 from ssr_edge.bench.report.html import render
-from ssr_edge.bench.report.report import Report, as_json, write_json
 from ssr_edge.bench.report.schema import read_bench
 from ssr_edge.bench.report.tables import print_report
+from ssr_edge.bench.report.write import write_json
 from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
-from tests.edge.bench.report.reports import INT8, TORCH, make_report
+from tests.edge.bench.report.reports import INT8, TORCH, make_run, with_fields
 
-SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"
-# An engine of a GPU if its name says so; one named "refuses" has phases and can't time them.
+SCHEMA = Path(__file__).parents[4] / "docs" / "bench.schema.json"
+# "processor" has no GPU; "refuses" has phases but fails to time them.
 _WORKER = """
 import sys
 import numpy as np
-from ssr_edge.bench import phases, worker
-from ssr_edge.machine.energy import GpuState
+from ssr_edge.bench.measure import phases, worker
+from ssr_edge.machine.energy.nvml import GpuState
 from ssr_edge.runners.base import Phases
 name = sys.argv[1]
 class Engine:
@@ -75,7 +75,7 @@ def test_phases_memory_and_state_of_the_engines_on_a_gpu(workers: Workers) -> No
         after=None,
         reasons={"refuses": "ValueError: out of events"},
     )
-    # A failure here is none of the benchmark's.
+    # A failure here does not count as a failure of the benchmark.
     assert workers.failures == {}
 
 
@@ -88,15 +88,15 @@ def test_without_an_engine_on_a_gpu_there_is_nothing(workers: Workers) -> None:
     assert ask_on_gpu(workers, finished, _TASKS, None, None) is None
 
 
-def test_a_worker_that_is_gone_costs_its_phases(workers: Workers) -> None:
+def test_a_worker_that_exited_has_no_phases(workers: Workers) -> None:
     workers.running["gpu"]._process.kill()
     found = ask_on_gpu(workers, {"gpu": Finished(None, 100.0)}, _TASKS, None, None)
     assert found == OnGpu(device_mb={"gpu": 100.0}, reasons={"gpu": "its process ended with Killed"})
 
 
 @pytest.fixture
-def report() -> Report:
-    """torch-fp32 is on the GPU; openvino-int8 failed there."""
+def run() -> BenchRun:
+    """torch-fp32 uses the GPU; openvino-int8 failed to time its phases."""
     found = OnGpu(
         phases={"torch-fp32": [PhasesAt(1, Phases(0.0312, 1.5, 0.0041, 0.25))]},
         device_mb={"torch-fp32": 512.4},
@@ -104,40 +104,41 @@ def report() -> Report:
         after=GpuState(reason="<no> package"),
         reasons={"openvino-int8": "out of [events]"},
     )
-    return replace(make_report({TORCH: [[60.0]], INT8: [[10.0]]}), on_gpu=found)
+    return with_fields(make_run({TORCH: [[60.0]], INT8: [[10.0]]}), on_gpu=on_gpu_facts(found))
 
 
-def test_the_table_has_it_all(report: Report) -> None:
+def test_the_tables_are_complete(run: BenchRun) -> None:
     file = io.StringIO()
-    print_report(report, file)
+    print_report(run.bench, file)
     lines = file.getvalue().splitlines()
-    start = next(number for number, line in enumerate(lines) if line.strip() == "GPU: ms a call")
+    start = next(number for number, line in enumerate(lines) if line.strip() == "GPU phases: ms per call")
     row = next(line for line in lines[start:] if "torch-fp32" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["torch-fp32", "1", "0.031", "1.500", "0.004", "0.250"]
-    assert "torch-fp32 holds 512 MB on the GPU" in lines
-    assert "openvino-int8: its phases were not timed: out of [events]" in lines
+    assert "torch-fp32 uses 512 MB of GPU memory" in lines
+    assert any("openvino-int8" in line and line.endswith("out of [events]") for line in lines)
     assert any(line.startswith("GPU under load before the rounds: 1980 MHz") for line in lines)
-    assert "GPU under load after the rounds: not known: <no> package" in lines
+    assert "GPU under load after the rounds: unknown: <no> package" in lines
 
 
-def test_without_a_gpu_nothing_is_said_of_it(report: Report) -> None:
+def test_without_a_gpu_it_is_not_mentioned(run: BenchRun) -> None:
+    without = with_fields(run, on_gpu=on_gpu_facts(None))
     file = io.StringIO()
-    print_report(replace(report, on_gpu=None), file)
-    assert "GPU:" not in file.getvalue()
-    assert "On the GPU" not in render(replace(report, on_gpu=None))
-    assert as_json(replace(report, on_gpu=None))["on_gpu"] is None
+    print_report(without.bench, file)
+    assert "GPU phases" not in file.getvalue() and "GPU under load" not in file.getvalue()
+    assert "On the GPU" in render(run) and "On the GPU" not in render(without)
+    assert without.bench.model_dump()["on_gpu"] is None
 
 
-def test_the_page_has_it_all_and_escapes_it(report: Report) -> None:
-    page = render(report)
+def test_the_page_is_complete_and_escaped(run: BenchRun) -> None:
+    page = render(run)
     row = next(line for line in page.splitlines() if "<td>1.500</td>" in line)
     assert "torch-fp32" in row and "<td>0.031</td>" in row and "<td>0.250</td>" in row
-    assert "512 MB on the GPU" in page and "out of [events]" in page
+    assert "512 MB of GPU memory" in page and "out of [events]" in page
     assert "&lt;no&gt; package" in page and "<no>" not in page
 
 
-def test_the_file_has_it_all(report: Report, tmp_path: Path) -> None:
-    write_json(report, tmp_path / "bench.json")
+def test_the_file_is_complete(run: BenchRun, tmp_path: Path) -> None:
+    write_json(run.bench, tmp_path / "bench.json")
     found = json.loads((tmp_path / "bench.json").read_text())
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(found)
     assert found["on_gpu"]["engines"] == {

@@ -1,4 +1,4 @@
-"""Phases and the GPU's state, asked of an engine that says each call in turn takes another time."""
+"""Phases and GPU state of a test engine whose calls take different, known times."""
 
 from __future__ import annotations
 

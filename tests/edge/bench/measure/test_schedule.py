@@ -47,14 +47,14 @@ def test_full_fits_the_papers_network() -> None:
 
 
 def test_calls_fill_a_turn() -> None:
-    budget = Budget(warm_s=1, rounds_s=10, turn_s=0.2, judged=None)
+    budget = Budget(warm_s=1, rounds_s=10, turn_s=0.2, max_images=None)
     tasks = {Task("a", "single-stream", 1): 10.0, Task("a", "offline", 8): 500.0, Task("b", "single-stream", 1): 0.01}
     schedule = plan_schedule(tasks, budget)
     assert list(schedule.calls.values()) == [20, 1, 200]
 
 
 def test_end_to_end_has_images_enough_to_fill_the_pipeline() -> None:
-    budget = Budget(warm_s=1, rounds_s=10, turn_s=0.2, judged=None)
+    budget = Budget(warm_s=1, rounds_s=10, turn_s=0.2, max_images=None)
     slow, wide = Task("a", "end-to-end", 8), Task("b", "end-to-end", 32)
     assert plan_schedule({slow: 80.0, wide: 80.0}, budget).calls == {slow: 16, wide: 64}
 

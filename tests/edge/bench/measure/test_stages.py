@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssr_edge.bench.measure.stages import STAGES, time_stages
-from ssr_edge.bench.report.stages_chart import stages_chart
+from ssr_edge.bench.report.bar_charts import stages_chart
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.runners.choose import open_runner
 
@@ -18,12 +18,12 @@ def test_every_stage_has_its_time(tiny_bundle: Bundle, demo_images: list[Path], 
         assert time_stages(runner, paths[:1], batch=2) == {}
     assert tuple(found) == STAGES
     assert all(0 < ms < 10_000 for ms in found.values())
-    # Picking a class of eight is nothing beside decoding a whole image.
+    # Choosing one of eight classes is much faster than decoding an image.
     assert found["decide"] < found["decode"]
 
 
-def test_the_bar_says_its_figures_and_ends_where_the_stages_do() -> None:
+def test_the_bar_is_labeled_and_has_a_part_for_each_stage() -> None:
     drawing = str(stages_chart("openvino-int8", {"decode": 4.0, "resize": 1.0, "engine": 14.0, "decide": 1.0}, 15.0))
-    assert "End-to-end of openvino-int8, ms an image: decode 4.00, resize 1.00, engine 14.00, decide 1.00" in drawing
-    assert "together 15.00" in drawing
+    assert "openvino-int8" in drawing
+    assert "decode 4.00, resize 1.00, engine 14.00, decide 1.00; pipeline 15.00" in drawing
     assert drawing.count("<rect") == 4

@@ -35,7 +35,7 @@ def test_the_demo_s_network_takes_0_793_g(demo_model: Path) -> None:
     assert costs["classifier"].multiply_adds == {"fp32": 1024 * 8}
 
 
-def test_an_int8_file_says_what_is_quantized(tiny_bundle: Bundle) -> None:
+def test_an_int8_file_is_counted_by_its_quantized_weights(tiny_bundle: Bundle) -> None:
     exact = {cost.block: cost for cost in network_cost(tiny_bundle.file("model.fp32.onnx"), "fp32")}
     for cost in network_cost(tiny_bundle.file("model.int8.onnx"), "int8"):
         if cost.block.startswith("stages"):

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from ssr_edge.bench.profile.layers import LayerTime, Profile, by_block, by_kind, median_layers, precision_of
+from ssr_edge.bench.profile.layers import LayerTime, Profile, by_block, median_layers, precision_of
 from tests.edge.bench.profile.profiles import PROFILE
 
 
-def test_sums_by_block_and_kind() -> None:
+def test_sums_by_block() -> None:
     shuffled = PROFILE.layers[::-1]
     assert list(by_block(shuffled).items()) == [
         ("preprocessing", 0.5),
@@ -17,9 +17,7 @@ def test_sums_by_block_and_kind() -> None:
         ("stages.0.blocks.0", 5.0),
         ("conversions", 0.5),
     ]
-    assert list(by_kind(shuffled).items())[:2] == [("Convolution int8", 5.0), ("Convolution fp32", 3.5)]
-    assert by_kind(shuffled)["Reorder"] == 0.5
-    assert PROFILE.total_ms == sum(by_block(shuffled).values()) == sum(by_kind(shuffled).values()) == 10.0
+    assert PROFILE.total_ms == sum(by_block(shuffled).values()) == 10.0
 
 
 def test_calls_are_joined_layer_by_layer_though_names_repeat() -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from ssr_edge.bench.measure.schedule import Task
+from ssr_edge.bench.measure.schedule import Scenario, Task
 from ssr_edge.bench.report.html import render
+from ssr_edge.bench.report.schema import Reason
 from ssr_edge.evaluation.accuracy import Predicted
-from tests.edge.bench.report.reports import judged, make_report, with_everything
+from tests.edge.bench.report.reports import make_run, with_everything, with_fields, with_labels
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(_CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
@@ -66,28 +67,38 @@ def _chromium(folder: Path, page: Path, *options: str) -> str:
 
 @pytest.fixture(scope="module")
 def report_html(demo_images: list[Path]) -> str:
-    """A report with seven engines, every section, figures of many digits and words that never end."""
-    names = ("torch-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8", "onnxruntime-int8")
-    names += ("tensorrt-rtx-fp16", "tensorrt-rtx-int8")
+    """A report with seven engines, every section, figures with many digits and words without a break."""
+    names = [
+        *("torch-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8", "onnxruntime-int8"),
+        *("tensorrt-rtx-fp16", "tensorrt-rtx-int8"),
+    ]
+    scenarios: list[tuple[Scenario, int]] = [
+        ("single-stream", 1),
+        ("multi-stream", 8),
+        ("offline", 128),
+        ("end-to-end", 8),
+    ]
     times = {
         Task(name, scenario, batch): [[ms * batch * f, ms * batch * f * 1.3] for f in (1.0, 0.9, 1.4, 1.1)]
         for name, ms in zip(names, (24317.0, 650.1, 390.2, 271.3, 301.4, 30.5, 9.7), strict=True)
-        for scenario, batch in (("single-stream", 1), ("multi-stream", 8), ("offline", 128), ("end-to-end", 8))
+        for scenario, batch in scenarios
     }
     truth: list[int | None] = [number % 8 for number in range(len(demo_images))]
     wrong = Predicted([(label or 0) * 3 % 8 for label in truth], [0.99] * len(truth))
-    report = judged(make_report(times, others_share=0.37), demo_images, truth, dict.fromkeys(names, wrong))
+    run = with_labels(make_run(times, others_share=0.37), demo_images, truth, dict.fromkeys(names, wrong))
+    bench = with_everything(run.bench, names)
     # No space, no hyphen: nowhere that a browser would break a line by itself.
     endless = "/data/" + "deeply_nested_folder_" * 20
     return render(
-        replace(
-            with_everything(report, names),
-            folder=Path(endless),
+        with_fields(
+            replace(run, bench=bench),
+            images=bench.images.model_copy(update={"folder": endless}),
             command=endless,
             notes=[endless],
-            failures={"tensorrt-int8": endless},
-            bundle=report.bundle.model_copy(update={"name": endless}),
-            engines={name: replace(loaded, origin=endless) for name, loaded in report.engines.items()},
+            failures=[Reason(engine="tensorrt-int8", reason=endless)],
+            bundle=bench.bundle.model_copy(update={"name": endless}),
+            engines={name: found.model_copy(update={"origin": endless}) for name, found in bench.engines.items()},
+            energy=[],
             no_meters=[endless],
         )
     )

@@ -20,22 +20,20 @@ def test_blocks_with_bounds_and_the_sentence() -> None:
     assert "stem 40.0% 80.0 3.200 1.000 3.20×" in lines
     assert "conversions 5.0% 0.0 0.400 - -" in lines
     assert "network 100.0% 420.0 8.000 3.350 2.39×" in lines
-    assert lines[-1] == (
-        "openvino-int8 takes 8.00 ms an image, 2.39 times the 3.35 ms that this machine's measured peaks allow."
-    )
+    assert lines[-1].startswith("openvino-int8: 8.00 ms per image, 2.39× ") and "3.35 ms" in lines[-1]
 
 
 def test_layers_most_expensive_first() -> None:
     lines = _printed(None)
     first = lines.index("stages.0.blocks.0.conv1 Convolution int8 4.000 40.0%")
-    # The brackets of a name are no markup.
+    # Brackets in a name are not markup.
     assert lines[first + 1] == "stem [a] Convolution fp32 3.500 35.0%"
     assert "Reorder_1 Reorder - 0.500 5.0%" in lines
-    assert "openvino-int8, the 6 layers that take most of 6" in lines
+    assert "openvino-int8, the 6 slowest of 6 layers" in lines
 
 
 def test_without_a_roofline_shares_and_times_are_those_of_the_profile() -> None:
     lines = _printed(None)
     assert "stem 40.0% 4.000" in lines
     assert not any("bound" in line for line in lines)
-    assert "10.00 ms that the layers take while they are profiled, the median of 20 calls" in " ".join(lines)
+    assert "10.00 ms" in " ".join(lines) and "median of 20 calls" in " ".join(lines)

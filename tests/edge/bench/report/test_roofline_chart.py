@@ -8,8 +8,8 @@ import pytest
 
 from ssr_edge.bench.profile.peaks import Peaks
 from ssr_edge.bench.profile.roofline import Roofline
+from ssr_edge.bench.report.bar_charts import share_chart
 from ssr_edge.bench.report.roofline_chart import roofline_chart
-from ssr_edge.bench.report.share_chart import share_chart
 from tests.edge.bench.profile.profiles import PEAKS, PROFILE, make_roofline
 
 
@@ -32,11 +32,11 @@ def test_it_shows_blocks_roofs_and_the_one_number() -> None:
     assert len(_of_class(root, "ring")) == 2
     texts = _texts(root)
     assert {"int8 peak 160 G/s", "fp32 peak 80 G/s", "stem", "stages.0"} <= set(texts)
-    assert "the whole network: 2.39\N{MULTIPLICATION SIGN} its bound" in texts
+    assert "whole network: 2.39\N{MULTIPLICATION SIGN} its bound" in texts
     assert {"copies in cache, 50 GB/s", "copies in memory, 10 GB/s"} <= set(texts)
-    told = root.get("aria-label", "")
-    assert "35 multiply-adds a byte, 52.5 G/s, 2.4 times its bound" in told
-    assert "stem 40 multiply-adds a byte, 25.0 G/s, 3.2 times its bound" in told
+    label = root.get("aria-label", "")
+    assert "35 multiply-adds per byte, 52.5 G/s, 2.4 times its bound" in label
+    assert "stem 40 multiply-adds per byte, 25.0 G/s, 3.2 times its bound" in label
 
 
 def test_marks_lie_where_their_figures_are() -> None:
@@ -76,7 +76,7 @@ def test_where_the_cpu_has_no_int8_its_roof_is_that_of_fp32() -> None:
 
 
 def test_an_fp32_engine_has_its_own_roof_alone() -> None:
-    root = ElementTree.fromstring(roofline_chart(make_roofline("fp32"), "openvino-fp32", 0))
+    root = ElementTree.fromstring(roofline_chart(make_roofline(), "openvino-fp32", 0))
     assert "fp32 peak 80 G/s" in _texts(root)
     assert not _of_class(root, "roof lower")
 

@@ -4,26 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from ssr_edge.machine.energy import clock
 from ssr_edge.machine.energy.clock import EnergyClock
 from ssr_edge.machine.energy.find import Found, find_meters
 from ssr_edge.machine.energy.meter import Unmeasurable
 
 
 class Fake:
-    """Takes `watts` for as long as the fake clock runs on; fails at the reading numbered `fails_at`."""
+    """Uses `watts` while the fake clock advances; fails at reading number `fails_at`."""
 
-    def __init__(self, name: str, watts: float, fails_at: int = 0) -> None:
+    def __init__(self, now: list[float], name: str, watts: float, fails_at: int = 0) -> None:
+        self._now = now
         self.name, self.what, self._watts = name, f"all of the {name}", watts
         self._fails_at, self._readings, self._started = fails_at, 0, 0.0
 
     def start(self) -> None:
         self._read()
-        self._started = clock.time.perf_counter()
+        self._started = self._now[0]
 
     def stop(self) -> float:
         self._read()
-        return (clock.time.perf_counter() - self._started) * self._watts
+        return (self._now[0] - self._started) * self._watts
 
     def _read(self) -> None:
         self._readings += 1
@@ -32,34 +32,25 @@ class Fake:
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, as its only element."""
-    now = [100.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(clock.time, "sleep", sleep)
-    return now
+def now() -> list[float]:
+    """The time of the fake clock, as its only element."""
+    return [100.0]
 
 
-def test_only_what_was_watched_is_counted(now: list[float]) -> None:
-    energy = EnergyClock(Found([Fake("cpu", 40), Fake("gpu", 200)], ["no module"]))
-    assert energy.idle_watts(2.0) == {"cpu": 40, "gpu": 200}
+def test_only_watched_energy_is_counted(now: list[float]) -> None:
+    energy = EnergyClock(Found([Fake(now, "cpu", 40), Fake(now, "gpu", 200)], ["no module"]))
     for seconds in (1.5, 0.5):
         with energy.watch():
             now[0] += seconds
         now[0] += 1000
     assert energy.joules() == {"cpu": 80, "gpu": 400}
-    assert energy.watched_s() == 2
     assert energy.what() == {"cpu": "all of the cpu", "gpu": "all of the gpu"}
     assert energy.reasons() == ["no module"]
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
-def test_a_meter_that_fails_costs_itself(now: list[float], fails_at: int) -> None:
-    energy = EnergyClock(Found([Fake("cpu", 40), Fake("gpu", 200, fails_at)], []))
+def test_a_failing_meter_is_dropped(now: list[float], fails_at: int) -> None:
+    energy = EnergyClock(Found([Fake(now, "cpu", 40), Fake(now, "gpu", 200, fails_at)], []))
     for _ in range(2):
         with energy.watch():
             now[0] += 1
@@ -68,7 +59,7 @@ def test_a_meter_that_fails_costs_itself(now: list[float], fails_at: int) -> Non
 
 
 def test_an_engine_that_fails_meanwhile_stops_the_meters(now: list[float]) -> None:
-    energy = EnergyClock(Found([Fake("cpu", 40)], []))
+    energy = EnergyClock(Found([Fake(now, "cpu", 40)], []))
 
     def fail() -> None:
         with energy.watch():
@@ -80,9 +71,9 @@ def test_an_engine_that_fails_meanwhile_stops_the_meters(now: list[float]) -> No
     assert energy.joules() == {"cpu": 40}
 
 
-def test_a_machine_that_tells_nothing_gives_its_reasons(tmp_path: Path) -> None:
+def test_a_machine_without_meters_gives_its_reasons(tmp_path: Path) -> None:
     energy = EnergyClock(find_meters(tmp_path))
     with energy.watch():
         pass
-    assert energy.joules() == energy.idle_watts(0) == {}
+    assert energy.joules() == {}
     assert len(energy.reasons()) == 3

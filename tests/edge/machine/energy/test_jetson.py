@@ -49,17 +49,17 @@ def test_a_module_is_what_its_input_rails_add_up_to(
 
 def test_unknown_rails_are_named(tmp_path: Path) -> None:
     sensors(tmp_path, {"7-0040": [("CPU", 1, 1), ("GPU", 1, 1), ("SOC", 1, 1)]})
-    with pytest.raises(Unmeasurable, match="no rails of a Jetson known here, but CPU, GPU, SOC"):
+    with pytest.raises(Unmeasurable, match="CPU, GPU, SOC"):
         jetson.find(tmp_path)
 
 
-def test_a_sensor_that_can_not_be_read_is_found_out_at_once(tmp_path: Path) -> None:
+def test_an_unreadable_sensor_is_detected_at_once(tmp_path: Path) -> None:
     sensors(tmp_path, _ORIN_NX)
     next(tmp_path.rglob("curr1_input")).unlink()
-    with pytest.raises(Unmeasurable, match="module can't be read"):
+    with pytest.raises(Unmeasurable, match=r"module.*curr1_input"):
         jetson.find(tmp_path)
 
 
 def test_another_computer_is_no_jetson(tmp_path: Path) -> None:
-    with pytest.raises(Unmeasurable, match="no Jetson module"):
+    with pytest.raises(Unmeasurable, match="ina3221"):
         jetson.find(tmp_path)

@@ -54,7 +54,7 @@ def test_a_sensor_is_read_again_and_again_until_it_stops() -> None:
     assert reads == seen
 
 
-def test_a_sensor_that_fails_meanwhile_says_so() -> None:
+def test_a_sensor_that_fails_while_measuring_is_unmeasurable() -> None:
     answers = iter(["5", "6", "none"])
     failed = threading.Event()
 
@@ -67,5 +67,5 @@ def test_a_sensor_that_fails_meanwhile_says_so() -> None:
     meter = SampledMeter("module", "all of it", watts)
     meter.start()
     assert failed.wait(30)
-    with pytest.raises(Unmeasurable, match="module can't be read: invalid literal"):
+    with pytest.raises(Unmeasurable, match=r"module.*invalid literal"):
         meter.stop()

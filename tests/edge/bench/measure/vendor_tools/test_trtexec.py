@@ -1,4 +1,4 @@
-"""trtexec through a script that prints what 10.3 and 11.1 print: their banners, help and summary."""
+"""trtexec, replaced by a script that prints the banners, help and summary of 10.3 and 11.1."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("110100", "11.1.0", "--includeDataTransfers --noCudaGraph --exposeDMA"),
     ],
 )
-def test_every_version_is_told_to_do_as_our_runner(tmp_path: Path, banner: str, version: str, flags: str) -> None:
+def test_every_version_gets_the_flags_of_our_runner(tmp_path: Path, banner: str, version: str, flags: str) -> None:
     tool, bundle = install(tmp_path, banner), make_bundle(tmp_path, version)
     times = open_vendor_tool("trtexec", bundle, "int8").turn(2.4)
     assert (times.tool, times.version) == ("trtexec", version)
@@ -125,7 +125,7 @@ def test_every_version_is_told_to_do_as_our_runner(tmp_path: Path, banner: str, 
     )
 
 
-def test_the_environment_says_which_gpu_and_where_the_tool_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_select_gpu_and_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "TensorRT-10.3.0"
     (home / "bin").mkdir(parents=True)
     tool = install(home / "bin", "100300")
@@ -142,48 +142,53 @@ def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
     install(tmp_path, "110100")
     with pytest.raises(BundleError) as caught:
         open_vendor_tool("trtexec", make_bundle(tmp_path, "10.3.0"), "int8")
-    assert caught.value.found == "engines/tiny.plan was built by tensorrt 10.3.0 for sm_87"
-    assert "tensorrt 11.1.0 for sm_87 (Orin)" in caught.value.expected
+    assert "engines/tiny.plan" in caught.value.found and "10.3.0" in caught.value.found
+    assert "11.1.0" in caught.value.expected and "sm_87" in caught.value.expected
 
 
 def test_a_changed_engine_is_not_handed_to_the_tool(tmp_path: Path) -> None:
     install(tmp_path, "100300")
     bundle = make_bundle(tmp_path, "10.3.0")
     (bundle.path / "engines" / "tiny.plan").write_bytes(b"other code")
-    with pytest.raises(BundleError, match="was changed"):
+    with pytest.raises(BundleError) as caught:
         open_vendor_tool("trtexec", bundle, "int8")
+    assert "engines/tiny.plan" in caught.value.found
 
 
 def test_without_the_tool_its_places_are_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailable) as caught:
         open_vendor_tool("trtexec", make_bundle(tmp_path, "10.3.0"), "int8")
-    assert caught.value.found == "trtexec is not installed"
+    assert "trtexec" in caught.value.found
+    assert "TENSORRT_HOME/bin" in caught.value.expected
     assert "TENSORRT_HOME" in caught.value.next_step
 
 
 def test_without_a_gpu_it_is_not_even_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trtexec, "find_gpu", lambda: None)
-    with pytest.raises(RuntimeUnavailable, match="no NVIDIA GPU for trtexec"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         open_vendor_tool("trtexec", make_bundle(tmp_path, "10.3.0"), "int8")
+    assert "NVIDIA GPU" in caught.value.expected
 
 
 @pytest.mark.parametrize("banner", ["8502", "x"])
 def test_a_version_before_10_is_refused(tmp_path: Path, banner: str) -> None:
     install(tmp_path, banner)
-    with pytest.raises(RuntimeUnavailable, match="does not say a version of TensorRT from 10 on"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         open_vendor_tool("trtexec", make_bundle(tmp_path, "10.3.0"), "int8")
+    assert "TensorRT" in caught.value.found and "10" in caught.value.found
+    assert "trtexec --help" in caught.value.next_step
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"code": 1, "run": "[10/03/2024-10:47:55] [E] Engine set up failed\n&&&& FAILED\n"}, "Engine set up failed"),
-        ({"code": 1, "run": ""}, "exit code 1; it said nothing"),
-        ({"run": "&&&& PASSED\n"}, "in what it printed; it said: &&&& PASSED"),
-        ({"transfers": "Disabled"}, "left the copies to and from the GPU out"),
+        ({"code": 1, "run": ""}, "exit code 1; no output"),
+        ({"run": "&&&& PASSED\n"}, "&&&& PASSED"),
+        ({"transfers": "Disabled"}, "copies to and from the GPU"),
     ],
 )
-def test_a_run_without_a_latency_says_why(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
+def test_a_run_without_a_latency_has_its_reason(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
     install(tmp_path, "100300", **changes)  # type: ignore[arg-type]
     with pytest.raises(RuntimeUnavailable) as caught:
         open_vendor_tool("trtexec", make_bundle(tmp_path, "10.3.0"), "int8").turn(1)
