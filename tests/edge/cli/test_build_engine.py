@@ -11,6 +11,7 @@ import pytest
 from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.bundle.manifest import PRECISIONS
 from ssr_edge.cli.build_engine import PrecisionName, RuntimeName
+from ssr_edge.common.install_hint import install_hint
 from ssr_export.engines.build import BUILDERS
 
 Run = Callable[..., Any]
@@ -56,7 +57,7 @@ def test_a_checkpoint_without_pytorch_asks_for_the_export_stage(
     monkeypatch.setitem(sys.modules, "ssr_export.models", None)  # as if one of its imports were missing
     answer = ssr_edge("build-engine", tiny_checkpoint, "--bundle", tmp_path / "b", "--runtime", "openvino")
     assert answer.code == 1
-    assert "ssr-edge[export]" in answer.err
+    assert install_hint("export") in answer.err
     assert not (tmp_path / "b").exists()
 
 

@@ -186,11 +186,9 @@ def test_resizing_on_a_gpu_needs_tensorrt(ssr_edge: Run, tiny_bundle: Bundle, pl
         "infer", "images", "--bundle", tiny_bundle.path, "--runtime", "openvino", "--resize", "gpu", "-o", "p.csv"
     )
     assert answer.code == 2
-    assert answer.err.splitlines() == [
-        "ssr-edge: openvino resizes no images: it runs on the CPU",
-        "  expected: --resize gpu with tensorrt or tensorrt-rtx",
-        "  next: --resize cpu, or ssr-edge doctor to see what a GPU run lacks",
-    ]
+    found, expected, next_step = answer.err.splitlines()
+    assert "openvino" in found and "--resize gpu with tensorrt or tensorrt-rtx" in expected
+    assert "--resize cpu" in next_step and "ssr-edge doctor" in next_step
     assert not Path("p.csv").exists()
 
 

@@ -214,7 +214,7 @@ def test_an_engine_that_breaks_ends_an_endless_source(runner: Runner, demo_image
 
 
 class Unanswered(Runner):
-    """Every call fails, in words of its own, as requests to a server that is gone do."""
+    """Every call fails with a message of its own, like requests to a server that is gone."""
 
     slots, max_batch = 3, 1
 
