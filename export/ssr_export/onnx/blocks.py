@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import onnx
 from onnx import TensorProto, helper
 
+from ssr_edge.bench.profile.blocks import named_block
 from ssr_edge.common.errors import ExportError
 
 STEM = "stem"
-_BLOCK = re.compile(r"stem|stages\.\d+\.blocks\.\d+")
 # BHCNet's blocks have four convolutions, BatchNorm and ReLU before the first, and no ReLU after the addition.
 _LAST_CONV = ("conv4", "conv3")
 
@@ -32,8 +31,7 @@ class GraphBlock:
 
 def block_of(node: str) -> str:
     """The block that a node belongs to, by name: `stem`, `stages.1.blocks.0`; a node outside any block is its own."""
-    block = _BLOCK.match(node)
-    return node if block is None else block[0]
+    return named_block(node) or node
 
 
 def find_blocks(model: onnx.ModelProto) -> list[GraphBlock]:
