@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from typing_extensions import Self
 
 from ssr_edge.bundle.bundle import Bundle
@@ -152,7 +153,7 @@ class Classifier:
             self._runner.close()
             self._runner = None
 
-    def __call__(self, image: Image, *, colors: Literal["bgr", "rgb"] = "bgr") -> Prediction:
+    def __call__(self, image: npt.NDArray[Any], *, colors: Literal["bgr", "rgb"] = "bgr") -> Prediction:
         """Classifies one image.
 
         image: uint8 [height, width, 3] of any size, in [0, 255]. colors: the order of its channels.

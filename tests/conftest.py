@@ -132,12 +132,14 @@ def make_network() -> Callable[..., SSResNeXt]:
     def make(arch_name: str, seed: int = 0) -> SSResNeXt:
         import torch
 
-        from ssr_train.models.arch import arch_by_name
+        from ssr_train.models.arch import ArchConfig, arch_by_name
         from ssr_train.models.network import SSResNeXt
 
+        arch = arch_by_name(arch_name)
+        assert isinstance(arch, ArchConfig)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = SSResNeXt(arch_by_name(arch_name)).eval()
+            network = SSResNeXt(arch).eval()
             for module in network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     assert module.running_mean is not None and module.running_var is not None

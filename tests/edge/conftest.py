@@ -23,8 +23,10 @@ def make_video(demo_images: list[Path]) -> Callable[..., Path]:
     def make(path: Path, frames: int = FRAMES, fourcc: str = "mp4v") -> Path:
         writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*fourcc), FPS, (350, 230))
         assert writer.isOpened()
-        for image in islice(cycle(demo_images), frames):
-            writer.write(cv2.resize(cv2.imread(str(image)), (350, 230), interpolation=cv2.INTER_AREA))
+        for path_of_image in islice(cycle(demo_images), frames):
+            image = cv2.imread(str(path_of_image))
+            assert image is not None
+            writer.write(cv2.resize(image, (350, 230), interpolation=cv2.INTER_AREA))
         writer.release()
         return path
 

@@ -175,7 +175,7 @@ def test_public_names_are_lazy_and_listed() -> None:
     assert all(getattr(package, name) is not None for name in package.__all__)
     assert issubclass(BundleError, SsrEdgeError)
     with pytest.raises(AttributeError, match="Classifyer"):
-        _ = package.Classifyer  # type: ignore[attr-defined]
+        _ = package.Classifyer
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -65,8 +65,8 @@ def test_from_images_to_labels_by_the_same_commands(
     with Path("found.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 82
     if name == "swin_t":
-        for arguments in (("run", "--bundle", "other"), ("bundle",)):
-            answer = ssr_edge("build-engine", *arguments, "--precision", "int8")
+        for model in (("run", "--bundle", "other"), ("bundle",)):
+            answer = ssr_edge("build-engine", *model, "--precision", "int8")
             assert answer.code == 2
             assert "swin_t" in answer.err.splitlines()[0] and "--precision fp32" in answer.err
         answer = ssr_edge("train", "--qat", "run")
@@ -84,6 +84,7 @@ def _same_in_every_runtime(bundle: Bundle) -> None:
     expected = found.pop(("onnxruntime", "fp32"))
     assert expected.cam is not None
     for (_, precision), outputs in found.items():
+        assert outputs.cam is not None
         limit = 1e-5 if precision == "fp32" else 0.02
         assert np.abs(outputs.logits - expected.logits).max() <= limit * np.abs(expected.logits).max()
         assert np.abs(outputs.cam - expected.cam).max() <= limit * np.abs(expected.cam).max()

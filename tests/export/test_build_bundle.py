@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,10 @@ def test_a_bundle_contains_all_its_parts(demo_bundle: Bundle) -> None:
 
 
 def test_int8_labels_agree_between_onnx_runtime_and_openvino(
-    demo_bundle: Bundle, demo_images: list[Path], calibration_images: list[Path], record_property: pytest.RecordProperty
+    demo_bundle: Bundle,
+    demo_images: list[Path],
+    calibration_images: list[Path],
+    record_property: Callable[[str, object], None],
 ) -> None:
     images = np.stack([load(path) for path in demo_images + calibration_images])
     with open_runner(demo_bundle, "openvino", "int8") as runner:

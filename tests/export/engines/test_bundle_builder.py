@@ -45,7 +45,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
 @pytest.fixture
 def plan(tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]) -> Callable[..., BundlePlan]:
     def make(required: bool, float_blocks: str = "none", allow_drop: bool = False) -> BundlePlan:
-        requests = [EngineRequest("openvino", p, required=required) for p in ("fp32", "int8")]  # type: ignore[arg-type]
+        requests = [EngineRequest("openvino", p, required=required) for p in ("fp32", "int8")]
         return BundlePlan(
             source=tiny_bundle.path,
             bundle=tmp_path / "b",

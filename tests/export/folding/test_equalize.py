@@ -24,7 +24,7 @@ from ssr_export.int8.quantize import quantize
 from ssr_export.onnx.to_onnx import export_onnx
 from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.arch import ArchConfig
-from ssr_train.models.network import Block, ParallelKernels, SSResNeXt
+from ssr_train.models.network import Block, Network, ParallelKernels, SqueezeExcite, SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
 TINY = "ssresnext14_8x4d"
@@ -134,7 +134,10 @@ def test_a_change_of_the_logits_is_refused(
 
 
 def test_int8_survives_branches_whose_channels_differ_a_hundredfold(
-    make_network: MakeNetwork, calibration_images: list[Path], tmp_path: Path, record_property: pytest.RecordProperty
+    make_network: MakeNetwork,
+    calibration_images: list[Path],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     network = make_network(TINY)
     plant_wide_branches(network)
@@ -152,18 +155,18 @@ def plant_wide_branches(network: SSResNeXt) -> None:
     generator = torch.Generator().manual_seed(0)
     for block in network.modules():
         if isinstance(block, Block):
-            assert isinstance(block.spatial, ParallelKernels)
+            assert isinstance(block.spatial, ParallelKernels) and isinstance(block.attention, SqueezeExcite)
             channels = block.conv3.in_channels
             factor = torch.logspace(0, 2, channels)[torch.randperm(channels, generator=generator)]
             with torch.no_grad():
                 for bn in (block.spatial.square_bn, block.spatial.row_bn, block.spatial.column_bn):
-                    bn.weight *= factor
-                    bn.bias *= factor
-                for reader in (block.attention.reduce, block.conv3):  # type: ignore[union-attr]
-                    reader.weight /= factor.view(1, -1, 1, 1)
+                    bn.weight.mul_(factor)
+                    bn.bias.mul_(factor)
+                for reader in (block.attention.reduce, block.conv3):
+                    reader.weight.div_(factor.view(1, -1, 1, 1))
 
 
-def int8_error(folded: SSResNeXt, paths: list[Path], file: Path) -> float:
+def int8_error(folded: Network, paths: list[Path], file: Path) -> float:
     """Mean difference of INT8 and FP32 logits over 8 of the calibration images, relative to the mean FP32 logit.
 
     This tests the step size, not whether the ranges of 21 images generalize to others.

@@ -14,7 +14,7 @@ from torch import nn
 
 from ssr_edge.common.errors import ExportError
 from ssr_export.folding.fold import fold
-from ssr_train.models.arch import ArchConfig, arch_by_name
+from ssr_train.models.arch import ArchConfig, ssresnext14_8x4d
 from ssr_train.models.complexity import multiply_adds, parameter_count
 from ssr_train.models.folded import is_folded, take_folded_form
 from ssr_train.models.network import ParallelKernels, SharedKernels, SingleKernel, SSResNeXt
@@ -131,7 +131,7 @@ def test_table_4_parameters_and_folded_multiply_adds(make_network: MakeNetwork) 
 
 
 def test_the_shared_variant_counts_the_same_multiply_adds_as_the_parallel_one() -> None:
-    parallel = SSResNeXt(arch_by_name("ssresnext14_8x4d"))
+    parallel = SSResNeXt(ssresnext14_8x4d())
     shared = SSResNeXt(replace(parallel.arch, kernels="shared"))
     assert multiply_adds(shared) == multiply_adds(parallel)
 
@@ -144,6 +144,7 @@ def test_a_network_in_training_mode_is_refused(make_network: MakeNetwork) -> Non
 
 def test_a_batchnorm_that_is_not_finite_is_named(make_network: MakeNetwork) -> None:
     network = make_network("ssresnext14_8x4d")
-    network.stages[2].blocks[0].bn1.running_var[3] = float("nan")
+    variance = network.get_buffer("stages.2.blocks.0.bn1.running_var")
+    variance[3] = float("nan")
     with pytest.raises(ExportError, match=r"stages\.2\.blocks\.0\.conv1"):
         fold(network)

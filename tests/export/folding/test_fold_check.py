@@ -14,7 +14,7 @@ from ssr_edge.images.preprocess import load
 from ssr_export.folding import fold_check
 from ssr_export.folding.fold import fold
 from ssr_train.data.dataset import normalize, to_rgb
-from ssr_train.models.network import SSResNeXt
+from ssr_train.models.network import Network, SSResNeXt
 
 MakeNetwork = Callable[..., SSResNeXt]
 
@@ -40,9 +40,9 @@ def test_folding_is_within_the_limits_on_real_images(
 def test_a_wrong_fold_is_refused_and_the_block_named(
     make_network: MakeNetwork, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(network: SSResNeXt) -> SSResNeXt:
+    def wrong(network: Network) -> Network:
         folded = fold(network)
-        folded.stages[1].blocks[0].spatial.bias.data[5] += 0.01
+        folded.get_parameter("stages.1.blocks.0.spatial.bias").data[5] += 0.01
         return folded
 
     monkeypatch.setattr(fold_check, "fold", wrong)

@@ -34,7 +34,7 @@ from ssr_export.int8.quantize import quantization_points, quantize, quantize_wei
 from ssr_export.onnx.to_onnx import export_onnx
 from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.arch import ArchConfig
-from ssr_train.models.network import SSResNeXt
+from ssr_train.models.network import Network, SSResNeXt
 from ssr_train.training.checkpoint import load_checkpoint
 
 MakeNetwork = Callable[..., SSResNeXt]
@@ -43,7 +43,7 @@ ARCH = ArchConfig("miniature", (3, 2, 1, 1), stem_width=16, group_width=16, out_
 
 
 @pytest.fixture(scope="module", params=["demo weights", "random weights"])
-def folded(request: pytest.FixtureRequest, demo_checkpoint: Path) -> SSResNeXt:
+def folded(request: pytest.FixtureRequest, demo_checkpoint: Path) -> Network:
     if request.param == "demo weights":
         return fold(load_checkpoint(demo_checkpoint)[0]).float()
     return fold(random_network()).float()
@@ -62,7 +62,7 @@ def random_network() -> SSResNeXt:
 
 @pytest.fixture(scope="module")
 def model_and_ranges(
-    folded: SSResNeXt, calibration_images: list[Path], tmp_path_factory: pytest.TempPathFactory
+    folded: Network, calibration_images: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[onnx.ModelProto, dict[str, float]]:
     """The folded network as FP32 ONNX, and ranges of its activations; `percentile`, so that some values are clipped."""
     path = tmp_path_factory.mktemp("folded") / "fp32.onnx"
@@ -71,7 +71,7 @@ def model_and_ranges(
 
 
 def test_logits_are_those_of_the_quantized_onnx_file(
-    folded: SSResNeXt,
+    folded: Network,
     model_and_ranges: tuple[onnx.ModelProto, dict[str, float]],
     demo_images: list[Path],
     record_property: Callable[[str, object], None],
@@ -123,7 +123,7 @@ def test_a_copy_as_averaging_makes_one_computes_the_same(make_network: MakeNetwo
     folded = fold(make_network("ssresnext14_8x4d")).float()
     quantized = with_fake_quantizers(folded, some_ranges(folded))
     images = np.stack([load(demo_images[0])])
-    averaged = AveragedModel(quantized, use_buffers=True)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(quantized, use_buffers=True)
     averaged.update_parameters(quantized)
     assert np.array_equal(logits(averaged.module, images), logits(quantized, images))
     assert not np.array_equal(logits(folded, images), logits(quantized, images))
@@ -171,14 +171,17 @@ def test_activations_are_what_quantize_and_dequantize_linear_make(
     values: np.ndarray, scale: np.float32, halves: int
 ) -> None:
     # Also values halfway between two steps, which round to even, and beyond both ends: -128 is a step, 128 is not.
-    values = np.concatenate([values, np.float32([halves + 0.5, -halves - 0.5, 1e6, -1e6]) * scale])
+    values = np.concatenate([values, np.array([halves + 0.5, -halves - 0.5, 1e6, -1e6], np.float32) * scale])
     found = fake_quantize(torch.from_numpy(values), torch.tensor(scale), -128).numpy()
     assert np.array_equal(found, quantize_dequantize_linear(values, scale))
 
 
 def quantize_dequantize_linear(values: np.ndarray, scale: np.float32) -> np.ndarray:
     """The two operators in the ONNX reference implementation."""
-    constants = [numpy_helper.from_array(scale, "scale"), numpy_helper.from_array(np.int8(0), "zero_point")]
+    constants = [
+        numpy_helper.from_array(np.asarray(scale), "scale"),
+        numpy_helper.from_array(np.asarray(0, np.int8), "zero_point"),
+    ]
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero_point"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "scale", "zero_point"], ["y"]),
@@ -187,10 +190,12 @@ def quantize_dequantize_linear(values: np.ndarray, scale: np.float32) -> np.ndar
     model = helper.make_model(
         helper.make_graph(nodes, "pair", [x], [y], constants), opset_imports=[helper.make_opsetid("", 19)]
     )
-    return np.asarray(ReferenceEvaluator(model).run(None, {"x": values})[0])
+    outputs = ReferenceEvaluator(model).run(None, {"x": values})
+    assert isinstance(outputs, list)
+    return np.asarray(outputs[0])
 
 
-def some_ranges(folded: SSResNeXt) -> ConvRanges:
+def some_ranges(folded: Network) -> ConvRanges:
     convolutions = [
         name for name, module in folded.named_modules() if isinstance(module, nn.Conv2d) and "attention" not in name
     ]

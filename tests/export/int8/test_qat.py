@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from ssr_edge.evaluation.metrics import Metrics
 from ssr_edge.images.preprocess import load
 from ssr_export.build_bundle import build_bundle
 from ssr_export.folding.fold import fold
-from ssr_export.int8 import qat
+from ssr_export.int8.calibrate import Calibration, calibrate
 from ssr_export.int8.qat import qat_start
+from ssr_export.int8.ranges import Method
 from ssr_export.plan import BundlePlan
 from ssr_train.data.breakhis import read
 from ssr_train.data.dataset import load_images
@@ -27,8 +29,8 @@ from ssr_train.models.arch import ArchConfig
 from ssr_train.models.complexity import parameter_count
 from ssr_train.models.folded import is_folded
 from ssr_train.runner import TorchRunner
-from ssr_train.training import loop
 from ssr_train.training.checkpoint import load_checkpoint
+from ssr_train.training.journal import log_epoch
 from ssr_train.training.loop import Source, Start, TrainOptions, train
 from ssr_train.training.recipe import load_recipe
 
@@ -92,13 +94,12 @@ def test_calibration_and_training_see_training_images_only(
     shutil.copy(source.checkpoint, tmp_path / "weights.safetensors")
     (tmp_path / "calibration").mkdir()
     seen: list[Path] = []
-    real = qat.calibrate
 
-    def watching(model: Path, images: list[Path], method: str) -> object:
+    def watching(model: Path, images: list[Path], method: Method) -> Calibration:
         seen.extend(images)
-        return real(model, images, method)  # type: ignore[arg-type]
+        return calibrate(model, images, method)
 
-    monkeypatch.setattr(qat, "calibrate", watching)
+    monkeypatch.setattr("ssr_export.int8.qat.calibrate", watching)
     begun = qat_start(replace(source, checkpoint=tmp_path / "weights.safetensors"), options.data, lambda line: None)
     assert len(seen) == 55
     assert {begun.split.parts[path.stem] for path in seen} == {"train"}
@@ -108,16 +109,16 @@ def test_calibration_and_training_see_training_images_only(
 def test_a_killed_run_resumes_to_the_same_weights(
     fine_tuned: tuple[Path, list[str]], options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*arguments: object) -> None:
-        raise Killed
+    options = replace(options, run=tmp_path)
+    epochs: list[Mapping[str, float]] = []
 
-    options, real, seen = replace(options, run=tmp_path), loop.log_epoch, []
+    def killed_in_epoch_2(run: Path, line: Mapping[str, float], board: object) -> None:
+        epochs.append(line)
+        if len(epochs) > 1:
+            raise Killed
+        log_epoch(run, line, board)
 
-    def killed_in_epoch_2(*arguments: object) -> None:
-        seen.append(arguments)
-        (real if len(seen) == 1 else die)(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "log_epoch", killed_in_epoch_2)
+    monkeypatch.setattr("ssr_train.training.loop.log_epoch", killed_in_epoch_2)
     with pytest.raises(Killed):
         train(options, False, lambda line: None, start(options))
     monkeypatch.undo()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,11 +15,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from ssr_edge.bundle.bundle import Bundle, write_manifest
 from ssr_edge.common.errors import BuildError
 from ssr_edge.images.preprocess import load
-from ssr_export.engines.build import EngineRequest, build_engine
+from ssr_export.engines.build import Builder, EngineRequest, build_engine
 from ssr_export.onnx.qdq_rules import check_qdq
 
 
-class OneImage(CalibrationDataReader):
+class OneImage(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, image: Path) -> None:
         self._feeds = iter([{"images": load(image)[None]}])
 
@@ -63,7 +64,7 @@ def test_building_refuses_them_before_it_starts(
     tiny_bundle: Bundle,
     demo_images: list[Path],
     tmp_path: Path,
-    runtime: str,
+    runtime: Builder,
     activations: QuantType,
     bias: bool,
     reason: str,
@@ -76,7 +77,7 @@ def test_building_refuses_them_before_it_starts(
     assert not (tmp_path / "engines").exists()
 
 
-def single_node(kind: str, zero_point: np.ndarray | None, **attributes: int) -> onnx.ModelProto:
+def single_node(kind: str, zero_point: np.ndarray | None, **attributes: Any) -> onnx.ModelProto:
     inputs = ["x", "scale"] + (["zero"] if zero_point is not None else [])
     constants = [numpy_helper.from_array(np.float32(0.1), "scale")]
     if zero_point is not None:

@@ -169,8 +169,9 @@ def test_histograms_hold_every_value_once(tiny_bundle: Bundle) -> None:
 
 
 def test_parts_that_are_off_stay_in_floating_point(fp32: onnx.ModelProto, ranges: dict[str, float]) -> None:
-    def nodes(**parts: bool) -> list[str]:
-        return [node.op_type for node in quantize(fp32, ranges, **parts).graph.node]
+    def nodes(weights: bool = True, activations: bool = True) -> list[str]:
+        quantized = quantize(fp32, ranges, weights=weights, activations=activations)
+        return [node.op_type for node in quantized.graph.node]
 
     full, weights, activations = nodes(), nodes(activations=False), nodes(weights=False)
     assert weights.count("QuantizeLinear") == 0

@@ -64,7 +64,7 @@ def test_the_histogram_shows_the_range_and_what_it_clips() -> None:
     histogram = Histogram(limit=4.0, counts=[500, 400, 90, 10])
     axes = plot_tensor(activation(), histogram).axes[0]
     assert axes.get_yscale() == "log"
-    assert [line.get_xdata()[0] for line in axes.lines] == [2.0]
+    assert [np.asarray(line.get_xdata())[0] for line in axes.lines] == [2.0]
     steps = axes.patches[0].get_data()  # type: ignore[attr-defined]
     assert list(steps.values) == [500, 400, 90, 10]
     assert np.array_equal(steps.edges, [0, 1, 2, 3, 4])
@@ -86,7 +86,7 @@ def test_nothing_is_shaded_where_nothing_is_clipped() -> None:
 def test_a_weight_shows_its_narrowest_and_its_widest_channel() -> None:
     weight = activation(clipped=0, largest=2.0).model_copy(update={"kind": "weight", "narrowest": 0.25})
     axes = plot_tensor(weight, Histogram(limit=2.0, counts=[900, 100])).axes[0]
-    assert [line.get_xdata()[0] for line in axes.lines] == [2.0, 0.25]
+    assert [np.asarray(line.get_xdata())[0] for line in axes.lines] == [2.0, 0.25]
 
 
 @pytest.mark.parametrize(

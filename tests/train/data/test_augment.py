@@ -32,7 +32,8 @@ def draw(recipe: AugmentRecipe, images: Tensor, seed: int = 0) -> Tensor:
 
 def whole(image: Tensor) -> Tensor:
     """The image without augmentation."""
-    return transforms.resize(image, [224, 224], antialias=True)
+    resized: Tensor = transforms.resize(image, [224, 224], antialias=True)
+    return resized
 
 
 def difference(a: Tensor, b: Tensor) -> int:

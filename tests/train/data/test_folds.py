@@ -28,7 +28,7 @@ RECORDS = [
 def test_every_image_is_tested_once_and_watched_once(unit: SplitKind, folds: int, seed: int) -> None:
     splits = make_folds(RECORDS, unit, folds, seed)
     assert [split.kind for split in splits] == [f"{unit}-fold-{n}-of-{folds}" for n in range(1, folds + 1)]
-    parts = defaultdict(Counter)
+    parts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for split in splits:
         assert list(split.parts) == sorted(record.name for record in RECORDS)
         for name, part in split.parts.items():

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,8 @@ def test_a_changed_image_or_size_has_a_cache_of_its_own(tree: Path, tmp_path: Pa
 def test_a_full_disk_is_logged_and_the_run_continues_without_a_cache(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, opened = Path.open, []
+    real: Callable[..., Any] = Path.open
+    opened: list[Path] = []
 
     class Full:
         def __init__(self, file: Any) -> None:

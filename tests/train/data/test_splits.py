@@ -11,9 +11,9 @@ from ssr_edge.breakhis.names import CLASSES
 from ssr_edge.common.errors import DataError
 from ssr_train.data.breakhis import Record, contradictory_twins, read
 from ssr_train.data.split_messages import missing_classes
-from ssr_train.data.splits import Split, SplitKind, fold_count, make_split
+from ssr_train.data.splits import Part, Split, SplitKind, fold_count, make_split
 
-PARTS = ("train", "val", "test")
+PARTS: tuple[Part, ...] = ("train", "val", "test")
 seeds = st.integers(0, 2**31)
 
 
@@ -89,7 +89,7 @@ def test_select_keeps_the_order_and_leaves_out_strangers() -> None:
     shuffled = [*reversed(RECORDS), Record("stranger", Path("x.png"), "A", "p", 100)]
     for part in PARTS:
         expected = [record for record in shuffled if split.parts.get(record.name) == part]
-        assert split.select(shuffled, part) == expected  # type: ignore[arg-type]
+        assert split.select(shuffled, part) == expected
 
 
 def test_the_tree_divides_by_image_and_by_patient(breakhis_tree: Path) -> None:

@@ -21,10 +21,10 @@ def test_a_config_survives_json_and_keeps_the_name_it_was_asked_by(name: str) ->
 
 
 def test_table_2s_ablations_switch_off_one_mechanism_after_the_other() -> None:
-    mechanisms = [
-        (config.groups > 1, config.se_reduction > 0, config.kernels == "parallel")
-        for config in map(arch_by_name, ("resnet50", "resnext50_32x4d", "se_resnext50_32x4d", "ssresnext50_32x4d"))
-    ]
+    mechanisms = []
+    for config in map(arch_by_name, ("resnet50", "resnext50_32x4d", "se_resnext50_32x4d", "ssresnext50_32x4d")):
+        assert isinstance(config, ArchConfig)
+        mechanisms.append((config.groups > 1, config.se_reduction > 0, config.kernels == "parallel"))
     assert mechanisms == [(False, False, False), (True, False, False), (True, True, False), (True, True, True)]
 
 

@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from ssr_train.models.arch import arch_by_name, arch_names
+from ssr_train.models.arch import arch_by_name, arch_names, ssresnext50_32x4d
 from ssr_train.models.build import build_network
 from ssr_train.models.complexity import complexity_rows, multiply_adds, parameter_count
 from ssr_train.models.network import Network
@@ -45,7 +45,7 @@ def test_parameters_of_every_member(name: str, expected: int) -> None:
 
 
 def test_sharing_saves_exactly_the_row_and_column_weights() -> None:
-    arch = arch_by_name("ssresnext50_32x4d")
+    arch = ssresnext50_32x4d()
     widths = [arch.group_width << stage for stage, count in enumerate(arch.blocks) for _ in range(count)]
     saved = sum(6 * width * width // arch.groups for width in widths)
     assert PARAMETERS["ssresnext50_32x4d"] - PARAMETERS["ssresnext50_32x4d/shared"] == saved

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ssr_edge.images.preprocess import load
 from ssr_train.data.dataset import normalize, to_rgb
-from ssr_train.models.arch import arch_by_name
+from ssr_train.models.arch import ssresnext14_8x4d, ssresnext50_32x4d
 from ssr_train.models.network import Block, ParallelKernels, SharedKernels, SqueezeExcite, SSResNeXt, Stage
 
 MakeNetwork = Callable[..., SSResNeXt]
@@ -87,7 +87,7 @@ def test_attention_is_equation_3() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize(("in_channels", "stride"), [(16, 1), (16, 2), (8, 1)])
 def test_an_untrained_block_is_its_shortcut(in_channels: int, stride: int) -> None:
-    arch = replace(arch_by_name("ssresnext14_8x4d"), groups=4)
+    arch = replace(ssresnext14_8x4d(), groups=4)
     network = SSResNeXt(arch)
     block = Block(in_channels, 8, 16, stride, arch)
     network.stages.append(block)
@@ -102,7 +102,7 @@ def test_an_untrained_block_is_its_shortcut(in_channels: int, stride: int) -> No
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 @pytest.mark.parametrize("first_to_last", [True, False])
 def test_the_first_blocks_output_is_added_to_the_last_blocks_input(count: int, first_to_last: bool) -> None:
-    arch = replace(arch_by_name("ssresnext14_8x4d"), groups=4)
+    arch = replace(ssresnext14_8x4d(), groups=4)
     blocks = [Block(8 if n == 0 else 16, 8, 16, 1, arch).double().eval() for n in range(count)]
     first = x = blocks[0](features(8))
     for block in blocks[1:-1]:
@@ -115,7 +115,7 @@ def test_the_first_blocks_output_is_added_to_the_last_blocks_input(count: int, f
 
 def test_stages_halve_the_map_and_double_the_channels() -> None:
     with torch.device("meta"):
-        network = SSResNeXt(arch_by_name("ssresnext50_32x4d"))
+        network = SSResNeXt(ssresnext50_32x4d())
         shapes: list[tuple[int, ...]] = []
         for module in (network.stem, *network.stages, network.classifier):
             module.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape)))
@@ -132,7 +132,7 @@ def test_stages_halve_the_map_and_double_the_channels() -> None:
 
 def test_every_stage_but_the_first_downsamples_in_its_first_spatial_kernels_alone() -> None:
     with torch.device("meta"):
-        network = SSResNeXt(arch_by_name("ssresnext50_32x4d"))
+        network = SSResNeXt(ssresnext50_32x4d())
     strides = {name: m.stride[0] for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
     halving = {name for name, stride in strides.items() if stride == 2}
     kernels = ("spatial.square", "spatial.row", "spatial.column", "shortcut.0")

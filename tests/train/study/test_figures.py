@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
 from ssr_train.study import paper
 from ssr_train.study.confusion_figure import confusion_matrices
@@ -30,7 +31,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
 def test_bars_are_the_mean_accuracies_and_the_papers_stand_beside_its_model(finished: Study) -> None:
     figure = accuracy_bars(finished, "image")
     (axes,) = figure.axes
-    heights = [patch.get_height() for patch in axes.patches if patch.get_height()]
+    heights = [bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_height()]
     expected = [
         finished.summary(Cell(model, "image", magnification), lambda outcome: outcome.metrics.accuracy)
         for model in finished.plan.models
@@ -38,7 +39,7 @@ def test_bars_are_the_mean_accuracies_and_the_papers_stand_beside_its_model(fini
     ]
     assert heights == pytest.approx([found.mean for found in expected if found is not None])
     diamonds = [line for line in axes.lines if line.get_marker() == "D"]
-    assert [list(line.get_ydata()) for line in diamonds] == [[0.952, 0.940]]
+    assert [list(np.asarray(line.get_ydata())) for line in diamonds] == [[0.952, 0.940]]
     assert axes.get_ylim()[0] == 0
     assert "2,522 of BreaKHis's 7,909 images: not comparable" in figure.get_suptitle()
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -49,12 +50,11 @@ def test_brackets_stand_only_over_what_holm_leaves(finished: Study) -> None:
     for axes in accuracy_boxes(finished, "image").axes:
         marks = [text.get_text() for text in axes.texts]
         assert len(marks) == 2 and set(marks) <= {"*", "**", "***"}
-        brackets = [
-            line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 4 and line.get_marker() == "None"
-        ]
-        assert sorted((line[0], line[-1]) for line in brackets) == [(0, 2), (1, 2)]
+        across = [np.asarray(line.get_xdata()) for line in axes.lines if line.get_marker() == "None"]
+        brackets = [x for x in across if len(x) == 4]
+        assert sorted((x[0], x[-1]) for x in brackets) == [(0, 2), (1, 2)]
         points = [line for line in axes.lines if line.get_marker() == "o"]
-        assert [len(line.get_xdata()) for line in points] == [5, 5, 5]
+        assert [len(np.asarray(line.get_xdata())) for line in points] == [5, 5, 5]
 
 
 def test_a_row_of_a_confusion_matrix_is_a_hundred_per_cent(finished: Study) -> None:

@@ -160,7 +160,7 @@ def test_a_stopped_study_ends_its_runs(worker: Worker, made: StudyPlan, tmp_path
         if len(started) > 1:
             raise KeyboardInterrupt
 
-    worker._monkeypatch.setattr(grid.time, "sleep", interrupt)
+    worker._monkeypatch.setattr("time.sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train_grid(made, tmp_path, 2, "cpu")
     with FileLock(tmp_path / ".lock", timeout=0):

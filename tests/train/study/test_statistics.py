@@ -17,7 +17,10 @@ differences = st.lists(st.integers(-355, 355).map(lambda images: images / 355), 
 
 
 def test_the_deviation_is_the_samples() -> None:
-    assert summarize([0.9, 0.92, 0.97]) == (pytest.approx(0.93), pytest.approx(0.0360555), 3)
+    mean, deviation, repeats = summarize([0.9, 0.92, 0.97])
+    assert mean == pytest.approx(0.93)
+    assert deviation == pytest.approx(0.0360555)
+    assert repeats == 3
     assert summarize([0.9]) == (0.9, None, 1)
 
 

@@ -59,11 +59,12 @@ def test_batch_norm_sees_each_micro_batch_once(make_network: Callable[..., SSRes
     micro_batches = list(images(32).chunk(2))
     backward(found, micro_batches, loss_of, Processes(), None)
     logits = torch.cat([expected(part) for part in micro_batches])
-    loss_of(logits).backward()  # type: ignore[no-untyped-call]
+    loss_of(logits).backward()
     torch.testing.assert_close(gradients(found), gradients(expected), rtol=1e-4, atol=1e-6)
     for (name, value), other in zip(found.named_buffers(), expected.buffers(), strict=True):
         assert torch.equal(value, other), name
-    assert int(found.stem_bn.num_batches_tracked) == 2
+    batches = found.stem_bn.num_batches_tracked
+    assert batches is not None and int(batches) == 2
 
 
 def test_dropout_is_drawn_once() -> None:
@@ -73,6 +74,6 @@ def test_dropout_is_drawn_once() -> None:
     backward(found, micro_batches, loss_of, Processes(), None)
     after = torch.rand(1)
     torch.manual_seed(5)
-    loss_of(torch.cat([expected(part) for part in micro_batches])).backward()  # type: ignore[no-untyped-call]
+    loss_of(torch.cat([expected(part) for part in micro_batches])).backward()
     torch.testing.assert_close(gradients(found), gradients(expected), rtol=1e-4, atol=1e-7)
     assert torch.equal(torch.rand(1), after)

@@ -21,7 +21,7 @@ from ssr_train.data.dataset import load_images, normalize, to_rgb
 from ssr_train.data.image_cache import open_image_cache
 from ssr_train.data.splits import Split, make_split
 from ssr_train.evaluation.predict import evaluate_images
-from ssr_train.models.arch import ArchConfig, arch_by_name
+from ssr_train.models.arch import ArchConfig, ssresnext14_8x4d
 from ssr_train.models.network import SSResNeXt
 from ssr_train.training import loop
 from ssr_train.training.checkpoint import load_checkpoint
@@ -210,14 +210,14 @@ def test_sixteen_images_can_be_overfitted(demo_images: list[Path]) -> None:
     images = load_images(records, 64)
     assert sorted(images.targets.tolist()) == sorted([*range(8)] * 2)
     torch.manual_seed(0)
-    network = SSResNeXt(arch_by_name("ssresnext14_8x4d")).train()
+    network = SSResNeXt(ssresnext14_8x4d()).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
     x, history = normalize(to_rgb(images.pixels)), []
     for _ in range(40):
         loss = classification_loss(network(x), images.targets, 0.5, 0.0)
         history.append(float(loss.detach()))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     assert history[0] == pytest.approx(0.5 * 2.08 + 0.5 * 0.6, abs=0.4)
     assert history[-1] < 0.05 * history[0]

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 from ssr_edge.common.errors import UsageError
-from ssr_train.models.arch import arch_by_name
+from ssr_train.models.arch import ssresnext14_8x4d
 from ssr_train.models.network import SSResNeXt
-from ssr_train.training import loop
 from ssr_train.training.batch_norm import with_global_batch_norm
 from ssr_train.training.checkpoint import load_checkpoint
 from ssr_train.training.loop import TrainOptions, train
 from ssr_train.training.processes import Processes, check_batch
 from ssr_train.training.recipe import load_recipe
 from ssr_train.training.run_file import read_options, write_options
+from ssr_train.training.state import save_state
 
 RECIPE = """
 epochs = 2
@@ -76,14 +76,14 @@ def losses(run: Path) -> list[float]:
 def options(run: Path, data: Path, accumulate: int) -> TrainOptions:
     recipe = run.with_suffix(".toml")
     recipe.write_text(RECIPE.replace("ACCUMULATE", str(accumulate)))
-    arch = arch_by_name("ssresnext14_8x4d")
+    arch = ssresnext14_8x4d()
     return TrainOptions(run, data, arch, load_recipe(str(recipe)), 100, "image", 0, "cpu")
 
 
 @pytest.fixture
 def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns off autocast, as COMMAND does."""
-    monkeypatch.setattr(loop, "autocast_dtype", lambda device: None)
+    monkeypatch.setattr("ssr_train.training.loop.autocast_dtype", lambda device: None)
 
 
 @pytest.mark.slow
@@ -115,14 +115,13 @@ def test_a_run_of_one_process_is_resumed_by_two_in_micro_batches(
     breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, half = options(tmp_path / "whole", breakhis_tree, 2), options(tmp_path / "half", breakhis_tree, 2)
-    real = loop.save_state
 
     def save_and_copy(run: Path, epoch: int, *state: Any) -> None:
-        real(run, epoch, *state)
+        save_state(run, epoch, *state)
         if epoch == 1:
             shutil.copytree(run, half.run)
 
-    monkeypatch.setattr(loop, "save_state", save_and_copy)
+    monkeypatch.setattr("ssr_train.training.loop.save_state", save_and_copy)
     train(whole, False, lambda line: None)
     write_options(half)
     assert len(losses(half.run)) == 1 and read_options(half.run, "cpu") == half
@@ -167,13 +166,13 @@ def test_a_batch_that_cannot_be_divided_is_refused(images: int, processes: int, 
 
 def test_batch_norms_are_replaced_and_their_names_and_values_stay() -> None:
     torch.manual_seed(0)
-    network = SSResNeXt(arch_by_name("ssresnext14_8x4d"))
+    network = SSResNeXt(ssresnext14_8x4d())
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with_global_batch_norm(network, torch.device("cpu"))
     assert not any(type(module) is nn.BatchNorm2d for module in network.modules())
     assert list(network.state_dict()) == list(before)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-    plain = SSResNeXt(arch_by_name("ssresnext14_8x4d"))
+    plain = SSResNeXt(ssresnext14_8x4d())
     plain.load_state_dict(before)
     images = torch.randn(2, 3, 64, 64)
     assert torch.equal(network.eval()(images), plain.eval()(images))

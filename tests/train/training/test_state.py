@@ -23,7 +23,7 @@ class Parts:
 
     def __init__(self, network: SSResNeXt) -> None:
         self.network = network.train()
-        self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
 
     def step(self, images: Tensor) -> None:
