@@ -79,6 +79,7 @@ class Answer:
     err: str
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Orders files and assigns each to one worker (pytest -n 2 --dist loadgroup).
 

@@ -18,6 +18,8 @@ from ssr_train.models.arch import Arch, BhcNetConfig, SwinConfig, arch_from_dict
 from ssr_train.training.checkpoint import load_checkpoint
 from ssr_train.training.recipe import RECIPES
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 SMALL: dict[str, Arch] = {
     "bhcnet": BhcNetConfig("bhcnet", (1, 1, 1), width=8, se_reduction=4),

@@ -21,6 +21,8 @@ from ssr_export.engines.build import EngineRequest
 from ssr_export.engines.tensorrt_builder import TensorRtOptions
 from ssr_export.plan import BundlePlan, Int8Corrections
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_bundle_contains_all_its_parts(demo_bundle: Bundle) -> None:
     manifest = demo_bundle.manifest

@@ -33,6 +33,8 @@ from ssr_export import random_bundle as random_weights
 from tests.doubles.kserve import Script, serving
 from tests.edge.bench.tiny_images import TINY, write_image
 
+pytestmark = pytest.mark.heavy
+
 SCHEMA = Path(__file__).parents[3] / "docs" / "bench.schema.json"
 # Prints "dead" and aborts when asked to measure.
 _CRASHES_WHEN_TIMED = """

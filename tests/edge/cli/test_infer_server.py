@@ -22,7 +22,10 @@ from tests.edge.image_files import many_images
 from tests.edge.mlserver import MlServer
 
 Run = Callable[..., Any]
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills a server with a signal")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="kills a server with a signal"),
+]
 
 
 @pytest.fixture(scope="module")

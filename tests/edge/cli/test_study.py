@@ -21,6 +21,8 @@ from ssr_edge.cli.main import app
 from ssr_train.study.predictions import Predictions, predict_test
 from ssr_train.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 
 NAMES = ("ssresnext14_8x4d-paper-image-100x-seed0", "ssresnext14_8x4d-modern-image-100x-seed0")

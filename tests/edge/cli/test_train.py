@@ -16,6 +16,8 @@ import torch
 from ssr_edge.demo import DEMO_CHECKPOINT
 from ssr_train.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 
 TINY = ("--arch", "ssresnext14_8x4d", "--magnification", "100", "--device", "cpu")

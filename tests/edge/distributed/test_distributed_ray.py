@@ -18,6 +18,8 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.install_hint import install_hint
 from ssr_edge.distributed.cluster import import_ray
 
+pytestmark = pytest.mark.heavy
+
 Run = Callable[..., Any]
 PART = 100
 

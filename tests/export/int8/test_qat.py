@@ -34,6 +34,8 @@ from ssr_train.training.journal import log_epoch
 from ssr_train.training.loop import Source, Start, TrainOptions, train
 from ssr_train.training.recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 RECIPE = load_recipe("qat").model_copy(update={"epochs": 2, "learning_rate": 1e-3, "ema_decay": 0.5})
 
 

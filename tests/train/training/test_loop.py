@@ -29,6 +29,8 @@ from ssr_train.training.loop import TrainOptions, train
 from ssr_train.training.losses import classification_loss
 from ssr_train.training.recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 # All mechanisms of the paper's network at a thousandth of its size.
 ARCH = ArchConfig(
     name="miniature", blocks=(3, 1, 1, 1), stem_width=8, group_width=8, out_width=16, groups=4, se_reduction=4

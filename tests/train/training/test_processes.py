@@ -51,7 +51,10 @@ from ssr_edge.cli.main import run
 run()
 """
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="gloo and torchrun")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="gloo and torchrun"),
+]
 
 
 def torchrun(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -20,7 +20,10 @@ from ssr_edge.evaluation.accuracy import Predicted
 from tests.edge.bench.report.reports import make_run, with_everything, with_fields, with_labels
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(_CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(_CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
+]
 
 # What the browser asks for by itself: clock, updates, dictionaries.
 _BROWSERS_OWN = re.compile(r"https?://([\w-]+\.)*(google|googleapis|gvt1)\.com/")
