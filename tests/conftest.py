@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,18 +80,34 @@ class Answer:
     err: str
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Orders files and assigns each to one worker (pytest -n 2 --dist loadgroup).
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist, -n 0
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Gives each file to one worker, because its tests share fixtures, and all `heavy` files to the same one.
 
-    A file's tests share fixtures, so they stay together. Tests that start processes, servers or a browser of their own
-    (`heavy`) share one worker: two of them at once would compete for the cores. Long files go first.
+    Those start processes, servers or a browser of their own: two at once would compete for the cores. pytest-xdist's
+    own groups are lost with pytest 9.2.
     """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "heavy" if _is_heavy(config.rootpath / file) else file
+
+    return ByFile(config, log)
+
+
+@cache
+def _is_heavy(file: Path) -> bool:
+    return "pytest.mark.heavy" in file.read_text(encoding="utf-8")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with the heavy files and those with slow tests, so that no worker ends with a long one."""
     seconds: dict[Path, int] = defaultdict(int)
     for item in items:
-        heavy = item.get_closest_marker("heavy") is not None
-        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else str(item.path)))
-        seconds[item.path] += 100 * heavy + 10 * (item.get_closest_marker("slow") is not None)
+        for marker, weight in (("heavy", 100), ("slow", 10)):
+            seconds[item.path] += weight if item.get_closest_marker(marker) else 0
     items.sort(key=lambda item: -seconds[item.path])
 
 

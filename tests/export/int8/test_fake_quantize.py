@@ -83,7 +83,7 @@ def test_logits_are_those_of_the_quantized_onnx_file(
 
     scale = np.abs(exact).mean()
     int8_error, difference = np.abs(expected - exact).mean() / scale, np.abs(found - expected).mean() / scale
-    record_property("int8 error, difference", (int8_error, difference))
+    record_property("int8 error, difference", (float(int8_error), float(difference)))
     assert int8_error > 0.02
     # A different order of FP32 sums can round a value halfway between two steps the other way; nothing else differs.
     # Leaving one skip input or one convolution in floating point gives 0.035 or more.
