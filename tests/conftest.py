@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from ssr_edge.breakhis.names import CLASSES, MALIGNANT, parse_name
@@ -41,6 +42,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("ssr-edge")
+
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
 DEMO = Path(__file__).parents[1] / "ssr_edge" / "demo"
 TINY = "ssresnext14_8x4d"
@@ -124,6 +127,24 @@ def brief_choice_of_engines() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> BuildOnce:
+    """`build_once(name, build)`: the path that `build` wrote, once for all workers; treat it as read-only."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, build: Callable[[Path], object]) -> Path:
+        path, done = root / "shared" / name, root / "shared" / f"{name.replace('/', '-')}.done"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(done.with_suffix(".lock")):
+            if not done.exists():
+                build(path)
+                done.touch()
+        return path
+
+    return once
+
+
+@pytest.fixture(scope="session")
 def demo_images() -> list[Path]:
     """22 microscope images, 700x460 JPEG at 100X, all eight classes, BreaKHis names."""
     return _jpegs(DEMO / "images")
@@ -171,32 +192,34 @@ def make_network() -> Callable[..., SSResNeXt]:
 
 
 @pytest.fixture(scope="session")
-def breakhis_tree(
-    tmp_path_factory: pytest.TempPathFactory, demo_images: list[Path], calibration_images: list[Path]
-) -> Path:
+def breakhis_tree(build_once: BuildOnce, demo_images: list[Path], calibration_images: list[Path]) -> Path:
     """BreaKHis's official tree with 82 images of 70x46, cut from the demo's; treat it as read-only.
 
     Eight classes of two patients of five images each, and one image that stands under two classes (TWINS_CLASSES).
     """
-    root = tmp_path_factory.mktemp("data") / "BreaKHis_v1"
-    by_class: dict[str, list[np.ndarray]] = defaultdict(list)
-    for path in (*demo_images, *calibration_images):
-        name = parse_name(path)
-        assert name is not None
-        by_class[name.label] += _quarters(path)
-    for label, patients in PATIENTS.items():
-        tiles = iter(by_class[label])
-        for patient in patients:
-            for number in range(1, IMAGES_PER_PATIENT + 1):
-                _write(root, label, patient, number, next(tiles))
-    for label in TWINS_CLASSES:
-        _write(root, label, TWINS_PATIENT, 1, by_class["DC"][-1])
-    return root
+
+    def write(root: Path) -> None:
+        by_class: dict[str, list[np.ndarray]] = defaultdict(list)
+        for path in (*demo_images, *calibration_images):
+            name = parse_name(path)
+            assert name is not None
+            by_class[name.label] += _quarters(path)
+        for label, patients in PATIENTS.items():
+            tiles = iter(by_class[label])
+            for patient in patients:
+                for number in range(1, IMAGES_PER_PATIENT + 1):
+                    _write(root, label, patient, number, next(tiles))
+        for label in TWINS_CLASSES:
+            _write(root, label, TWINS_PATIENT, 1, by_class["DC"][-1])
+
+    return build_once("data/BreaKHis_v1", write)
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(
-    tmp_path_factory: pytest.TempPathFactory, breakhis_tree: Path, make_network: Callable[..., SSResNeXt]
+    build_once: BuildOnce,
+    breakhis_tree: Path,
+    make_network: Callable[..., SSResNeXt],
 ) -> Path:
     """A checkpoint of the smallest network, its card naming `breakhis_tree` and an image split of it."""
     from ssr_edge.evaluation.metrics import measure
@@ -222,28 +245,30 @@ def tiny_checkpoint(
         metrics={"test": asdict(measure(range(8), [0, 1, 2, 3, 4, 5, 6, 6]))},
         tools=tool_versions(),
     )
-    path = tmp_path_factory.mktemp("tiny_run") / "checkpoint.safetensors"
-    save_checkpoint(path, make_network(TINY), card)
-    return path
+    return build_once("tiny_run/checkpoint.safetensors", lambda path: save_checkpoint(path, make_network(TINY), card))
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Bundle:
+def tiny_bundle(build_once: BuildOnce, tiny_checkpoint: Path) -> Bundle:
     """`tiny_checkpoint` as a bundle with OpenVINO's int8 and fp32 engines; treat it as read-only."""
+    from ssr_edge.bundle.bundle import Bundle
     from ssr_export.build_bundle import build_bundle
     from ssr_export.engines.build import EngineRequest
     from ssr_export.plan import BundlePlan
 
-    plan = BundlePlan(
-        source=tiny_checkpoint,
-        bundle=tmp_path_factory.mktemp("bundles") / "tiny",
-        engines=(EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32")),
-        method="percentile",
-        images=DEMO / "calibration",
-        allow_drop=True,
-        float_blocks="none",
-    )
-    return build_bundle(plan, lambda line: None)
+    def build(path: Path) -> None:
+        plan = BundlePlan(
+            source=tiny_checkpoint,
+            bundle=path,
+            engines=(EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32")),
+            method="percentile",
+            images=DEMO / "calibration",
+            allow_drop=True,
+            float_blocks="none",
+        )
+        build_bundle(plan, lambda line: None)
+
+    return Bundle.open(build_once("bundles/tiny", build))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -21,11 +22,13 @@ def demo_checkpoint() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_bundle(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The bundle that `ssr-edge build-engine` builds from the demo weights."""
+def demo_bundle(demo_checkpoint: Path, build_once: Callable[[str, Callable[[Path], object]], Path]) -> Bundle:
+    """The bundle that `ssr-edge build-engine` builds from the demo weights; treat it as read-only."""
     engines = (EngineRequest("openvino", "int8"), EngineRequest("openvino", "fp32"))
-    target = tmp_path_factory.mktemp("bundles") / "demo"
-    return build_bundle(BundlePlan(demo_checkpoint, target, engines, "mse"), print)
+    path = build_once(
+        "bundles/demo", lambda place: build_bundle(BundlePlan(demo_checkpoint, place, engines, "mse"), print)
+    )
+    return Bundle.open(path)
 
 
 @pytest.fixture(scope="module")
