@@ -92,7 +92,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFile(LoadScopeScheduling):
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist is untyped
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             return "heavy" if _is_heavy(config.rootpath / file) else file
