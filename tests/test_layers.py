@@ -59,9 +59,9 @@ def imports(source: str) -> Iterator[tuple[str, bool]]:
 
 
 def room(module: str) -> str:
-    """The package of `ssr_edge` that a module lies in; empty for ssr_edge itself (its version and public names)."""
+    """The package of `ssr_edge` that a module lies in; empty for ssr_edge itself and for the other packages."""
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in HEIGHT else ""
+    return parts[1] if parts[0] == "ssr_edge" and len(parts) > 1 and parts[1] in HEIGHT else ""
 
 
 def violations(module: str, source: str) -> list[str]:
