@@ -91,6 +91,7 @@ def test_every_package_has_a_layer() -> None:
     assert packages | files == set(HEIGHT)
 
 
+@pytest.mark.slow
 def test_packages_import_each_other_in_no_circle() -> None:
     """By package, over imports at the top: a circle would make two rooms one."""
     arrows: dict[str, set[str]] = {}

@@ -210,6 +210,7 @@ def test_the_example_of_a_camera(tiny_bundle: Bundle, video: Path) -> None:
     assert len(lines) == 12 and all(line[0] in CLASSES for line in lines), done.stderr
 
 
+@pytest.mark.slow
 def test_the_example_of_a_table(tiny_bundle: Bundle, demo_images: list[Path], tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     for path in demo_images[:4]:

@@ -27,7 +27,6 @@ SMALL: dict[str, Arch] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SMALL))
 def test_from_images_to_labels_by_the_same_commands(
     ssr_edge: Run, breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -14,6 +14,8 @@ from ssr_edge.cli.build_engine import PrecisionName, RuntimeName
 from ssr_edge.common.install_hint import install_hint
 from ssr_export.engines.build import BUILDERS
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 
 

@@ -111,6 +111,7 @@ def test_what_is_no_copy_is_an_error(ssr_edge: Run, tmp_path: Path) -> None:
         assert "  next: ssr-edge data verify BreaKHis_v1.tar.gz" in answer.err and "Traceback" not in answer.err
 
 
+@pytest.mark.slow
 def test_a_patient_split_is_written_and_trained_on(ssr_edge: Run, breakhis_tree: Path, tmp_path: Path) -> None:
     file = tmp_path / "split.csv"
     answer = ssr_edge("data", "split", breakhis_tree, "-o", file, "--seed", "3")

@@ -57,6 +57,7 @@ def test_the_table_has_a_row_per_class_and_the_macro_metrics(
     assert f"{figures['patients']} patients" in answer.out
 
 
+@pytest.mark.slow
 def test_plots_and_activation_maps_are_written(ssr_edge: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
     out, cams = tmp_path / "out", tmp_path / "cams"
     answer = ssr_edge(

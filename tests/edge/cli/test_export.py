@@ -8,6 +8,8 @@ import pytest
 
 from ssr_edge.bundle.bundle import Bundle
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 
 

@@ -192,6 +192,7 @@ def test_resizing_on_a_gpu_needs_tensorrt(ssr_edge: Run, tiny_bundle: Bundle, pl
     assert not Path("p.csv").exists()
 
 
+@pytest.mark.slow
 def test_resizing_on_a_gpu_gives_the_same_labels(
     ssr_edge: Run, place: Path, host: HostKernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:

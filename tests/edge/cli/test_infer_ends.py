@@ -21,7 +21,10 @@ from ssr_edge.results.rows import COLUMNS
 from tests.edge.image_files import many_images
 
 Run = Callable[..., Any]
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
+]
 
 INTERRUPTED, TERMINATED, KILLED = 130, 143, -9
 
@@ -89,7 +92,6 @@ def test_parquet_can_be_read_after_an_interrupt(tiny_bundle: Bundle, tmp_path: P
     assert sources == [f"images/{number}.jpg" for number in range(len(sources))]
 
 
-@pytest.mark.slow
 def test_a_killed_run_that_is_resumed_ends_like_an_unbroken_one(
     ssr_edge_process: Run, tiny_bundle: Bundle, tmp_path: Path, demo_images: list[Path]
 ) -> None:

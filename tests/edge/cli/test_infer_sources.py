@@ -57,6 +57,7 @@ def test_a_video_and_its_annotated_copy(ssr_edge: Run, tiny_bundle: Bundle, vide
     assert (copy.get(cv2.CAP_PROP_FRAME_COUNT), copy.get(cv2.CAP_PROP_FPS)) == (FRAMES / 2, FPS / 2)
 
 
+@pytest.mark.slow
 def test_a_killed_run_over_a_video_and_pages_is_resumed(
     ssr_edge_process: Run, tiny_bundle: Bundle, place: Path, video: Path, demo_images: list[Path]
 ) -> None:
@@ -122,6 +123,7 @@ def wait_for_rows(count: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_a_camera_that_goes_away_and_comes_back(tiny_bundle: Bundle, camera: Camera) -> None:
     process = start(camera.url, "--bundle", tiny_bundle.path, "--save", "seen.mp4")

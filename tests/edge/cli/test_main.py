@@ -90,6 +90,7 @@ def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
     assert next_step == f"  next: {install_hint('train')}"
 
 
+@pytest.mark.slow
 def test_nothing_phones_home(
     ssr_edge_process: Run, tiny_bundle: Bundle, demo_images: list[Path], tmp_path: Path
 ) -> None:

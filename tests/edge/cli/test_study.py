@@ -86,7 +86,6 @@ def test_the_same_command_finishes_the_study_and_repeats_nothing(finished: tuple
     assert CAVEAT in out
 
 
-@pytest.mark.slow
 def test_a_killed_run_has_the_result_of_ssr_edge_train(
     finished: tuple[Path, dict[str, int], str], ssr_edge: Run, breakhis_tree: Path, tmp_path: Path
 ) -> None:

@@ -76,7 +76,6 @@ def test_a_run_from_images_to_checkpoint_and_resumed_when_it_is_done(
     assert str(run) in answer.err and f"next: ssr-edge train --run {run} --resume" in answer.err
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_resume_finishes_the_newest_killed_run_with_the_result_of_an_unbroken_one(
     ssr_edge_process: Run, breakhis_tree: Path, tmp_path: Path

@@ -76,7 +76,6 @@ def check_same(found: Path, local: Path, count: int = 2000) -> None:
     assert len(rows(found)) + len(failures.splitlines()) - 1 == count
 
 
-@pytest.mark.slow
 def test_two_nodes_give_the_rows_of_a_local_run_and_go_on_by_part(
     ssr_edge: Run, cluster: Any, images: Path, local: Path, tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -105,7 +104,6 @@ def test_two_nodes_give_the_rows_of_a_local_run_and_go_on_by_part(
     assert "precision auto, this run has precision fp32" in answer.err
 
 
-@pytest.mark.slow
 def test_no_row_is_lost_with_a_killed_node(
     ssr_edge: Run, cluster: Any, images: Path, local: Path, tiny_bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def copy_of(finished: Finished, folder: Path) -> Path:
     return Path(shutil.copytree(finished.folder, folder / "copy"))
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.data())
 def test_cut_anywhere_a_resumed_run_ends_like_an_unbroken_one(
@@ -100,6 +101,7 @@ def test_cut_anywhere_a_resumed_run_ends_like_an_unbroken_one(
     finished.check(folder, run(finished.outputs(folder), finished.inputs, resume=True, group_by=GROUPS))
 
 
+@pytest.mark.slow
 def test_every_single_byte_of_the_csv_may_be_the_last(finished: Finished, tmp_path: Path) -> None:
     inputs, folder = finished.inputs[:6], tmp_path / "run"
     unbroken = run([folder / "p.csv"], inputs)

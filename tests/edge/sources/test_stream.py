@@ -15,6 +15,7 @@ from ssr_edge.sources.stream import GIVE_UP_AFTER_S, frames_of_stream
 from tests.edge.conftest import Camera
 
 
+@pytest.mark.slow
 def test_frames_go_on_after_the_camera_was_away(camera: Camera, capfd: pytest.CaptureFixture[str]) -> None:
     stop = Event()
     frames = frames_of_stream(camera.url, "the camera", stop)

@@ -15,6 +15,8 @@ from ssr_export.engines import bundle_builder
 from ssr_export.engines.build import EngineRequest
 from ssr_export.plan import BundlePlan
 
+pytestmark = pytest.mark.slow
+
 Fail = Callable[[str], None]
 
 

@@ -10,6 +10,8 @@ from ssr_edge.bundle.manifest import Precision
 from ssr_export.engines import choose
 from ssr_export.engines.choose import choose_engine
 
+pytestmark = pytest.mark.slow
+
 
 def rounds(ms: float, spread: float, seed: int) -> list[list[float]]:
     rng = np.random.default_rng(seed)

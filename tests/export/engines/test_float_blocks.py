@@ -20,6 +20,8 @@ from ssr_export.int8.quantize import block_names, quantization_points, quantize
 from ssr_export.onnx.qdq_rules import check_qdq
 from ssr_train.training.checkpoint import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.slow
+
 PLANTED = "stages.3.blocks.0"
 BLOCKS = ["stem", "a", "b", "c", "d", "e", "f", "g"]
 
@@ -36,7 +38,6 @@ def planted_checkpoint(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathF
     return folder / "weights.safetensors"
 
 
-@pytest.mark.slow
 def test_the_planted_block_fails_int8_and_auto_finds_it(
     planted_checkpoint: Path, tmp_path: Path, ssr_edge: Callable[..., Any]
 ) -> None:

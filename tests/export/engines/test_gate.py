@@ -29,6 +29,8 @@ from ssr_export.engines.gate import (
 from ssr_export.int8.calibrate import read_calibration
 from ssr_export.int8.quantize import quantize
 
+pytestmark = pytest.mark.slow
+
 
 def widen(ranges: dict[str, float]) -> dict[str, float]:
     return {tensor: 20 * largest for tensor, largest in ranges.items()}

@@ -22,6 +22,8 @@ from ssr_export.onnx.half import to_half
 from ssr_export.onnx.to_onnx import export_onnx
 from ssr_train.models.network import SSResNeXt
 
+pytestmark = pytest.mark.slow
+
 trt = pytest.importorskip("tensorrt_rtx_bindings")
 
 

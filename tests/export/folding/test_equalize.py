@@ -26,6 +26,8 @@ from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.arch import ArchConfig
 from ssr_train.models.network import Block, Network, ParallelKernels, SqueezeExcite, SSResNeXt
 
+pytestmark = pytest.mark.slow
+
 MakeNetwork = Callable[..., SSResNeXt]
 TINY = "ssresnext14_8x4d"
 

@@ -49,6 +49,7 @@ def architectures(draw: st.DrawFn) -> ArchConfig:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(arch=architectures(), seed=st.integers(0, 2**31), spread=st.floats(0.1, 4.0), size=st.integers(33, 65))
 def test_any_network_folds_exactly(arch: ArchConfig, seed: int, spread: float, size: int) -> None:
@@ -99,6 +100,7 @@ def test_a_folded_network_has_no_batchnorm_and_one_kernel_a_block(make_network: 
     assert len(convolutions) == 4
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(arch=architectures())
 def test_the_folded_form_is_known_without_folding(arch: ArchConfig) -> None:
@@ -124,6 +126,7 @@ def test_the_original_is_left_as_it_was(make_network: MakeNetwork) -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_table_4_parameters_and_folded_multiply_adds(make_network: MakeNetwork) -> None:
     network = make_network("ssresnext50_32x4d")
     assert parameter_count(network) == pytest.approx(2.51e7, rel=0.01)

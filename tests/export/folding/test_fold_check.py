@@ -16,6 +16,8 @@ from ssr_export.folding.fold import fold
 from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.models.network import Network, SSResNeXt
 
+pytestmark = pytest.mark.slow
+
 MakeNetwork = Callable[..., SSResNeXt]
 
 

@@ -133,6 +133,7 @@ def test_fingerprint_depends_on_the_ranges_alone() -> None:
     assert made({"a": 1.0}) != made({"a": 1.0000001})
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(model: Path, calibration_images: list[Path]) -> None:
     program = (
         "import resource, sys; from pathlib import Path; from ssr_export.int8.calibrate import collect_histograms\n"
@@ -149,6 +150,7 @@ def test_memory_does_not_grow_with_the_number_of_images(model: Path, calibration
     assert peak(12) < 1.1 * peak(1)
 
 
+@pytest.mark.slow
 def test_auto_chooses_by_tensor_from_three_quarters_of_the_images(model: Path, calibration_images: list[Path]) -> None:
     images = calibration_images[:8]
     found = calibrate(model, images, "auto")

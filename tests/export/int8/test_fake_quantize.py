@@ -37,6 +37,8 @@ from ssr_train.models.arch import ArchConfig
 from ssr_train.models.network import Network, SSResNeXt
 from ssr_train.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 MakeNetwork = Callable[..., SSResNeXt]
 # Identity shortcuts, a stride of 2, and an addition between blocks that is not quantized.
 ARCH = ArchConfig("miniature", (3, 2, 1, 1), stem_width=16, group_width=16, out_width=32, groups=4, se_reduction=4)

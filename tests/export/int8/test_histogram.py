@@ -17,6 +17,7 @@ batches = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(batches)
 def test_streaming_equals_numpy_on_all_the_data(data: list[np.ndarray]) -> None:

@@ -21,6 +21,8 @@ from ssr_train.data.dataset import normalize, to_rgb
 from ssr_train.evaluation.evaluate import evaluate_bundle, evaluate_checkpoint
 from ssr_train.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 
 

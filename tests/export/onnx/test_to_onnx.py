@@ -74,6 +74,7 @@ def test_the_batch_is_dynamic_and_images_do_not_mix(tiny_bundle: Bundle, demo_im
     assert np.allclose(together, np.concatenate(alone), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_network_gives_the_same_file(tiny_bundle: Bundle, make_network: MakeNetwork, tmp_path: Path) -> None:
     export_onnx(fold(make_network("ssresnext14_8x4d")).float(), tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == tiny_bundle.file("model.fp32.onnx").read_bytes()

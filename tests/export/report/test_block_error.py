@@ -99,6 +99,7 @@ def test_a_blocks_error_holds_nothing_of_the_other_blocks(
 
 
 # Stages where channel 0 of this network passes its ReLU: a dead channel would have no effect.
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [2, 3])
 def test_a_batchnorm_of_tiny_variance_makes_its_block_the_worst(
     make_network: Callable[..., SSResNeXt], calibration_images: list[Path], tmp_path: Path, stage: int

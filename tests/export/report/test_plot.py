@@ -89,6 +89,7 @@ def test_a_weight_shows_its_narrowest_and_its_widest_channel() -> None:
     assert [np.asarray(line.get_xdata())[0] for line in axes.lines] == [2.0, 0.25]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "start"), [("a.png", b"\x89PNG"), ("a.PNG", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")]
 )

@@ -136,6 +136,7 @@ def test_colors_are_drawn_as_torchvision_draws_them() -> None:
     torch.testing.assert_close(stain.std(0), torch.full((2, 3), 0.2 / 12**0.5), rtol=0.05, atol=0)
 
 
+@pytest.mark.slow
 def test_drawn_colors_have_torchvisions_statistics(photos: Tensor) -> None:
     images = photos[:2].repeat(60, 1, 1, 1)
     recipe = NOTHING.model_copy(update={"color_jitter": 0.25})

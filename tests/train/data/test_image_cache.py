@@ -188,6 +188,7 @@ def test_a_kill_while_decoding_leaves_nothing_that_is_taken(
     assert [path.name for path in root.iterdir() if path.is_dir()] == [arrays(root)[0].parent.name]
 
 
+@pytest.mark.slow
 def test_processes_that_begin_at_once_decode_once(tree: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", BUILD, str(tree), str(tmp_path / "cache")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -37,6 +37,7 @@ def test_a_bundles_engine_agrees_with_its_checkpoint(tiny_bundle: Bundle, tiny_c
         np.testing.assert_allclose(evaluation.probabilities, expected.probabilities, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_tta_is_the_mean_of_eight_views_for_a_checkpoint_and_for_an_engine(
     tiny_bundle: Bundle, tiny_checkpoint: Path
 ) -> None:

@@ -12,6 +12,8 @@ from ssr_train.models.build import build_network
 from ssr_train.models.complexity import complexity_rows, multiply_adds, parameter_count
 from ssr_train.models.network import Network
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = {
     "ssresnext50_32x4d": 25_235_576,
     "ssresnext50_32x4d/shared": 24_292_472,

@@ -97,6 +97,7 @@ def test_models_differ_without_color() -> None:
                 assert not same_hatch or abs(gray[first] - gray[second]) > 0.08
 
 
+@pytest.mark.slow
 def test_a_study_without_a_run_still_has_figures(tmp_path: Path) -> None:
     empty = gather(plan("resnet50", paper.PROPOSED, images={40: 1995, 100: 2081, 200: 2013}), tmp_path)
     for number, figure in enumerate(

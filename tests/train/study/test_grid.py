@@ -17,6 +17,8 @@ from ssr_train.study.plan import StudyPlan
 from ssr_train.training.run_file import write_options
 from tests.train.study.made_up import plan
 
+pytestmark = pytest.mark.slow
+
 # Replaces `ssr-edge train --run RUN --resume --device cpu`; records that it was called.
 STAND_IN = """
 import os, shutil, sys

@@ -16,6 +16,8 @@ from ssr_train.study.statistics_tables import comparison_table, patient_table, s
 from ssr_train.study.tables import accuracy_table, table_2, table_3
 from tests.train.study.made_up import IMAGES, fail, finish, plan, study
 
+pytestmark = pytest.mark.slow
+
 PART = "527 of BreaKHis's 7,909 images (100X 527 of 2,081)"
 PROPOSED, BASE = Model(paper.PROPOSED, "paper"), Model("resnet50", "paper")
 

@@ -89,7 +89,6 @@ def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssr_train.training.loop.autocast_dtype", lambda device: None)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("fp32")
 def test_two_processes_compute_the_same_as_one(breakhis_tree: Path, tmp_path: Path) -> None:
     alone, together = options(tmp_path / "alone", breakhis_tree, 1), options(tmp_path / "together", breakhis_tree, 1)
@@ -112,7 +111,6 @@ def test_two_processes_compute_the_same_as_one(breakhis_tree: Path, tmp_path: Pa
         torch.testing.assert_close(found[0](images), expected[0](images), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("fp32")
 def test_a_run_of_one_process_is_resumed_by_two_in_micro_batches(
     breakhis_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,8 @@ from ssr_edge.bench.profile.cost import network_cost
 from ssr_edge.bundle.bundle import Bundle, model_file
 from tests.doubles.install import tiny_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "int8"])
 def test_the_sum_is_the_manifest_s(tiny_bundle: Bundle, precision: str) -> None:

@@ -24,6 +24,7 @@ def test_the_kernels_have_the_measured_precision(precision: str) -> None:
     assert (values > 0).mean() > 0.2 and np.isfinite(values).all()
 
 
+@pytest.mark.slow
 def test_peaks_cover_the_precisions_of_the_cpu() -> None:
     peaks = measure_peaks(seconds=0.02)
     expected = {"fp32", "int8"} | ({"bf16"} if has_bf16(openvino_core()) else set())

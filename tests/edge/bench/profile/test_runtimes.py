@@ -20,6 +20,8 @@ from ssr_edge.bundle.bundle import Bundle
 from ssr_edge.common.errors import RuntimeUnavailable
 from ssr_edge.images.preprocess import Image, load_first
 
+pytestmark = pytest.mark.slow
+
 BLOCKS = [PREPROCESSING, "stem", *(f"stages.{stage}.blocks.0" for stage in range(4)), "classifier"]
 CALLS = 3
 

@@ -115,7 +115,6 @@ def _requests(folder: Path, page: Path) -> set[str]:
     return {address for address in asked if not _BROWSERS_OWN.match(address)}
 
 
-@pytest.mark.slow
 def test_no_request_leaves_the_page(tmp_path: Path, report_html: str) -> None:
     leaking = tmp_path / "leaking.html"
     leaking.write_text('<!DOCTYPE html><img src="http://leak.example/a.png">')

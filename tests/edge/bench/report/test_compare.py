@@ -217,6 +217,7 @@ def test_a_change_is_the_inverse_of_its_inverse(factor: float, rounds: int, seed
     assert there.low * back.high == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.slow
 def test_nothing_that_did_not_change_is_called_changed_more_often_than_printed() -> None:
     """Sixteen rows a run, six rounds each, as --quick has them, each run on a machine a little faster or slower."""
     alarms = 0

@@ -33,6 +33,8 @@ from tests.doubles.host_kernels import HostKernels, noise
 from tests.doubles.install import fake_plan, install, tiny_network, write_bundle
 from tests.doubles.machine import Machine
 
+pytestmark = pytest.mark.slow
+
 LARGEST = 4
 CALL = ["upload", "resize_area", "execute", "download", "download"]
 # Larger, smaller, mixed, rows that are not a multiple of four bytes, one pixel.
