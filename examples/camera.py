@@ -1,6 +1,6 @@
-"""Prints the label of a camera's newest frame: python examples/camera.py [CAMERA OR STREAM] [BUNDLE].
+"""Prints labels for the newest frames of a camera or stream: python examples/camera.py [CAMERA OR STREAM] [BUNDLE].
 
-Frames that arrive while the engine is busy are dropped, so that the label is never older than one call. Ctrl-C ends it.
+Frames that arrive while the engine is busy are dropped, so that labels do not lag behind. Ctrl-C ends the program.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Classifies a folder into a pandas table: python examples/folder_to_table.py FOLDER [BUNDLE]. Needs pandas."""
+"""Classifies a folder into a pandas DataFrame: python examples/folder_to_table.py FOLDER [BUNDLE]. Needs pandas."""
 
 import sys
 from dataclasses import asdict

@@ -1,6 +1,6 @@
 """Breast-histopathology classification on edge devices. Decision support for research, not a medical device.
 
-The public names below are imported when they are first used: importing `ssr_edge` alone loads no framework.
+The public names below are imported on first use, so that `import ssr_edge` alone loads no framework.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> object:
     if name not in _DEFINED_IN:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(import_module(_DEFINED_IN[name]), name)
-    globals()[name] = found  # the next use is a plain attribute
+    globals()[name] = found  # later uses find the attribute directly
     return found
 
 

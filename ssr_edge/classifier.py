@@ -31,12 +31,9 @@ from ssr_edge.slides.tiles import slide_tiles
 from ssr_edge.sources.choose import Source, open_source
 from ssr_edge.sources.inputs import Input
 
-# One call computes while the next is prepared.
-_REQUESTS = 2
-
 
 class Classifier:
-    """A bundle's engine, ready to classify images. A context manager: the engine is loaded on entry, freed on exit.
+    """Classifies images with a bundle's engine. A context manager: loads the engine on entry and frees it on exit.
 
         with Classifier("bundles/demo") as classify:
             print(classify(image))
@@ -47,20 +44,20 @@ class Classifier:
 
     Args:
         bundle: a bundle's folder, or an opened Bundle; None for the newest in ./bundles.
-        runtime: `auto` takes TensorRT where the bundle has an engine for this GPU, else OpenVINO.
-        precision: `fp32`, `bf16`, `fp16` or `int8`; None for the one that was chosen when the engines were built.
+        runtime: `auto` selects TensorRT if the bundle has an engine for this GPU, else OpenVINO.
+        precision: `fp32`, `bf16`, `fp16` or `int8`; None for the one chosen when the engines were built.
         threads: cores to use, for an engine on the CPU and for decoding in `stream`; None for all.
-        requests: engine calls in flight at once.
-        resize: where images are resized to the network's input; `gpu` with TensorRT only.
+        requests: engine calls in flight at once; one computes while the next is prepared.
+        resize: where images are resized to the network's input size; `gpu` only with TensorRT.
 
     Attributes:
         bundle: the opened bundle; None for a served model without one.
         why: the reason for the choice of runtime, as a phrase.
 
     Raises:
-        BundleError: no such bundle, or it lacks the precision.
-        RuntimeUnavailable: on entry, a missing package or device.
-        ServerError: on entry, a server that can't be reached or serves another model.
+        BundleError: the bundle does not exist or lacks the precision.
+        RuntimeUnavailable: on entry, a package or device is missing.
+        ServerError: on entry, the server can't be reached or serves another model.
     """
 
     bundle: Bundle | None
@@ -73,7 +70,7 @@ class Classifier:
         runtime: Runtime = "auto",
         precision: Precision | None = None,
         threads: int | None = None,
-        requests: int = _REQUESTS,
+        requests: int = 2,
         resize: Literal["cpu", "gpu"] = "cpu",
     ) -> None:
         opened = _open_bundle(bundle)
@@ -95,15 +92,15 @@ class Classifier:
         deadline: float = 10.0,
         retry_for: float = 30.0,
         threads: int | None = None,
-        requests: int = _REQUESTS,
+        requests: int = 2,
     ) -> Self:
-        """A model on a KServe v2 server (Triton, MLServer) in place of an engine on this machine.
+        """Uses a model on a KServe v2 server (Triton, MLServer) instead of an engine on this machine.
 
         server: `grpc://HOST:PORT/MODEL`. bundle: gives the magnification the model was trained for; None if unknown.
-        deadline: seconds in which a request must be answered. retry_for: seconds for which a failed one is repeated.
+        deadline: seconds until a request times out. retry_for: seconds for which a failed request is retried.
 
         Raises:
-            UsageError: not an address of a model. BundleError: no such bundle.
+            UsageError: the address is not that of a model. BundleError: the bundle does not exist.
         """
         address = ServerAddress.parse(server)
         policy = RetryPolicy(deadline, retry_for)
@@ -142,7 +139,7 @@ class Classifier:
         return self._runner
 
     def load(self, *, single: bool = False) -> Self:
-        """Loads the engine, which entering the with block does otherwise. single: every call will be of one image."""
+        """Loads the engine; the with block does this on entry. single: every call will have only one image."""
         if self._runner is None:
             self._runner = self._open_engine(single)
         return self
@@ -159,12 +156,12 @@ class Classifier:
         image: uint8 [height, width, 3] of any size, in [0, 255]. colors: the order of its channels.
 
         Raises:
-            InputError: an array of another type or shape; or the engine returned impossible probabilities.
-            UsageError: outside the with block.
+            InputError: the array has another type or shape, or the engine returned invalid probabilities.
+            UsageError: called outside the with block.
         """
         runner, bgr = self.runner, _checked(image, colors)
         decoded = decode_input(Input("", lambda: bgr), keep_images=False, originals=isinstance(runner, TakesOriginals))
-        assert decoded.image is not None  # an array needs no decoding, which is all that can fail here
+        assert decoded.image is not None  # only decoding can fail here, and an array needs none
         probabilities = runner.collect(submit(runner, [decoded.image])).probabilities[0]
         result = to_result(decoded, probabilities, self.magnification, time.perf_counter())
         if isinstance(result, Failure):
@@ -194,19 +191,19 @@ class Classifier:
         Args:
             source: a folder, glob, image, slide, video, camera (`"0"`) or stream (`rtsp://`, `http://`), or an opened
                 Source. A file that can't be read yields a Failure.
-            batch: most images in one engine call.
-            decoders: threads that read and decode images; None for as many as `threads`.
-            every: only every Nth frame of a video, camera or stream, or page of a TIFF.
-            live: drop all frames but the newest; None for what is usual: on for cameras and streams.
-            mpp: micrometers per level-0 pixel of slides; None for what each slide's metadata gives.
-            keep_images: predictions carry the whole image, uint8 [h, w, 3], BGR, in `image`.
-            stop: setting it ends the stream after what was read.
-            annotate: called with each prediction, whose `image` is kept, and the labels per second of a live source.
-            log: given a line with frame count, drops and latency every ten seconds of a live source, and at its end.
+            batch: largest number of images in one engine call.
+            decoders: number of threads that read and decode images; None for the value of `threads`.
+            every: use only every Nth frame of a video, camera or stream, or every Nth page of a TIFF.
+            live: process only the newest frame and drop the others; None enables this for cameras and streams.
+            mpp: micrometers per level-0 pixel of slides; None for the value in each slide's metadata.
+            keep_images: store the whole image, uint8 [h, w, 3], BGR, in each prediction's `image`.
+            stop: when set, the stream ends after the inputs already read.
+            annotate: called with each prediction, with its `image`, and the labels per second of a live source.
+            log: for a live source, called every ten seconds and at the end with frame count, drops and latency.
 
         Raises:
-            UsageError: the source does not exist, or can't be live; or the engine is not loaded.
-            RuntimeUnavailable, while iterating: a camera or stream that can't be opened.
+            UsageError: the source does not exist or can't be live, or the engine is not loaded.
+            RuntimeUnavailable: while iterating, a camera or stream can't be opened.
         """
         stop = stop or Event()
         if isinstance(source, (str, Path)):
@@ -241,7 +238,7 @@ def _open_bundle(bundle: str | Path | Bundle | None) -> Bundle:
 
 
 def _checked(image: Any, colors: str) -> Image:
-    """The image in BGR order."""
+    """Checks an image and returns it in BGR order."""
     shape: tuple[int, ...] = getattr(image, "shape", ())
     if getattr(image, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2:] != (3,) or 0 in shape:
         found = f"{image.dtype} {list(shape)}" if hasattr(image, "dtype") else type(image).__name__

@@ -1,6 +1,6 @@
-"""`python tests/brief_command.py VERB ...`: the ssr-edge command with a benchmark of a second instead of a minute.
+"""`python tests/brief_command.py VERB ...`: the ssr-edge command with benchmarks of a second instead of a minute.
 
-For tests in which a measurement must happen and its figures do not matter. Budgets are shortened, nothing else.
+For tests that need a measurement but not its figures. Only the measurement budgets are reduced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def shorten() -> None:
     from ssr_export.engines import choose
 
     brief = replace(schedule.QUICK, warm_s=0.1, rounds_s=0.5, turn_s=0.02, batches=(1, 8), live_s=0.3)
-    # Where they are used: changing them in the module that defines them would not change the imported names.
+    # Patched where they are used, because a change in the defining module would not affect the imported names.
     mock.patch.multiple("ssr_edge.bench.options", QUICK=brief, FULL=brief).start()
     choose.TIMING_BUDGET = brief
     schedule.MIN_ROUNDS = 2

@@ -1,4 +1,4 @@
-"""What every stage's tests share: real images, BreaKHis in its true layout, tiny networks, a checkpoint, a bundle."""
+"""Shared fixtures: real images, BreaKHis in its official layout, tiny networks, a checkpoint, a bundle."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from ssr_train.models.network import SSResNeXt
     from tests.doubles.host_kernels import HostKernels
 
-# Read by PyTorch when it is imported: on a busy machine its threads wait for one another far longer than they work,
-# and with one thread sums are added in one order, so that runs can be compared bit by bit.
+# Read by PyTorch on import. On a busy machine its threads would mostly wait for one another, and with one thread the
+# order of summation is fixed, so that runs can be compared bit by bit.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Tests that import OpenVINO themselves report nothing either.
+# Also disables telemetry for tests that import OpenVINO directly.
 silence()
 
-# Speed is never asserted, and a folder may be used by all examples of a property.
-# CI draws the same examples every time, so that a red run is about the change; runs by hand look further.
+# No deadline, because tests never assert speed. The examples of a property may share a folder.
+# CI uses the same examples every time, so that a failure is caused by the change; local runs draw new ones.
 settings.register_profile(
     "ssr-edge",
     deadline=None,
@@ -49,7 +49,7 @@ DEMO = Path(__file__).parents[1] / "ssr_edge" / "demo"
 TINY = "ssresnext14_8x4d"
 MAGNIFICATION = 100
 IMAGES_PER_PATIENT = 5
-# Two of each class's true patients.
+# Two real patients of each class.
 PATIENTS = {
     "A": ("14-22549AB", "14-22549CD"),
     "F": ("14-14134E", "14-21998CD"),
@@ -60,7 +60,7 @@ PATIENTS = {
     "MC": ("14-12773", "14-16456"),
     "PC": ("14-12465", "14-15704"),
 }
-# In the official data set, too, this patient's images stand under both classes.
+# In the official data set, too, this patient's images appear under both classes.
 TWINS_PATIENT, TWINS_CLASSES = "14-13412", ("DC", "LC")
 _TYPES = {
     "A": "adenosis",
@@ -76,7 +76,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command ended with."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -87,8 +87,8 @@ class Answer:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Gives each file to one worker, because its tests share fixtures, and all `heavy` files to the same one.
 
-    Those start processes, servers or a browser of their own: two at once would compete for the cores. pytest-xdist's
-    own groups are lost with pytest 9.2.
+    These start processes, servers or a browser, and two at once would compete for the cores. pytest-xdist's own groups
+    do not work with pytest 9.2.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -106,7 +106,7 @@ def _is_heavy(file: Path) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts with the heavy files and those with slow tests, so that no worker ends with a long one."""
+    """Runs heavy files and files with slow tests first, so that no worker has a long one left at the end."""
     seconds: dict[Path, int] = defaultdict(int)
     for item in items:
         for marker, weight in (("heavy", 100), ("slow", 10)):
@@ -116,7 +116,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def brief_choice_of_engines() -> Iterator[None]:
-    """Bundles are built without the seconds of timing that choose between their engines."""
+    """Shortens the timing that chooses between the engines of a bundle."""
     from dataclasses import replace
 
     from ssr_export.engines import choose
@@ -152,7 +152,7 @@ def demo_images() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def calibration_images() -> list[Path]:
-    """21 more, of other fields of view."""
+    """21 more images, of other fields of view."""
     return _jpegs(DEMO / "calibration")
 
 
@@ -195,7 +195,7 @@ def make_network() -> Callable[..., SSResNeXt]:
 def breakhis_tree(build_once: BuildOnce, demo_images: list[Path], calibration_images: list[Path]) -> Path:
     """BreaKHis's official tree with 82 images of 70x46, cut from the demo's; treat it as read-only.
 
-    Eight classes of two patients of five images each, and one image that stands under two classes (TWINS_CLASSES).
+    Eight classes of two patients of five images each, and one image that appears under two classes (TWINS_CLASSES).
     """
 
     def write(root: Path) -> None:
@@ -221,7 +221,7 @@ def tiny_checkpoint(
     breakhis_tree: Path,
     make_network: Callable[..., SSResNeXt],
 ) -> Path:
-    """A checkpoint of the smallest network, its card naming `breakhis_tree` and an image split of it."""
+    """A checkpoint of the smallest network; its card names `breakhis_tree` and a split of it by image."""
     from ssr_edge.evaluation.metrics import measure
     from ssr_train.data.breakhis import contradictory_twins, read
     from ssr_train.data.splits import make_split
@@ -288,7 +288,7 @@ def ssr_edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
 @pytest.fixture(scope="session")
 def ssr_edge_process() -> Callable[..., Answer]:
-    """`ssr_edge_process("infer", folder, cwd=..., env=..., stdin=...)`: the command in a process of its own."""
+    """`ssr_edge_process("infer", folder, cwd=..., env=..., stdin=...)`: the command in a separate process."""
 
     def call(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, stdin: str = "") -> Answer:
         done = subprocess.run(

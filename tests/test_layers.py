@@ -1,4 +1,4 @@
-"""Imports run downward: the layers that ARCHITECTURE.md draws, held against the source."""
+"""Checks that imports go only downward through the layers shown in ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STAGE_FOLDERS = {"ssr_edge": ".", "ssr_train": "train", "ssr_export": "export", "ssr_kernels": "kernels"}
 SOURCES = {package: ROOT / folder for package, folder in STAGE_FOLDERS.items()}
-# From the bottom up. Inside a layer packages may import each other, but in no circle (see the test below).
+# From the bottom up. Packages of one layer may import each other, but without cycles (see the test below).
 LAYERS = (
     ("common",),
     ("images", "machine", "demo"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("cli",),
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-# A package below may be imported by these above; the command line alone reaches every stage, inside its verbs.
+# The packages that each package may import at the top of a module. Except in ssr_kernels, functions may import any.
 STAGES = {
     "ssr_kernels": {"ssr_kernels"},
     "ssr_edge": {"ssr_edge"},
@@ -42,12 +42,12 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def imports(source: str) -> Iterator[tuple[str, bool]]:
-    """Every module of ours that a source names, and whether it is imported when the module itself is."""
+    """Every module of the project that a source imports, and whether it is imported at the top of the module."""
 
     def visit(node: ast.AST, at_top: bool) -> Iterator[tuple[str, bool]]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ImportFrom) and child.module and child.level == 0:
-                # `from package import module` imports the module; naming the package is enough for its layer.
+                # `from package import module` imports the module; its layer follows from the package.
                 yield from ((f"{child.module}.{alias.name}", at_top) for alias in child.names)
             elif isinstance(child, ast.Import):
                 yield from ((alias.name, at_top) for alias in child.names)
@@ -59,13 +59,13 @@ def imports(source: str) -> Iterator[tuple[str, bool]]:
 
 
 def room(module: str) -> str:
-    """The package of `ssr_edge` that a module lies in; empty for ssr_edge itself and for the other packages."""
+    """The subpackage of `ssr_edge` that contains a module; empty for ssr_edge itself and for the other packages."""
     parts = module.split(".")
     return parts[1] if parts[0] == "ssr_edge" and len(parts) > 1 and parts[1] in HEIGHT else ""
 
 
 def violations(module: str, source: str) -> list[str]:
-    """Imports that a module must not have, each as `importer -> imported`."""
+    """Forbidden imports of a module, each as `importer -> imported`."""
     stage = module.split(".")[0]
     found = []
     for imported, at_top in imports(source):
@@ -93,7 +93,7 @@ def test_every_package_has_a_layer() -> None:
 
 @pytest.mark.slow
 def test_packages_import_each_other_in_no_circle() -> None:
-    """By package, over imports at the top: a circle would make two rooms one."""
+    """Checks the imports at the top of modules, by package: packages in a cycle can't be separated."""
     arrows: dict[str, set[str]] = {}
     for name, path in modules():
         own = room(name) or name.split(".")[0]

@@ -40,7 +40,7 @@ def bench_and_print(options: BenchOptions) -> None:
     if options.quick and options.mlperf:
         raise UsageError(
             "--quick together with --mlperf",
-            expected="one of them: seconds per row, or 600 seconds per row",
+            expected="only one of them: --quick takes seconds per row, --mlperf 600 s",
             next_step="ssr-edge bench --mlperf --precision int8",
         )
     with _bundle(options) as bundle:
@@ -76,7 +76,7 @@ def _compare(old: BenchFile, new: BenchFile, limit: float | None, options: Bench
     if regressions:
         raise Regression(
             f"worse than {options.compare}: " + "; ".join(regressions),
-            expected=f"nothing worse by more than {options.max_regression}",
+            expected=f"no figure worse by more than {options.max_regression}",
             next_step="the same command again on an idle machine, to see whether the regression persists",
         )
 

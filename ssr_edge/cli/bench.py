@@ -15,14 +15,14 @@ def bench(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="Images; labeled images also give accuracies. (default: sample images)", show_default=False
+            help="Folder of images; labels also give accuracies. (default: sample images)", show_default=False
         ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle. (default: newest)", show_default=False)] = None,
     runtime: Annotated[
         list[Runtime] | None,
         typer.Option(
-            help="Measure only this runtime and the baseline; repeatable. torch-compile runs only if named.",
+            help="Measure only this runtime and the baseline; repeatable. torch-compile runs only if named here.",
             show_default=False,
         ),
     ] = None,
@@ -32,11 +32,11 @@ def bench(
     batch: Annotated[
         list[int] | None,
         typer.Option(
-            min=1, help="Offline: images per call; repeatable. (default: each engine's best)", show_default=False
+            min=1, help="Offline: images per call; repeatable. (default: the fastest per engine)", show_default=False
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds, at most 64 images: takes seconds, not minutes.")
+        bool, typer.Option("--quick", help="Fewer rounds and at most 64 images; takes seconds, not minutes.")
     ] = False,
     mlperf: Annotated[
         bool, typer.Option("--mlperf", help="600 s per row, as MLPerf requires; lists the deviations from its rules.")
@@ -47,7 +47,7 @@ def bench(
         typer.Option(
             "--vendor-tool",
             "--peer",
-            help="Also run the vendor's benchmark tool on the same file. --peer is an older name of this option.",
+            help="Also run the vendor's benchmark tool on the same file. --peer is a former name of this option.",
             show_default=False,
         ),
     ] = None,
@@ -56,17 +56,17 @@ def bench(
         typer.Option(help="Also measure a model on a KServe v2 server: grpc://HOST:PORT/MODEL.", show_default=False),
     ] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Profile the layers of every engine and print where its time goes.")
+        bool, typer.Option("--layers", help="Profile the layers of every engine and print the time they take.")
     ] = False,
     json_file: Annotated[str, typer.Option("--json", help="Write JSON to a file, or - for stdout.")] = "bench.json",
     html: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.", show_default=False)] = None,
     compare: Annotated[
-        Path | None, typer.Option(help="An earlier bench.json: report changes beyond noise.", show_default=False)
+        Path | None, typer.Option(help="An earlier bench.json: report changes larger than noise.", show_default=False)
     ] = None,
     max_regression: Annotated[
         str | None,
         typer.Option(
-            help="With --compare: exit with code 5 if anything is worse beyond noise and by more than this, e.g. 5%.",
+            help="With --compare: exit with code 5 if a figure is worse by more than noise and this limit, e.g. 5%.",
             show_default=False,
         ),
     ] = None,
@@ -77,11 +77,11 @@ def bench(
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="With --arch: latency only; no trained weights needed.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the turn order and the random weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the order of turns and the random weights.")] = 0,
 ) -> None:
     """Measure every engine of a bundle against PyTorch FP32: latency, throughput, accuracy.
 
-    Each engine runs in its own process; engines take turns.
+    Each engine runs in its own process, and the engines take turns.
     """
     from ssr_edge.bench.command import bench_and_print
 

@@ -50,7 +50,7 @@ class PrecisionName(str, Enum):
 def build_engine(
     source: Annotated[
         Path | None,
-        typer.Argument(help="Checkpoint, run or bundle. (default: newest run, else demo)", show_default=False),
+        typer.Argument(help="Checkpoint, run or bundle. (default: newest run, or else demo)", show_default=False),
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder to write. (default: bundles/RUN, or SOURCE)", show_default=False)
@@ -62,14 +62,17 @@ def build_engine(
     precision: Annotated[
         list[PrecisionName] | None,
         typer.Option(
-            help="Precision that must pass; repeatable. (default: build all, keep those that pass)", show_default=False
+            help="Precision that must pass the gate; repeatable. (default: build all, keep those that pass)",
+            show_default=False,
         ),
     ] = None,
     calibration_images: CalibrationImages = None,
     calibration_cache: CalibrationCache = None,
     held_out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the gate. (default: the checkpoint's val and test)", show_default=False),
+        typer.Option(
+            help="Folder of images for the gate. (default: the checkpoint's val and test)", show_default=False
+        ),
     ] = None,
     method: MethodOption = DEFAULT_METHOD,
     equalize: Equalize = False,
@@ -95,10 +98,10 @@ def build_engine(
         Path | None, typer.Option(help="TensorRT: file of kernel timings, reused between builds.", show_default=False)
     ] = None,
     hardware_compatibility: Annotated[
-        Literal["none", "ampere_plus", "same_compute_capability"], typer.Option(help="TensorRT: other GPUs to run on.")
+        Literal["none", "ampere_plus", "same_compute_capability"], typer.Option(help="TensorRT: GPUs to support.")
     ] = "none",
     version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="TensorRT: also run on later versions.")
+        bool, typer.Option("--version-compatible", help="TensorRT: support later versions.")
     ] = False,
     allow_drop: Annotated[
         bool, typer.Option("--allow-drop", help="Ship engines that the gate refuses; recorded in the manifest.")
@@ -140,7 +143,7 @@ def build_engine(
 
 
 def _places(source: Path | None, bundle: Path | None) -> tuple[Path, Path, bool]:
-    """What to build from, the folder to write, and whether the former is a bundle."""
+    """Returns the source, the folder to write, and whether the source is a bundle."""
     from ssr_edge.bundle.bundle import BUNDLES, MANIFEST
 
     if source is not None and (source / MANIFEST).exists():

@@ -1,4 +1,4 @@
-"""Options that `export` and `build-engine` share: how the models of a checkpoint are made."""
+"""Options shared by `export` and `build-engine`: how models are made from a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MethodName = Literal["minmax", "percentile", "entropy", "mse", "auto"]
 DEFAULT_METHOD: MethodName = "mse"
 
 CalibrationImages = Annotated[
-    Path | None, typer.Option(help="Folder. (default: the checkpoint's training images)", show_default=False)
+    Path | None, typer.Option(help="Folder of images. (default: the checkpoint's training images)", show_default=False)
 ]
 CalibrationCache = Annotated[
     Path | None,
-    typer.Option(help="JSON file of INT8 ranges: used if they match, else replaced.", show_default=False),
+    typer.Option(help="JSON file of INT8 ranges; used if it matches, else replaced.", show_default=False),
 ]
 MethodOption = Annotated[MethodName, typer.Option(help="How to choose INT8 ranges.")]
 Equalize = Annotated[

@@ -88,7 +88,7 @@ def leakage(
     b: Annotated[str | None, typer.Argument(help="The list to compare A with.", show_default=False)] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with the images of a split or a list of names: compares pixels.", show_default=False),
+        typer.Option(help="Folder with the images of a split or list of names, to compare pixels.", show_default=False),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:

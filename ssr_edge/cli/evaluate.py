@@ -18,28 +18,29 @@ if TYPE_CHECKING:
 
 def evaluate(
     source: Annotated[
-        Path | None, typer.Argument(help="Checkpoint or bundle. (default: newest run, else demo)", show_default=False)
+        Path | None,
+        typer.Argument(help="Checkpoint or bundle. (default: newest run, or else demo)", show_default=False),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of images. (default: the data it was trained with)", show_default=False)
+        Path | None, typer.Option(help="Folder of images. (default: the data used for training)", show_default=False)
     ] = None,
     part: Annotated[Literal["val", "test", "all"], typer.Option(help="Part of the checkpoint's split.")] = "test",
     runtime: Annotated[str, typer.Option(help="Runtime, for a bundle.")] = "openvino",
     precision: Annotated[
-        str | None, typer.Option(help="Precision, for a bundle. (default: chosen by the bundle)", show_default=False)
+        str | None, typer.Option(help="Precision, for a bundle. (default: the bundle's choice)", show_default=False)
     ] = None,
     tta: Annotated[
-        bool, typer.Option("--tta", help="Average the probabilities of the eight rotations and mirrorings of an image.")
+        bool, typer.Option("--tta", help="Average the probabilities of an image's eight rotations and reflections.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the confusion matrix and the worst mistakes.", show_default=False
+            "--output", "-o", help="Folder for the confusion matrix and the most confident errors.", show_default=False
         ),
     ] = None,
     cam: Annotated[
         Path | None,
-        typer.Option(help="Folder for the images overlaid with class activation maps.", show_default=False),
+        typer.Option(help="Folder for images overlaid with class activation maps.", show_default=False),
     ] = None,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")] = None,
 ) -> None:

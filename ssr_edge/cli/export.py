@@ -22,7 +22,7 @@ from ssr_edge.cli.extras import importing
 
 def export(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="Checkpoint or run. (default: newest run, else demo)", show_default=False)
+        Path | None, typer.Argument(help="Checkpoint or run. (default: newest run, or else demo)", show_default=False)
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder to write. (default: bundles/RUN)", show_default=False)

@@ -27,7 +27,7 @@ def infer(
     ] = "auto",
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "int8"] | None,
-        typer.Option(help="(default: chosen when the bundle was built)", show_default=False),
+        typer.Option(help="Precision. (default: chosen when the bundle was built)", show_default=False),
     ] = None,
     output: Annotated[
         list[str] | None,
@@ -41,9 +41,11 @@ def infer(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run with these outputs.")] = False,
     group_by: Annotated[
         str | None,
-        typer.Option(help="Second table: patient (BreaKHis names), or a regular expression's first group."),
+        typer.Option(
+            help="Also write a table by group: patient (BreaKHis names) or a regular expression's first group."
+        ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images per engine call.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Largest number of images per engine call.")] = 8,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Decoder threads. (default: one per core)", show_default=False)
     ] = None,
@@ -54,7 +56,7 @@ def infer(
         bool | None,
         typer.Option(
             "--live/--no-live",
-            help="Drop all frames but the newest. (default: for cameras and streams)",
+            help="Process only the newest frame, drop others. (default: for cameras and streams)",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +67,7 @@ def infer(
     show: Annotated[bool, typer.Option("--show", help="Show annotated images in a window.")] = False,
     save: Annotated[
         str | None,
-        typer.Option(help="Annotated copies: NAME.mp4 (video, camera, stream) or a folder.", show_default=False),
+        typer.Option(help="Save annotated copies: NAME.mp4 (video, camera, stream) or a folder.", show_default=False),
     ] = None,
     mpp: Annotated[
         float | None,
@@ -74,39 +76,41 @@ def infer(
         ),
     ] = None,
     resize: Annotated[
-        Literal["cpu", "gpu"], typer.Option(help="Where images are resized; gpu with TensorRT only.")
+        Literal["cpu", "gpu"], typer.Option(help="Where images are resized; gpu only with TensorRT.")
     ] = "cpu",
     server: Annotated[
         str | None,
         typer.Option(
-            help="Model on a KServe v2 server: grpc://HOST:PORT/MODEL.", show_default=False, rich_help_panel=_SERVER
+            help="Use a KServe v2 server's model: grpc://HOST:PORT/MODEL.", show_default=False, rich_help_panel=_SERVER
         ),
     ] = None,
     deadline: Annotated[
         float, typer.Option(min=0.1, help="Seconds until a request times out.", rich_help_panel=_SERVER)
     ] = 10.0,
     retry_for: Annotated[
-        float, typer.Option(min=0, help="Seconds for which a failed request is repeated.", rich_help_panel=_SERVER)
+        float, typer.Option(min=0, help="Seconds for which a failed request is retried.", rich_help_panel=_SERVER)
     ] = 30.0,
     ray: Annotated[
         str | None,
         typer.Option(
             metavar="local|HOST:PORT",
-            help="Run on a Ray cluster: one on this machine, or the address of its head.",
+            help="Run on a Ray cluster: a local one, or the address of its head node.",
             show_default=False,
             rich_help_panel=_RAY,
         ),
     ] = None,
     actors: Annotated[
         int | None,
-        typer.Option(min=1, help="Engines. (default: as many as fit)", show_default=False, rich_help_panel=_RAY),
+        typer.Option(
+            min=1, help="Actors (engines). (default: as many as fit)", show_default=False, rich_help_panel=_RAY
+        ),
     ] = None,
     num_cpus: Annotated[int, typer.Option(min=1, help="Cores per actor.", rich_help_panel=_RAY)] = 1,
     num_gpus: Annotated[
         float, typer.Option(min=0, help="GPUs per actor; 0.5 for two on one GPU.", rich_help_panel=_RAY)
     ] = 0,
     part_size: Annotated[
-        int, typer.Option(min=1, help="Images per part, the unit that is repeated after a loss.", rich_help_panel=_RAY)
+        int, typer.Option(min=1, help="Images per part; a part that is lost is repeated.", rich_help_panel=_RAY)
     ] = 1000,
 ) -> None:
     """Classify images, videos, streams and whole slides. Decision support for research, not a medical device."""
@@ -147,6 +151,6 @@ def infer(
 
 
 def _refuse(option: str, others: Mapping[str, object], expected: str, next_step: str) -> None:
-    """Options that mean nothing together with another one."""
+    """Raises an error for options that have no effect together with `option`."""
     if given := [name for name, value in others.items() if value]:
         raise UsageError(f"{option} together with {' and '.join(given)}", expected=expected, next_step=next_step)

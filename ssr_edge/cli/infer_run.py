@@ -1,4 +1,4 @@
-"""What `ssr-edge infer` does on this machine: opens source and outputs, classifies, and sums up."""
+"""Runs `ssr-edge infer` on this machine: opens the source and the outputs, classifies, and prints a summary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILED_INPUTS = 3
 
 @dataclass(frozen=True)
 class LocalRun:
-    """The options of `infer` that concern a run on this machine; the verb's help explains each."""
+    """The options of `infer` for a run on this machine; see the help of the verb."""
 
     source: str
     batch: int
@@ -49,7 +49,7 @@ def infer_here(classify: Classifier, run: LocalRun, results: Results, outputs: l
 
     Raises:
         UsageError: the source or an output can't be used. RuntimeUnavailable, BundleError, ServerError: the engine
-            can't be loaded, or the server stopped answering. typer.Exit: code 3, some inputs failed.
+            can't be loaded, or the server stopped answering. typer.Exit: with code 3, some inputs failed.
     """
     stop = Event()
     slides = SlideReports(classify.magnification, run.mpp, results.first_output)
@@ -109,20 +109,20 @@ def _title(classify: Classifier) -> str:
 def _check_repeatable(source: Source) -> None:
     if not source.repeatable:
         raise UsageError(
-            f"--resume with {source.shown}: the frames of a camera or stream do not come again",
-            expected="files",
+            f"--resume with {source.shown}: frames of a camera or stream can't be read again",
+            expected="a source that can be read again: files",
             next_step=f"ssr-edge infer {source.shown} -o OTHER.csv",
         )
 
 
 @contextmanager
 def _resume_hint(results: Results, repeatable: bool) -> Iterator[None]:
-    """After an interruption, prints how far the run came and how to continue it."""
+    """After an interruption, prints how many inputs were done and how to continue."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, ServerError):
         done = results.counts.total() + results.failed
-        hint = "; the same command with --resume continues there" if results.can_be_resumed and repeatable else ""
+        hint = "; run the same command with --resume to continue" if results.can_be_resumed and repeatable else ""
         _print(f"stopped after {done} inputs, all written{hint}")
         raise
 

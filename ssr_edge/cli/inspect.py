@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def inspect(
     bundle: Annotated[Path | None, typer.Argument(help="Bundle. (default: newest)", show_default=False)] = None,
     quantization: Annotated[
-        bool, typer.Option("--quantization", help="Print INT8's error by block, worst first, and its ranges.")
+        bool, typer.Option("--quantization", help="Print the INT8 error by block, worst first, and the ranges.")
     ] = False,
     plot: Annotated[
         Path | None,
@@ -37,7 +37,7 @@ def inspect(
         ),
     ] = None,
     json_file: Annotated[
-        str | None, typer.Option("--json", help="Write the manifest as JSON to a file, or to stdout with -.")
+        str | None, typer.Option("--json", help="Write the manifest as JSON to a file, or - for stdout.")
     ] = None,
 ) -> None:
     """Print a bundle's contents, provenance and measurements, after verifying the hash of every file."""

@@ -30,7 +30,7 @@ def study(
         list[int] | None, typer.Option(help="Magnification; repeatable. (default: all in the data)", show_default=False)
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Number of repeats; each has its own seed for split and training.")
+        int, typer.Option(min=1, help="Number of repeats, each with its own seed for split and training.")
     ] = 10,
     split: Annotated[
         list[str] | None, typer.Option(help="image or patient; repeatable. (default: image)", show_default=False)
@@ -40,13 +40,13 @@ def study(
         typer.Option(help="Recipe or .toml file; repeatable. (default: paper)", show_default=False),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Overrides the recipes' epochs.", show_default=False)
+        int | None, typer.Option(min=1, help="Number of epochs, instead of the recipes'.", show_default=False)
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Number of parallel runs.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the study.")] = Path("study"),
     tables_only: Annotated[
-        bool, typer.Option("--tables-only", help="Do not train: write tables and figures of the finished runs in -o.")
+        bool, typer.Option("--tables-only", help="Do not train; write tables and figures of the finished runs in -o.")
     ] = False,
 ) -> None:
     """Train a grid of networks and write the paper's tables and figures. The same command resumes a killed study."""
@@ -93,7 +93,7 @@ def _plan(
     recipes: list[str],
     epochs: int | None,
 ) -> StudyPlan:
-    """Checks all options before the first run, so that no time is lost to a mistyped name."""
+    """Checks all options before the first run, so that a mistyped name is found early."""
     from collections import Counter
     from typing import get_args
 

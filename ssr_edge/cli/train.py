@@ -49,9 +49,9 @@ def train(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of split, initial weights and training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for split, initial weights and training.")] = 0,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Overrides the epochs of the recipe.", show_default=False)
+        int | None, typer.Option(min=1, help="Number of epochs, instead of the recipe's.", show_default=False)
     ] = None,
     accumulate: Annotated[
         int | None,

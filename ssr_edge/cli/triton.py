@@ -13,7 +13,7 @@ from ssr_edge.cli.extras import importing
 def triton(
     bundle: Annotated[Path, typer.Argument(help="Bundle.", show_default=False)],
     repository: Annotated[
-        Path, typer.Argument(help="Folder for --model-repository; existing models stay.", show_default=False)
+        Path, typer.Argument(help="Folder for --model-repository; existing models are kept.", show_default=False)
     ],
     runtime: Annotated[
         str | None,
@@ -28,7 +28,7 @@ def triton(
     bench: Annotated[
         Path | None,
         typer.Option(
-            help="bench.json of this bundle, to choose batch sizes and maximum wait from its measurements.",
+            help="bench.json of this bundle, to choose batch sizes and maximum queue delay from.",
             show_default=False,
         ),
     ] = None,

@@ -32,7 +32,7 @@ def cannot_write(path: Path | str, error: OSError, next_step: str) -> UsageError
     """The error to raise when a path that the user named can't be written. next_step: a command that avoids it."""
     return UsageError(
         f"{path} can't be written: {error.strerror or error}",
-        expected="a path that you may write to, on a disk with free space",
+        expected="a writable path on a disk with free space",
         next_step=next_step,
     )
 

@@ -1,4 +1,4 @@
-"""Latency percentiles in bounded memory: a camera may run for weeks."""
+"""Latency percentiles in bounded memory, because a camera may run for weeks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LatencyHistogram:
         self.counts[float(f"{ms:.3g}")] += 1
 
     def percentile(self, percent: float) -> float:
-        """The smallest latency that `percent` % do not exceed, within half a percent; 0 if there are none."""
+        """The latency that `percent` % of the calls do not exceed, to within half a percent; 0 if there are none."""
         values = sorted(self.counts)
         need = percent / 100 * self.counts.total()
         sums = accumulate(self.counts[value] for value in values)

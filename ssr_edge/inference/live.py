@@ -1,4 +1,4 @@
-"""Real-time mode: the newest frame wins, so that the delay from capture to label never grows."""
+"""Real-time mode: only the newest frame is classified, so that the delay from capture to label does not grow."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _FPS_OVER = 30
 class LatestFrame:
     """Reads a source in a thread and keeps only its newest frame.
 
-    frames: read so far. dropped: frames replaced by a newer one before the engine was free.
-    stop: set on exit, so that a source that is waiting can end.
+    frames: number of frames read so far. dropped: number of frames replaced by a newer one before the engine was free.
+    stop: set on exit, so that a waiting source can end.
     """
 
     def __init__(self, inputs: Iterable[Input], stop: Event) -> None:
@@ -39,7 +39,7 @@ class LatestFrame:
         self._reader = Thread(target=self._read, name="source", daemon=True)
 
     def take(self) -> Input | None:
-        """Waits for a new frame; None after the last. Raises what the source raised."""
+        """Waits for a new frame; None after the last. Raises any exception of the source."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended)
             item, self._newest = self._newest, None
@@ -82,7 +82,7 @@ def classify_live(
 ) -> Iterator[Prediction | Failure]:
     """Yields a result for each frame that was the newest when the engine became free, until the source ends.
 
-    Only one frame is in flight: a second would wait for the first and be older when its turn comes.
+    Only one frame is in flight: a second would wait for the first and be outdated by the time it is classified.
     magnification, keep_images: as for `classify`.
     """
     while (item := newest.take()) is not None:
@@ -95,9 +95,9 @@ def classify_live(
 
 
 class LiveReport:
-    """Logs, every ten seconds and at the end, how many frames arrived and were dropped, and the latency.
+    """Logs the number of frames read and dropped, and the latency, every ten seconds and at the end.
 
-    log: takes each line; None for none.
+    log: called with each line; None to log nothing.
     """
 
     def __init__(self, newest: LatestFrame, log: Log | None = None) -> None:
@@ -120,11 +120,11 @@ class LiveReport:
             self._reported, self._before, self._lately = now, (frames, dropped), LatencyHistogram()
 
     def fps(self) -> float:
-        """Labels per second, over the last thirty."""
+        """Labels per second, over the last thirty labels."""
         return (len(self._times) - 1) / (self._times[-1] - self._times[0]) if len(self._times) > 1 else 0.0
 
     def finish(self) -> None:
-        """Logs the whole run's figures, unless no frame arrived."""
+        """Logs the statistics of the whole run, unless no frame was read."""
         if self._newest.frames:
             seconds = time.perf_counter() - self._started
             self._print("live, whole run", self._all, self._newest.frames, self._newest.dropped, seconds)

@@ -24,7 +24,7 @@ _LONGEST_WAIT_S = 0.05
 
 @dataclass(frozen=True)
 class Failure:
-    """An input that could not be classified. reason: why, as a phrase."""
+    """An input that could not be classified. reason: the cause, as a phrase."""
 
     source: str
     reason: str
@@ -40,15 +40,16 @@ def classify(
     keep_images: bool = False,
     stop: Event | None = None,
 ) -> Iterator[Prediction | Failure]:
-    """Yields one result per input, in order. An input that can't be read yields a Failure and the run goes on.
+    """Yields one result per input, in order. An input that can't be read yields a Failure, and the run continues.
 
-    batch_size: most images in one engine call; calls are smaller when the source is slower than the engine.
-    threads: decoders. magnification: the bundle's, for the flag. keep_images: predictions carry the whole image.
-    stop: setting it ends the run after what was read; it is also set when the run ends, so that the source ends.
-    Memory does not grow with the number of inputs: only enough are read ahead to keep the engine busy. A runner that
-    TakesOriginals gets images as decoded.
+    batch_size: most images in one engine call; calls are smaller if the source is slower than the engine.
+    threads: number of decoder threads. magnification: the bundle's, for the `other-magnification` flag.
+    keep_images: store the whole image in each prediction. stop: when set, the run ends after the inputs already read;
+    it is also set when the run ends, so that the source ends.
+    Memory does not grow with the number of inputs: only enough inputs are read ahead to keep the engine busy. A runner
+    that implements TakesOriginals gets images as decoded.
 
-    Exceptions of the source, a decoder or the engine end the run.
+    Exceptions raised by the source, a decoder or the engine end the run.
     """
     batch_size = min(batch_size, runner.max_batch)
     ahead = threads + batch_size * (runner.slots + 1)
@@ -65,9 +66,9 @@ def classify(
             while under_way:
                 yield from _finish(runner, *under_way.popleft(), magnification)
         finally:
-            # A consumer that stops early leaves calls open; the runner must be free for the next one.
+            # A consumer that stops early leaves calls in flight; they are collected to free the runner's slots.
             for ticket, _ in under_way:
-                # The exception that ended the run matters more than those of its last calls.
+                # Errors of these calls must not replace the exception that ended the run.
                 with suppress(SsrEdgeError):
                     if ticket is not None:
                         runner.collect(ticket)
@@ -79,9 +80,9 @@ def submit(runner: Runner, images: Sequence[Image]) -> int:
 
 
 def _groups(reader: ReadAhead, batch_size: int, is_busy: Callable[[], bool]) -> Iterator[list[Decoded]]:
-    """Groups the inputs, at most `batch_size` images each; failed inputs keep their place.
+    """Groups the inputs, at most `batch_size` images each; failed inputs keep their position.
 
-    An empty group means that no input is ready: time to collect the engine's results.
+    An empty group means that no input is ready, so the engine's results can be collected.
     """
     group: list[Decoded] = []
     images, due = 0, 0.0
@@ -99,7 +100,7 @@ def _groups(reader: ReadAhead, batch_size: int, is_busy: Callable[[], bool]) -> 
                 due = time.perf_counter() + _LONGEST_WAIT_S
             group.append(item)
             images += item.image is not None
-            # A run of broken files is passed on too, not held back until the next good one.
+            # A long series of damaged files is also passed on, without waiting for a readable one.
             if images < batch_size and len(group) < 4 * batch_size:
                 continue
         yield group
@@ -120,7 +121,7 @@ def _finish(
 def to_result(
     item: Decoded, probabilities: np.typing.NDArray[np.float32] | None, magnification: int | None, now: float
 ) -> Prediction | Failure:
-    """The result of an input. probabilities: float32 [8], None if it failed. now: the time its label was known."""
+    """The result of an input. probabilities: float32 [8], None if it failed. now: when its label was known."""
     if probabilities is None:
         return Failure(item.source, item.reason)
     try:

@@ -15,7 +15,7 @@ from ssr_edge.images.preprocess import IMAGE_SIZE, Image
 from ssr_edge.sources.inputs import Region
 
 LOW_CONFIDENCE = 0.5
-# A softmax computed in FP16 or BF16 is this far off at most; a server may round more.
+# Larger than the error of a softmax computed in FP16 or BF16, because a server may round more.
 _TOLERANCE = 0.02
 
 
@@ -23,14 +23,14 @@ _TOLERANCE = 0.02
 class Prediction:
     """The result for one image. Decision support for research, not a medical device.
 
-    label: key of the most probable class. confidence: its probability. malignant_probability: sum over the malignant
-    classes. probabilities: float32 [8] in the order of CLASSES.
+    label: code of the most probable class. confidence: its probability. malignant_probability: the sum over the
+    malignant classes. probabilities: float32 [8] in the order of CLASSES.
     flags: `low-confidence` (no class reaches 0.5), `upscaled` (the image is smaller than the network's input),
     `other-magnification` (its BreaKHis file name gives another magnification than the bundle was trained for).
     latency_ms: from opening the file, or from the capture of a frame, to this prediction, queueing included.
-    source: file, video or stream; empty for an array. frame: number of the page, frame or tile, from 0.
+    source: file, video or stream; empty for an array. frame: index of the page, frame or tile, from 0.
     seconds: time of a frame, since the start of its video or, for a camera or stream, since 1970 (UTC).
-    region: the tile of a slide. image: the whole image, uint8 [h, w, 3], BGR, if it was asked for.
+    region: the tile's region of the slide. image: the whole image, uint8 [h, w, 3], BGR, if requested.
     """
 
     label: str
@@ -61,7 +61,7 @@ def decide(
     """Picks the most probable class. shape: the decoded image's. magnification: the bundle's, None for any.
 
     Raises:
-        InputError: the probabilities are no distribution, so that no label can be trusted (NaN compares as class 0).
+        InputError: the probabilities are not a distribution, so no label is reliable (argmax of NaN is a class).
     """
     _check(source, probabilities)
     best = int(probabilities.argmax())
@@ -91,7 +91,7 @@ def _check(source: str | Path, probabilities: npt.NDArray[np.float32]) -> None:
     if not inside.all() or abs(float(probabilities.sum()) - 1) > _TOLERANCE:
         values = ", ".join(f"{value:.3g}" for value in probabilities.tolist())
         raise InputError(
-            f"{source}: the engine returned impossible probabilities: {values}",
+            f"{source}: the engine returned invalid probabilities: {values}",
             expected="finite values from 0 to 1 that sum to 1",
             next_step="ssr-edge bench --bundle BUNDLE  (compares the engine with FP32), or ssr-edge build-engine",
         )

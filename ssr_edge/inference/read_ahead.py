@@ -1,4 +1,4 @@
-"""Reads and decodes in threads, just far enough ahead to keep the engine busy, and returns images in order."""
+"""Reads and decodes in threads, only far enough ahead to keep the engine busy, and returns images in order."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ssr_edge.sources.inputs import Input, Region
 
 # Longer than a source's longest wait: a thread that is still inside OpenCV when Python exits crashes the process.
 JOIN_S = 15.0
-# A larger image is resized before it goes to a runner that takes originals: a few would fill a small GPU.
+# Larger images are resized even for a runner that takes originals: a few of them would fill a small GPU's memory.
 LARGEST_ORIGINAL = 1 << 24
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoded input: the image for the runner and, if kept, the whole image; or the reason why there is none.
+    """A decoded input: the image for the runner and, if kept, the whole image; or the reason for the failure.
 
     image: uint8 BGR, [224, 224, 3] or, for a runner that takes originals, as decoded. shape: the whole image's.
     started: `time.perf_counter()` when the input's latency began.
@@ -50,9 +50,9 @@ NOT_YET: Final = NotYet()
 
 
 class ReadAhead:
-    """Reads at most `ahead` inputs in advance; `take` returns them in order, and raises what the source raised.
+    """Reads at most `ahead` inputs in advance; `take` returns them in order, and raises any exception of the source.
 
-    stop: set on exit, so that a source that is waiting can end.
+    stop: set on exit, so that a waiting source can end.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ReadAhead:
     ) -> None:
         self._inputs, self._stop, self._keep_images, self._originals = inputs, stop, keep_images, originals
         self._room = Semaphore(ahead)
-        # A frame arrives as a whole image and is small only after decoding: few may wait for that.
+        # A frame is a whole image until it is resized, so only a few may wait for that.
         self._undecoded = Semaphore(2 * threads)
         self._changed = Condition()
         self._futures: deque[Future[Decoded | None]] = deque()
@@ -97,7 +97,7 @@ class ReadAhead:
                 )
                 decoding.add_done_callback(lambda _: self._undecoded.release())
                 self._append(decoding)
-                # The pool owns it now: a reference here would waste memory while the source waits.
+                # The pool holds it now; a reference here would keep it in memory while the source waits.
                 del item
         except BaseException as error:  # raised again in the main thread
             end.set_exception(error)

@@ -1,4 +1,4 @@
-"""One run over a source: batches in order, or only the newest frame of a camera or stream."""
+"""Classifies a source: in batches and in order, or only the newest frame of a camera or stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssr_edge.inference.prediction import Prediction
 from ssr_edge.runners.base import Runner
 from ssr_edge.sources.choose import Source
 
-# annotate(prediction, fps): the prediction carries its image; fps is None except for a live source.
+# annotate(prediction, fps): the prediction has its image; fps is None except for a live source.
 Annotate = Callable[[Prediction, float | None], None]
 
 
@@ -31,9 +31,9 @@ def run_source(
     annotate: Annotate | None = None,
     log: Log | None = None,
 ) -> Iterator[Prediction | Failure]:
-    """Yields the results of a source, each after `annotate` has taken it. Other arguments as for `classify`.
+    """Yields the results of a source, each after calling `annotate` with it. Other arguments as for `classify`.
 
-    log: takes the statistics of a live source, one line every ten seconds and one at the end.
+    log: called with the statistics of a live source, one line every ten seconds and one at the end.
     """
     keep = keep_images or annotate is not None
     if not source.live:
@@ -43,7 +43,7 @@ def run_source(
                 annotate(result, None)
             yield result
         return
-    # The first call of an engine takes many times as long as later ones: no frame should wait for it.
+    # Warm-up: the first call of an engine takes many times as long as later ones, and no frame should wait for it.
     runner.infer(np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8))
     with LatestFrame(source.inputs, stop) as newest:
         report = LiveReport(newest, log)

@@ -85,7 +85,7 @@ class VideoSink:
         if not writer.isOpened():
             raise RuntimeUnavailable(
                 f"OpenCV {cv2.__version__} can't write {self._path}",
-                expected="a folder that you may write to, and an OpenCV whose FFmpeg encodes MPEG-4",
+                expected="a writable folder, and an OpenCV build whose FFmpeg encodes MPEG-4",
                 next_step="the same command with --save annotated/",
             )
         return writer

@@ -137,7 +137,7 @@ class BundleBuilder:
         if calibration is None:
             raise ExportError(
                 f"the bundle has no readable {CALIBRATION}",
-                expected="the ranges to write the INT8 model with",
+                expected="the calibration ranges for the INT8 model",
                 next_step="ssr-edge build-engine CHECKPOINT",
             )
         return onnx.load(self.folder / model_file("fp32")), calibration

@@ -96,7 +96,7 @@ def _gone(
     address: ServerAddress, error: InferenceServerException, tries: int, retry_policy: RetryPolicy
 ) -> ServerError:
     return ServerError(
-        f"{address.server} does not answer, after {tries} {'try' if tries == 1 else 'tries'}: {describe(error)}",
+        f"{address.server} did not respond after {tries} {'try' if tries == 1 else 'tries'}: {describe(error)}",
         expected=f"an answer within {retry_policy.deadline_s:g} s, or within {retry_policy.retry_s:g} s of a failure",
-        next_step="repair the server, then run the same command (infer: with --resume)",
+        next_step="fix or restart the server, then run the same command (infer: with --resume)",
     )

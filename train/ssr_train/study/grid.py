@@ -81,7 +81,7 @@ def _alone(folder: Path) -> Iterator[None]:
     except Timeout:
         raise UsageError(
             f"another ssr-edge study is running in {folder}",
-            expected="one at a time",
+            expected="only one study per folder at a time",
             next_step=f"ssr-edge study --tables-only -o {folder}  (tables of the finished runs)",
         ) from None
 

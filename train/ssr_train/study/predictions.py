@@ -94,7 +94,7 @@ def predict_test(checkpoint: Path, device: str) -> Predictions:
         raise DataError(
             f"{card.data} contains none of the test images of {checkpoint}",
             expected="the data set it was trained with",
-            next_step="restore it, then the same ssr-edge study command",
+            next_step="restore the data set, then run the same ssr-edge study command",
         )
     _, logits = evaluate_images(network.to(device), images, torch.device(device), None)
     names, patients = zip(*((record.name, record.patient) for record in images.records), strict=True)

@@ -92,7 +92,9 @@ def find_in(output: str, pattern: str, command: Sequence[str]) -> re.Match[str]:
 def tool_failed(command: Sequence[str], reason: str) -> RuntimeUnavailable:
     """The error for a tool without a result."""
     return RuntimeUnavailable(
-        f"{command[0]}: {reason}", expected="its latency", next_step=f"{shlex.join(command)}  (shows its full output)"
+        f"{command[0]}: {reason}",
+        expected="the latency in the tool's output",
+        next_step=f"{shlex.join(command)}  (shows its full output)",
     )
 
 
