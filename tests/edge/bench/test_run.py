@@ -190,14 +190,14 @@ def test_a_failing_server_loses_only_its_own_rows(image_folder: Path) -> None:
 def test_an_mlperf_run_lists_its_departures(
     tiny_bundle: Bundle, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A fifth of a second per row instead of ten minutes.
-    brief = replace(QUICK, warm_s=0.1, turn_s=0.05, batches=(1, 8), live_s=0.3, row_s=0.2)
+    # Half a second per row instead of ten minutes.
+    brief = replace(QUICK, warm_s=0.1, turn_s=0.05, batches=(1, 2, 8), live_s=0.3, row_s=0.5)
     monkeypatch.setattr(module, "MLPERF", brief)
     run = run_bench(tiny_bundle, replace(_int8(image_folder, (8,)), quick=False, mlperf=True))
     for task, rounds_ms in run.call_ms.items():
         if task.scenario != "end-to-end":
             # A latency that keeps falling after warm-up makes a row slightly shorter than planned.
-            assert sum(ms for turn in rounds_ms for ms in turn) > 80
+            assert sum(ms for turn in rounds_ms for ms in turn) > 200
     assert any(note.startswith("not an MLPerf result") for note in run.bench.notes)
     assert any("openvino-int8 offline classified" in note and "24,576" in note for note in run.bench.notes)
     assert "--mlperf" in run.bench.command
